@@ -1,0 +1,32 @@
+//! The protobuf messages of every interface: Mesos' v1 API as Mesos defines it, and
+//! Muster's own link between agents and the master.
+//!
+//! The types are generated from `proto/`; what is written here adds the little that
+//! the wire format leaves out: ids from and to strings, which states are terminal.
+#![forbid(unsafe_code)]
+
+mod extensions;
+
+pub use extensions::TaskStateExt;
+pub use generated::mesos::v1 as mesos;
+pub use generated::muster::v1 as muster;
+
+/// Modules nested as the protobuf packages are: generated code refers to its
+/// neighbours by relative paths.
+#[allow(missing_docs, unused_qualifications, unreachable_pub, clippy::all, clippy::pedantic)]
+mod generated {
+    pub mod mesos {
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/mesos.v1.rs"));
+            /// The scheduler API.
+            pub mod scheduler {
+                include!(concat!(env!("OUT_DIR"), "/mesos.v1.scheduler.rs"));
+            }
+        }
+    }
+    pub mod muster {
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/muster.v1.rs"));
+        }
+    }
+}
