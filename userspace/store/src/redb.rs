@@ -1,0 +1,228 @@
+//! A store in one file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+
+use crate::{Batch, Error, Store};
+
+/// Format of the tables' contents; raised when an older version could not read them.
+const FORMAT: u64 = 1;
+const META: TableDefinition<'static, &str, u64> = TableDefinition::new("muster.meta");
+const FORMAT_KEY: &str = "format";
+
+/// A [`Store`] in one redb file: a copy-on-write B-tree, so a crash at any moment
+/// leaves the last committed state. One process may have it open.
+#[derive(Debug)]
+pub struct Redb {
+    path: PathBuf,
+    database: Database,
+}
+
+impl Redb {
+    /// Opens the store at `path`, making it and its directory when absent.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] and [`Error::Newer`] leave the file as it was;
+    /// [`Error::InUse`] when another process has it; [`Error::Directory`] and
+    /// [`Error::Io`] when it cannot be made.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)
+                .map_err(|source| Error::Directory { path: directory.into(), source })?;
+        }
+        let missing = !path.try_exists().map_err(|source| unreadable(path, source))?;
+        let database = if missing { create(path)? } else { open(path)? };
+        let store = Self { path: path.into(), database };
+        store.check_format()?;
+        Ok(store)
+    }
+
+    /// Refuses a later format.
+    fn check_format(&self) -> Result<(), Error> {
+        let read = self.database.begin_read().map_err(|e| self.io("read", e))?;
+        let found = match read.open_table(META) {
+            Ok(meta) => {
+                meta.get(FORMAT_KEY).map_err(|e| self.io("read", e))?.map(|format| format.value())
+            }
+            Err(TableError::TableDoesNotExist(_)) => None,
+            Err(e) => return Err(self.io("read", e)),
+        };
+        match found {
+            Some(found) if found > FORMAT => {
+                Err(Error::Newer { path: self.path.clone(), found, supported: FORMAT })
+            }
+            Some(_) => Ok(()),
+            // A redb file without a format is another program's.
+            None => Err(unreadable(
+                &self.path,
+                io::Error::new(io::ErrorKind::InvalidData, "it holds no format number"),
+            )),
+        }
+    }
+
+    fn io(&self, operation: &'static str, source: impl Into<redb::Error>) -> Error {
+        Error::Io { path: self.path.clone(), operation, source: Box::new(source.into()) }
+    }
+}
+
+impl Store for Redb {
+    fn scan(&self, table: &'static str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let read = self.database.begin_read().map_err(|e| self.io("read", e))?;
+        let definition: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(table);
+        let rows = match read.open_table(definition) {
+            Ok(rows) => rows,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(e) => return Err(self.io("read", e)),
+        };
+        rows.iter()
+            .map_err(|e| self.io("read", e))?
+            .map(|row| {
+                let (key, value) = row.map_err(|e| self.io("read", e))?;
+                Ok((key.value().to_owned(), value.value().to_vec()))
+            })
+            .collect()
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        // Durability::Immediate is the default: the commit returns after fsync.
+        let write = self.database.begin_write().map_err(|e| self.io("commit", e))?;
+        for change in batch.changes() {
+            let definition: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(change.table);
+            let mut rows = write.open_table(definition).map_err(|e| self.io("commit", e))?;
+            match &change.value {
+                Some(value) => rows.insert(change.key.as_str(), value.as_slice()).map(drop),
+                None => rows.remove(change.key.as_str()).map(drop),
+            }
+            .map_err(|e| self.io("commit", e))?;
+        }
+        write.commit().map_err(|e| self.io("commit", e))
+    }
+}
+
+/// Makes the file under another name and moves it into place, so that a crash midway
+/// leaves no half-made store behind for the next start to refuse.
+fn create(path: &Path) -> Result<Database, Error> {
+    let draft = path.with_extension("redb.new");
+    let failed = |source: redb::Error| Error::Io {
+        path: path.into(),
+        operation: "commit",
+        source: Box::new(source),
+    };
+    match std::fs::remove_file(&draft) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e.into())),
+        _ => {}
+    }
+    let database = Database::create(&draft).map_err(|e| failed(e.into()))?;
+    let write = database.begin_write().map_err(|e| failed(e.into()))?;
+    write
+        .open_table(META)
+        .map_err(|e| failed(e.into()))?
+        .insert(FORMAT_KEY, FORMAT)
+        .map_err(|e| failed(e.into()))?;
+    write.commit().map_err(|e| failed(e.into()))?;
+    drop(database);
+    std::fs::rename(&draft, path).map_err(|e| failed(e.into()))?;
+    if let Some(directory) = path.parent() {
+        std::fs::File::open(directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|e| failed(e.into()))?;
+    }
+    open(path)
+}
+
+fn open(path: &Path) -> Result<Database, Error> {
+    Database::open(path).map_err(|e| match e {
+        DatabaseError::DatabaseAlreadyOpen => Error::InUse { path: path.into() },
+        e => unreadable(path, e),
+    })
+}
+
+fn unreadable(path: &Path, source: impl Into<redb::Error>) -> Error {
+    Error::Unreadable { path: path.into(), source: Box::new(source.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(table: &'static str, key: &str, value: &[u8]) -> Batch {
+        let mut batch = Batch::default();
+        batch.put(table, key, value.to_vec());
+        batch
+    }
+
+    #[test]
+    fn rows_survive_and_come_in_key_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("below/that/registry.redb");
+        let store = Redb::open(&path).unwrap();
+        assert_eq!(store.scan("agents").unwrap(), []);
+        let mut batch = put("agents", "b", b"2");
+        batch.put("agents", "a", b"1".to_vec());
+        batch.put("agents", "c", b"3".to_vec());
+        batch.delete("agents", "c");
+        batch.delete("agents", "never there");
+        store.commit(batch).unwrap();
+        drop(store);
+        let rows = Redb::open(&path).unwrap().scan("agents").unwrap();
+        assert_eq!(rows, [("a".into(), b"1".to_vec()), ("b".into(), b"2".to_vec())]);
+    }
+
+    #[test]
+    fn a_second_opener_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("registry.redb");
+        let _first = Redb::open(&path).unwrap();
+        assert!(matches!(Redb::open(&path), Err(Error::InUse { .. })));
+    }
+
+    #[test]
+    fn garbage_is_refused_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("registry.redb");
+        for garbage in [&b""[..], b"not a store", &[0xff; 8192]] {
+            std::fs::write(&path, garbage).unwrap();
+            let error = Redb::open(&path).unwrap_err();
+            assert!(matches!(error, Error::Unreadable { .. }), "{error}");
+            assert_eq!(std::fs::read(&path).unwrap(), garbage);
+        }
+    }
+
+    #[test]
+    fn a_truncated_store_is_refused_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("registry.redb");
+        Redb::open(&path).unwrap().commit(put("t", "k", &vec![7; 100_000])).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let half = &whole[..whole.len() / 2];
+        std::fs::write(&path, half).unwrap();
+        assert!(Redb::open(&path).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), half);
+    }
+
+    #[test]
+    fn a_later_format_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("registry.redb");
+        let store = Redb::open(&path).unwrap();
+        let write = store.database.begin_write().unwrap();
+        write.open_table(META).unwrap().insert(FORMAT_KEY, FORMAT + 1).unwrap();
+        write.commit().unwrap();
+        drop(store);
+        let error = Redb::open(&path).unwrap_err();
+        assert!(matches!(error, Error::Newer { found: 2, supported: 1, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_crash_while_making_the_file_does_not_matter() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("registry.redb");
+        std::fs::write(path.with_extension("redb.new"), b"half").unwrap();
+        Redb::open(&path).unwrap().commit(put("t", "k", b"v")).unwrap();
+    }
+}
