@@ -1,0 +1,14 @@
+//! Virtual addresses: how a task asks for one, its name, and the address it gets.
+//!
+//! Syntax, mangling, range and collision rule are minuteman's. One thing is better:
+//! the [`Pool`] lives in the master and its assignments in the registry, so every node
+//! gives the same answer, also after a collision.
+
+mod label;
+mod name;
+mod phash2;
+mod pool;
+
+pub use label::{Host, Label, LabelError, is_vip_key};
+pub use name::{ZONE, named, service};
+pub use pool::{Pool, PoolError};

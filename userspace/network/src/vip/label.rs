@@ -1,0 +1,110 @@
+//! The label that asks for a VIP: `VIP_0` = `/nginx:80` or `10.1.2.3:80`.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use super::name;
+
+/// A parsed label value, `<host>:<port>`, split at the last colon.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Label {
+    /// What comes before the port.
+    pub host: Host,
+    /// 1 to 65535.
+    pub port: u16,
+}
+
+/// The part of a label before the port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// An address the user chose.
+    Address(IpAddr),
+    /// A name to be given an address; as written, not mangled.
+    Name(String),
+}
+
+/// Why a label value is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    /// No colon.
+    #[error("VIP label {0:?} has no port: write <name>:<port> or <address>:<port>")]
+    NoPort(String),
+    /// The port is no number from 1 to 65535.
+    #[error("VIP label {0:?}: port {1:?} is not a number from 1 to 65535")]
+    Port(String, String),
+    /// Nothing that a DNS name can hold stands before the port.
+    #[error("VIP label {0:?}: the name before the port has no letter or digit")]
+    Name(String),
+}
+
+/// Whether a label with this key asks for a VIP: it begins with `VIP` or `vip`.
+pub fn is_vip_key(key: &str) -> bool {
+    key.starts_with("VIP") || key.starts_with("vip")
+}
+
+impl FromStr for Label {
+    type Err = LabelError;
+
+    fn from_str(value: &str) -> Result<Self, LabelError> {
+        let (host, port) =
+            value.rsplit_once(':').ok_or_else(|| LabelError::NoPort(value.to_owned()))?;
+        let port = port
+            .parse()
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| LabelError::Port(value.to_owned(), port.to_owned()))?;
+        // An IPv6 address may stand in brackets, as in a URL.
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let host = match bare.parse() {
+            Ok(address) => Host::Address(address),
+            Err(_) if name::mangle(host).is_empty() => {
+                return Err(LabelError::Name(value.to_owned()));
+            }
+            Err(_) => Host::Name(host.to_owned()),
+        };
+        Ok(Self { host, port })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(value: &str) -> Result<Label, LabelError> {
+        value.parse()
+    }
+
+    #[test]
+    fn names_and_addresses() {
+        let named = |name: &str, port| Ok(Label { host: Host::Name(name.into()), port });
+        assert_eq!(parse("/nginx:80"), named("/nginx", 80));
+        assert_eq!(parse("broker:9092"), named("broker", 9092));
+        assert_eq!(parse("a:b:65535"), named("a:b", 65535));
+        let at =
+            |address: &str, port| Ok(Label { host: Host::Address(address.parse().unwrap()), port });
+        assert_eq!(parse("10.1.2.3:80"), at("10.1.2.3", 80));
+        assert_eq!(parse("fd01:c::1:80"), at("fd01:c::1", 80));
+        assert_eq!(parse("[fd01:c::1]:80"), at("fd01:c::1", 80));
+        // Not an address in strict notation, so a name.
+        assert_eq!(parse("010.1.2.3:80"), named("010.1.2.3", 80));
+    }
+
+    #[test]
+    fn refused_with_the_reason() {
+        assert_eq!(parse("/nginx"), Err(LabelError::NoPort("/nginx".into())));
+        for port in ["", "0", "65536", "-1", "http", " 80"] {
+            let value = format!("/nginx:{port}");
+            assert_eq!(parse(&value), Err(LabelError::Port(value.clone(), port.into())));
+        }
+        for value in [":80", "/:80", "//./-:80"] {
+            assert_eq!(parse(value), Err(LabelError::Name(value.into())));
+        }
+    }
+
+    #[test]
+    fn keys() {
+        for (key, asks) in [("VIP_0", true), ("vip0", true), ("Vip_0", false), ("MY_VIP", false)] {
+            assert_eq!(is_vip_key(key), asks, "{key}");
+        }
+    }
+}
