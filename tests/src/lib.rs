@@ -8,7 +8,7 @@
 //! ```no_run
 //! use muster_harness::{Cluster, Options};
 //! # fn main() -> Result<(), muster_harness::Error> {
-//! let mut cluster = Cluster::start(Options::named("example").agents(3))?;
+//! let mut cluster = Cluster::start(&Options::named("example").agents(3))?;
 //! let info = cluster.marathon().get("/v2/info")?;
 //! println!("{info}");
 //! assert!(cluster.stop()?.is_empty());
@@ -30,6 +30,7 @@ pub mod http;
 pub mod image;
 pub mod instance;
 pub mod interrupt;
+pub mod machine;
 pub mod marathon;
 pub mod mounts;
 pub mod netns;
@@ -41,9 +42,9 @@ pub mod traffic;
 pub mod wait;
 
 pub use client::Client;
-
+pub use cluster::{Cluster, Options};
 pub use error::{Error, Result};
 pub use http::{Http, Response};
-
+pub use marathon::Marathon;
 pub use netns::NetNs;
 pub use wait::{eventually, ready};

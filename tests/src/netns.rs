@@ -36,13 +36,17 @@ impl NetNs {
         let namespace = Self { name: name.into() };
         let path = namespace.path();
         let subject = path.display().to_string();
-        fs::create_dir_all(DIRECTORY).map_err(Error::system("mkdir", DIRECTORY))?;
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o444)
-            .open(&path)
-            .map_err(Error::system("open", subject.clone()))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o444);
+        loop {
+            fs::create_dir_all(DIRECTORY).map_err(Error::system("mkdir", DIRECTORY))?;
+            match options.open(&path) {
+                Ok(_) => break,
+                // The directory went with another's last namespace.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::system("open", subject)(error)),
+            }
+        }
         let made = on_a_thread(|| {
             unshare(CloneFlags::CLONE_NEWNET).map_err(Error::system("unshare", "CLONE_NEWNET"))?;
             let own = Some("/proc/thread-self/ns/net");
@@ -131,10 +135,13 @@ impl NetNs {
         }
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(Error::system("unlink", subject)(error))
+                return Err(Error::system("unlink", subject)(error));
             }
-            _ => Ok(()),
+            _ => {}
         }
+        // Stays while it has other names, or where `ip netns` made it a mount.
+        let _ = fs::remove_dir(DIRECTORY);
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::cgroup::{hierarchies, subdirectories};
 use crate::error::{Error, Result};
-use crate::{bpffs, mounts, netns};
+use crate::{bpffs, mounts, netns, sweep};
 
 /// Namespaces, mounts, pins, cgroups and processes at one moment, a line each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +34,19 @@ impl Snapshot {
         }
         processes(&mut lines)?;
         Ok(Self { lines })
+    }
+
+    /// Only what belongs to the cluster `id`: its name is in every line.
+    #[must_use]
+    pub fn of_cluster(&self, id: &str) -> Self {
+        let names = [format!("{id}-"), sweep::daemons(id)];
+        let ours = |line: &&String| names.iter().any(|name| line.contains(name.as_str()));
+        Self { lines: self.lines.iter().filter(ours).cloned().collect() }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
     }
 
     /// What has come (`+`) and gone (`-`) between `self` and `later`.
@@ -65,7 +78,10 @@ fn processes(lines: &mut BTreeSet<String>) -> Result<()> {
         let Ok(program) = fs::read_to_string(directory.join("comm")) else { continue };
         let Ok(netns) = fs::read_link(directory.join("ns/net")) else { continue };
         if program.trim_end() == "muster" || netns != own {
-            lines.insert(format!("process {pid} {}", program.trim_end()));
+            let cgroups = fs::read_to_string(directory.join("cgroup")).unwrap_or_default();
+            let cgroup = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
+            let (program, cgroup) = (program.trim_end(), cgroup.unwrap_or_default());
+            lines.insert(format!("process {pid} {program} in {cgroup}"));
         }
     }
     Ok(())

@@ -91,7 +91,7 @@ fn namespaces(prefix: &str) -> Result<()> {
     for name in netns::names(prefix)? {
         NetNs::existing(name)?.delete()?;
     }
-    remove_if_empty(Path::new(netns::DIRECTORY))
+    Ok(())
 }
 
 /// Shared parents go with their last child, whoever that belongs to.

@@ -5,12 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::client::Client;
+use crate::interrupt;
+
+/// Tries that a request has, each on a new connection, before it has failed.
+pub const TRIES: u32 = 3;
 
 /// What the requests met.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Requests answered with 200.
     pub answered: u64,
+    /// Those of them that needed another try.
+    pub retried: u64,
     /// Why the others were not, one line each.
     pub failures: Vec<String>,
 }
@@ -31,13 +37,15 @@ impl Traffic {
         let thread = {
             let (stop, tally) = (Arc::clone(&stop), Arc::clone(&tally));
             thread::spawn(move || {
-                while !stop.load(Ordering::SeqCst) && !crate::interrupt::seen() {
-                    let outcome = client.get(&url);
+                while !stop.load(Ordering::SeqCst) && !interrupt::seen() {
+                    let outcome = request(&client, &url);
                     let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
                     match outcome {
-                        Ok(response) if response.status == 200 => tally.answered += 1,
-                        Ok(response) => tally.failures.push(format!("status {}", response.status)),
-                        Err(error) => tally.failures.push(error.to_string()),
+                        Ok(tries) => {
+                            tally.answered += 1;
+                            tally.retried += u64::from(tries > 1);
+                        }
+                        Err(reason) => tally.failures.push(reason),
                     }
                 }
             })
@@ -63,6 +71,19 @@ impl Traffic {
             let _ = thread.join();
         }
     }
+}
+
+/// How many tries it took, or why the last one failed.
+fn request(client: &Client, url: &str) -> Result<u32, String> {
+    let mut reason = String::new();
+    for tries in 1..=TRIES {
+        match client.get(url) {
+            Ok(response) if response.status == 200 => return Ok(tries),
+            Ok(response) => reason = format!("status {}", response.status),
+            Err(error) => reason = error.to_string(),
+        }
+    }
+    Err(reason)
 }
 
 impl Drop for Traffic {

@@ -23,11 +23,11 @@ fn unpack(layout: &Path, root: &Path) -> ImageConfiguration {
         path
     };
     let index = ImageIndex::from_file(layout.join("index.json")).unwrap();
-    let manifest = blob(&index.manifests()[0].digest().as_ref());
+    let manifest = blob(index.manifests()[0].digest().as_ref());
     let manifest = ImageManifest::from_file(manifest).unwrap();
-    let config = blob(&manifest.config().digest().as_ref());
+    let config = blob(manifest.config().digest().as_ref());
     for layer in manifest.layers() {
-        let gzip = File::open(blob(&layer.digest().as_ref())).unwrap();
+        let gzip = File::open(blob(layer.digest().as_ref())).unwrap();
         let mut archive = tar::Archive::new(GzDecoder::new(gzip));
         archive.set_preserve_permissions(true);
         archive.unpack(root).unwrap();

@@ -1,0 +1,141 @@
+//! Building the machines of a cluster.
+
+use std::fmt::Display;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use super::{Cluster, MASTER, Options};
+use crate::cgroup::Cgroup;
+use crate::daemon::Daemon;
+use crate::error::{Error, Result};
+use crate::instance::Instance;
+use crate::machine::Machine;
+use crate::netns::NetNs;
+use crate::switch::Switch;
+use crate::{bpffs, paths, sweep};
+
+/// Most agents that the addresses are enough for.
+const MOST: usize = 200;
+
+/// What all machines of a cluster have in common.
+struct Site {
+    switch: Switch,
+    cgroup: Cgroup,
+    binary: PathBuf,
+    logs: PathBuf,
+    work: PathBuf,
+}
+
+pub(super) fn machines(options: &Options) -> Result<Cluster> {
+    let binary = match &options.binary {
+        Some(binary) => binary.clone(),
+        None => paths::muster()?,
+    };
+    let mut instance = Instance::claim(&options.name)?;
+    match assemble(&mut instance, options, binary) {
+        Ok((master, agents)) => Ok(Cluster { instance, master, agents, stopped: false }),
+        Err(error) => {
+            // The first error counts; what can not be removed now is swept by the next claim.
+            let _ = instance.release();
+            Err(error)
+        }
+    }
+}
+
+fn assemble(
+    instance: &mut Instance,
+    options: &Options,
+    binary: PathBuf,
+) -> Result<(Machine, Vec<Machine>)> {
+    if !(1..=MOST).contains(&options.agents) {
+        return Err(Error::Unexpected {
+            what: format!("{} agents", options.agents),
+            reason: format!("must be 1 to {MOST}"),
+        });
+    }
+    if bpffs::mount_if_missing()? {
+        instance.mounted_bpffs()?;
+    }
+    let id = instance.id().to_owned();
+    let work = instance.work().to_owned();
+    let logs = work.join("logs");
+    directory(&logs)?;
+    let switch = Switch::create(format!("{id}-switch"))?;
+    let cgroup = Cgroup::create(&sweep::daemons(&id))?;
+    let site = Site { switch, cgroup, binary, logs, work };
+
+    let master = site.machine(&id, "m", MASTER, |machine| master_flags(&machine.work))?;
+    let agents: Result<Vec<Machine>> = (1..=options.agents)
+        .map(|number| {
+            let last = u8::try_from(10 + number).unwrap_or(u8::MAX);
+            let [a, b, c, _] = MASTER.octets();
+            site.machine(&id, &format!("a{number}"), Ipv4Addr::new(a, b, c, last), |place| {
+                agent_flags(&id, place, options)
+            })
+        })
+        .collect();
+    Ok((master, agents?))
+}
+
+/// What decides about the flags of a machine's daemon.
+struct Place<'a> {
+    hostname: &'a str,
+    address: Ipv4Addr,
+    work: PathBuf,
+}
+
+impl Site {
+    fn machine(
+        &self,
+        id: &str,
+        hostname: &str,
+        address: Ipv4Addr,
+        flags: impl FnOnce(&Place<'_>) -> Vec<String>,
+    ) -> Result<Machine> {
+        let netns = NetNs::create(format!("{id}-{hostname}"))?;
+        self.switch.connect(&netns, hostname, address)?;
+        let work = self.work.join(hostname);
+        let place = Place { hostname, address, work: work.clone() };
+        let daemon = Daemon::new(
+            hostname,
+            &self.binary,
+            flags(&place),
+            netns.clone(),
+            self.cgroup.clone(),
+            self.logs.join(format!("{hostname}.log")),
+        );
+        Ok(Machine { hostname: hostname.to_owned(), netns, address, work, daemon })
+    }
+}
+
+fn master_flags(work: &Path) -> Vec<String> {
+    let mut flags = vec!["master".to_owned()];
+    flag(&mut flags, "--ip", MASTER);
+    flag(&mut flags, "--hostname", "m");
+    flag(&mut flags, "--work-dir", work.display());
+    flags
+}
+
+fn agent_flags(id: &str, place: &Place<'_>, options: &Options) -> Vec<String> {
+    let name = format!("{id}-{}", place.hostname);
+    let mut flags = vec!["agent".to_owned()];
+    flag(&mut flags, "--master", MASTER);
+    flag(&mut flags, "--ip", place.address);
+    flag(&mut flags, "--hostname", place.hostname);
+    flag(&mut flags, "--name", &name);
+    flag(&mut flags, "--work-dir", place.work.join("work").display());
+    flag(&mut flags, "--runtime-dir", place.work.join("run").display());
+    flag(&mut flags, "--image-dir", options.images.display());
+    flag(&mut flags, "--resources", &options.resources);
+    flag(&mut flags, "--cgroups-root", format!("muster/{name}"));
+    flags
+}
+
+fn flag(flags: &mut Vec<String>, name: &str, value: impl Display) {
+    flags.extend([name.to_owned(), value.to_string()]);
+}
+
+fn directory(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(Error::system("mkdir", path.display().to_string()))
+}

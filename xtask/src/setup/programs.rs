@@ -1,0 +1,115 @@
+//! Programs and which package or crate has them.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use super::Purpose::{self, Bench, Cluster, Lint, Test};
+use crate::run;
+use crate::ui::Ui;
+
+/// A program, the Debian package that has it, and what it is for.
+struct Program {
+    name: &'static str,
+    package: &'static str,
+    purposes: &'static [Purpose],
+}
+
+const PROGRAMS: &[Program] = &[
+    Program { name: "bpftool", package: "bpftool", purposes: &[Cluster, Test] },
+    Program { name: "curl", package: "curl", purposes: &[Cluster, Test] },
+    Program { name: "dpkg-deb", package: "dpkg", purposes: &[Cluster, Test] },
+    Program { name: "git", package: "git", purposes: &[Lint] },
+    Program { name: "haproxy", package: "haproxy", purposes: &[Bench] },
+    Program { name: "ip", package: "iproute2", purposes: &[Cluster, Test, Bench] },
+    Program { name: "iptables", package: "iptables", purposes: &[Bench] },
+    Program { name: "nginx", package: "nginx-light", purposes: &[Bench] },
+    Program { name: "wrk", package: "wrk", purposes: &[Bench] },
+];
+
+/// A cargo subcommand from crates.io.
+#[derive(Debug)]
+pub(super) struct Tool {
+    /// Name of the crate and of its program.
+    name: &'static str,
+    purposes: &'static [Purpose],
+}
+
+const TOOLS: &[Tool] = &[
+    Tool { name: "cargo-nextest", purposes: &[Test] },
+    Tool { name: "cargo-deny", purposes: &[Lint] },
+];
+
+/// Components of the Rust toolchain, as `cargo` runs them and as rustup calls them.
+const COMPONENTS: &[(&str, &str)] = &[("clippy", "clippy"), ("fmt", "rustfmt")];
+
+pub(super) fn missing_packages(purposes: &[Purpose]) -> impl Iterator<Item = String> {
+    let wanted = |program: &&Program| program.purposes.iter().any(|p| purposes.contains(p));
+    let missing = PROGRAMS.iter().filter(wanted).filter(|program| find(program.name).is_none());
+    missing.map(|program| program.package.to_owned())
+}
+
+pub(super) fn missing_tools(purposes: &[Purpose]) -> impl Iterator<Item = &'static Tool> {
+    let wanted = |tool: &&Tool| tool.purposes.iter().any(|p| purposes.contains(p));
+    TOOLS.iter().filter(wanted).filter(|tool| find(tool.name).is_none())
+}
+
+pub(super) fn missing_components(purposes: &[Purpose]) -> impl Iterator<Item = &'static str> {
+    let lint = purposes.contains(&Lint);
+    let missing = COMPONENTS.iter().filter(move |_| lint).filter(|(command, _)| {
+        let mut cargo = Command::new("cargo");
+        cargo.args([command, "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+        !cargo.status().is_ok_and(|status| status.success())
+    });
+    missing.map(|(_, component)| *component)
+}
+
+/// Where `program` is, also where only root's PATH leads and where cargo installs.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    for more in [OsString::from("/usr/sbin"), OsString::from("/sbin"), cargo_bin().into()] {
+        path.push(":");
+        path.push(more);
+    }
+    which::which_in(program, Some(path), "/").ok()
+}
+
+/// Where `cargo install` puts programs.
+fn cargo_bin() -> PathBuf {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    home.unwrap_or_default().join("bin")
+}
+
+impl Tool {
+    pub(super) fn install(&self, ui: Ui) -> Result<()> {
+        ui.step(&format!("install {} (minutes)", self.name), |step| {
+            let mut cargo = Command::new("cargo");
+            cargo.args(["install", "--locked", self.name]);
+            run::logged(step, self.name, cargo)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_does_not_install_other_load_balancers() {
+        let of = |purpose: Purpose| {
+            PROGRAMS.iter().filter(move |program| program.purposes.contains(&purpose))
+        };
+        assert!(!of(Cluster).any(|program| ["wrk", "haproxy", "iptables"].contains(&program.name)));
+        assert!(of(Bench).any(|program| program.name == "wrk"));
+    }
+
+    #[test]
+    fn programs_are_found_where_only_root_looks() {
+        assert!(find("ldconfig").is_some());
+        assert_eq!(find("no-such-program-anywhere"), None);
+    }
+}
