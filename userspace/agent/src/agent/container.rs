@@ -1,0 +1,283 @@
+//! Something happened to a container.
+
+use std::time::Duration;
+
+use muster_api::TaskStateExt;
+use muster_api::mesos::TaskState;
+use muster_api::mesos::task_status::Reason;
+use muster_containerizer::Termination;
+
+use super::health::Verdict;
+use super::status::News;
+use super::{Agent, ContainerEvent, Io, Output, Phase, Task, Timer};
+
+/// Pauses before a container that could not be destroyed is tried again.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+const LAST_RETRY: Duration = Duration::from_mins(5);
+
+impl Agent {
+    pub(super) fn container_event(&mut self, now: Duration, id: &str, event: ContainerEvent) {
+        match event {
+            ContainerEvent::Launched { pid } => self.launched(now, id, pid),
+            ContainerEvent::LaunchFailed { message } => self.launch_failed(now, id, message),
+            ContainerEvent::Ended(how) => self.ended(now, id, &how),
+            ContainerEvent::KillFailed { message } => self.kill_failed(id, &message),
+            ContainerEvent::Destroyed => {
+                self.destroying.remove(id);
+                self.orphan_gone(id);
+            }
+            ContainerEvent::DestroyFailed { message } => self.destroy_failed(id, &message),
+        }
+    }
+
+    fn launched(&mut self, now: Duration, id: &str, pid: u32) {
+        let Some(key) = self.containers.get(id) else { return };
+        let Some(task) = self.tasks.get_mut(key) else { return };
+        if task.phase != Phase::Launching {
+            return;
+        }
+        task.pid = Some(pid);
+        self.io.outbox.now(Output::Watch { container: id.to_owned() });
+        task.run(&mut self.io, now);
+    }
+
+    fn launch_failed(&mut self, now: Duration, id: &str, message: String) {
+        let Some(key) = self.containers.get(id) else { return };
+        let Some(task) = self.tasks.get_mut(key) else { return };
+        if task.phase == Phase::Ended {
+            return;
+        }
+        tracing::error!(task = key.task, container = id, message, "cannot launch");
+        let state = if task.kill.is_some() { TaskState::TaskKilled } else { TaskState::TaskFailed };
+        let reason = match task.kill {
+            Some(_) => Reason::TaskKilledDuringLaunch,
+            None => Reason::ContainerLaunchFailed,
+        };
+        task.finish(&mut self.io, now, News::agent(state, reason, message));
+        self.destroy(id.to_owned());
+    }
+
+    fn ended(&mut self, now: Duration, id: &str, how: &Termination) {
+        let Some(key) = self.containers.get(id) else { return };
+        let Some(task) = self.tasks.get_mut(key) else { return };
+        if task.phase == Phase::Ended {
+            return;
+        }
+        let news = News::ended(how, task.kill.as_ref());
+        tracing::info!(task = key.task, container = id, ?how, "ended");
+        task.finish(&mut self.io, now, news);
+        self.destroy(id.to_owned());
+    }
+
+    /// Has nothing left of a container, once what is known of it is on disk.
+    pub(super) fn destroy(&mut self, container: String) {
+        self.destroying.insert(container.clone(), 0);
+        self.io.outbox.then(Output::Destroy { container });
+    }
+
+    pub(super) fn destroy_again(&mut self, container: String) {
+        if self.destroying.contains_key(&container) {
+            self.io.outbox.now(Output::Destroy { container });
+        }
+    }
+
+    fn destroy_failed(&mut self, id: &str, message: &str) {
+        self.io.counters.destroy_errors += 1;
+        let failures = self.destroying.entry(id.to_owned()).or_default();
+        let after = (FIRST_RETRY * 2_u32.saturating_pow((*failures).min(16))).min(LAST_RETRY);
+        *failures += 1;
+        tracing::error!(container = id, message, ?after, "cannot destroy; trying again");
+        let timer = Timer::Destroy { container: id.to_owned() };
+        self.io.outbox.now(Output::Timer { after, timer });
+        self.orphan_gone(id);
+    }
+
+    pub(super) fn probe(&mut self, container: &str, round: u64) {
+        let Some(task) = self.by_container(container) else { return };
+        if task.phase != Phase::Running || task.kill.is_some() {
+            return;
+        }
+        let Some((probe, timeout)) = task.checker.as_ref().and_then(|c| c.due(round)) else {
+            return;
+        };
+        let container = container.to_owned();
+        self.io.outbox.now(Output::Probe { container, round, probe, timeout });
+    }
+
+    pub(super) fn probed(
+        &mut self,
+        now: Duration,
+        container: &str,
+        round: u64,
+        result: Result<(), String>,
+    ) {
+        let Some(key) = self.containers.get(container) else { return };
+        let Some(task) = self.tasks.get_mut(key) else { return };
+        if task.phase != Phase::Running || task.kill.is_some() {
+            return;
+        }
+        if let Err(reason) = &result {
+            tracing::info!(task = key.task, reason, "health check failed");
+        }
+        task.judge(&mut self.io, now, round, result);
+    }
+}
+
+impl Task {
+    /// The command has been executed, now or before the agent started.
+    pub(super) fn run(&mut self, io: &mut Io, now: Duration) {
+        self.phase = Phase::Running;
+        if self.kill.is_some() {
+            return self.kill_container(io);
+        }
+        // A task that was adopted may have said so before.
+        if self.status.state() != TaskState::TaskRunning {
+            let status = self.tell(io, now, News::executor(TaskState::TaskRunning));
+            self.report(io, status);
+        }
+        if let Some(checker) = &mut self.checker {
+            let (after, round) = checker.start(now, self.status.healthy);
+            let timer = Timer::Probe { container: self.container.clone(), round };
+            io.outbox.now(Output::Timer { after, timer });
+        }
+    }
+
+    /// The task is over.
+    pub(super) fn finish(&mut self, io: &mut Io, now: Duration, news: News) {
+        debug_assert!(news.state.is_terminal());
+        self.phase = Phase::Ended;
+        let status = self.tell(io, now, news);
+        self.report(io, status);
+    }
+
+    fn judge(&mut self, io: &mut Io, now: Duration, round: u64, result: Result<(), String>) {
+        let Some(checker) = &mut self.checker else { return };
+        let Some(verdict) = checker.judge(now, round, result) else { return };
+        let (after, round) = checker.next();
+        if let Verdict::Changed(healthy) = verdict {
+            self.report_health(io, now, healthy);
+        }
+        if let Verdict::Kill { changed, message } = verdict {
+            if changed {
+                self.report_health(io, now, false);
+            }
+            tracing::warn!(task = self.info.task_id.value, message, "killing: unhealthy");
+            return self.end(io, self.grace(), Some(message));
+        }
+        let timer = Timer::Probe { container: self.container.clone(), round };
+        io.outbox.now(Output::Timer { after, timer });
+    }
+
+    fn report_health(&mut self, io: &mut Io, now: Duration, healthy: bool) {
+        let news = News {
+            healthy: Some(healthy),
+            reason: Some(Reason::TaskHealthCheckStatusUpdated),
+            ..News::executor(TaskState::TaskRunning)
+        };
+        let status = self.tell(io, now, news);
+        self.report(io, status);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_api::mesos::task_status::Source;
+
+    use super::super::testing::{Rig, destroyed, sent, states, task, timers, watched};
+    use super::*;
+    use crate::checkpoint::TASKS;
+
+    #[test]
+    fn a_task_whose_command_is_executed_runs() {
+        let mut rig = Rig::registered();
+        rig.launch(task("t"));
+        rig.acknowledge("t");
+        let container = rig.task("t").container.clone();
+        let outputs = rig.container(&container, ContainerEvent::Launched { pid: 77 });
+        assert_eq!(watched(&outputs), [container.as_str()]);
+        let [status] = &sent(&outputs)[..] else { panic!("{outputs:?}") };
+        assert_eq!((status.state(), status.source()), (TaskState::TaskRunning, Source::Executor));
+        assert_eq!(status.container_status.as_ref().unwrap().executor_pid, Some(77));
+        assert_eq!(rig.agent.used().to_proto()[0].scalar.unwrap().value, 0.5);
+        assert!(rig.container(&container, ContainerEvent::Launched { pid: 78 }).is_empty());
+    }
+
+    #[test]
+    fn the_end_is_told_and_written_before_the_container_is_destroyed() {
+        let mut rig = Rig::registered();
+        rig.run(task("t"));
+        let container = rig.task("t").container.clone();
+        let event = ContainerEvent::Ended(Termination::Exited(3));
+        let input = super::super::Input::Container { id: container.clone(), event };
+        let outputs = rig.agent.handle(rig.now, input);
+        assert!(matches!(&outputs[..], [Output::Persist(_)]), "{outputs:?}");
+        let outputs = rig.agent.handle(rig.now, super::super::Input::Persisted(Ok(())));
+        assert_eq!(destroyed(&outputs), [container.as_str()]);
+        assert_eq!(rig.task("t").status.message(), "Command exited with status 3");
+        assert_eq!(rig.agent.used(), muster_resources::Resources::default());
+        let again = ContainerEvent::Ended(Termination::Lost("twice".into()));
+        assert!(rig.container(&container, again).is_empty());
+    }
+
+    #[test]
+    fn a_launch_that_fails_says_why() {
+        let mut rig = Rig::registered();
+        rig.launch(task("t"));
+        rig.acknowledge("t");
+        let container = rig.task("t").container.clone();
+        let message = "mount overlay: ENOSPC".to_owned();
+        let outputs = rig.container(&container, ContainerEvent::LaunchFailed { message });
+        let [status] = &sent(&outputs)[..] else { panic!("{outputs:?}") };
+        assert_eq!((status.state(), status.source()), (TaskState::TaskFailed, Source::Agent));
+        assert_eq!(status.reason(), Reason::ContainerLaunchFailed);
+        assert_eq!(status.message(), "mount overlay: ENOSPC");
+        assert_eq!(destroyed(&outputs), [container.as_str()]);
+        assert_eq!(rig.agent.counters().launch_errors, 1);
+    }
+
+    #[test]
+    fn a_container_that_cannot_be_destroyed_is_tried_again() {
+        let mut rig = Rig::registered();
+        rig.run(task("t"));
+        let container = rig.task("t").container.clone();
+        rig.end("t", Termination::Exited(0));
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let failed = ContainerEvent::DestroyFailed { message: "EBUSY".into() };
+            let outputs = rig.container(&container, failed);
+            let set = timers(&outputs, |timer| matches!(timer, Timer::Destroy { .. }));
+            let [(after, timer)] = &set[..] else { panic!("{outputs:?}") };
+            pauses.push(after.as_secs());
+            assert_eq!(destroyed(&rig.timer(timer.clone())), [container.as_str()]);
+        }
+        assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300]);
+        rig.container(&container, ContainerEvent::Destroyed);
+        assert!(rig.timer(Timer::Destroy { container }).is_empty());
+        assert_eq!(rig.agent.counters().destroy_errors, 8);
+    }
+
+    #[test]
+    fn events_of_unknown_containers_are_ignored() {
+        let mut rig = Rig::registered();
+        for event in [
+            ContainerEvent::Launched { pid: 1 },
+            ContainerEvent::LaunchFailed { message: String::new() },
+            ContainerEvent::Ended(Termination::Exited(0)),
+            ContainerEvent::Destroyed,
+        ] {
+            assert!(rig.container("nobody's", event).is_empty());
+        }
+        assert_eq!(rig.rows(TASKS), 0);
+    }
+
+    #[test]
+    fn the_history_keeps_each_state_once() {
+        let mut rig = Rig::registered();
+        rig.run(task("t"));
+        rig.end("t", Termination::Exited(0));
+        let history: Vec<_> = rig.task("t").history().iter().map(|s| s.state()).collect();
+        use TaskState::{TaskFinished, TaskRunning, TaskStarting};
+        assert_eq!(history, [TaskStarting, TaskRunning, TaskFinished]);
+        assert_eq!(states(&rig.acknowledge("t")), [TaskRunning]);
+    }
+}

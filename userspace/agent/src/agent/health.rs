@@ -1,0 +1,487 @@
+//! Health checks: when to check, and what a result means.
+
+use std::time::Duration;
+
+use muster_api::mesos::{HealthCheck, health_check, network_info};
+use muster_containerizer::CommandSpec;
+
+use super::spec::{Invalid, command};
+
+/// How long a check may take when the task sets no limit (a timeout of 0).
+const NO_TIMEOUT: Duration = Duration::from_hours(24);
+
+/// One way to check a container's health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Healthy if the command exits with 0 inside the container.
+    Command(CommandSpec),
+    /// Healthy if a GET is answered with a good status.
+    Http {
+        /// Port on the machine, 1 to 65535.
+        port: u16,
+        /// What to get.
+        path: String,
+        /// Good statuses; 200 to 399 when none is named.
+        statuses: Vec<u32>,
+        /// Address family to connect over.
+        family: Family,
+    },
+    /// Healthy if a connection is accepted.
+    Tcp {
+        /// Port on the machine, 1 to 65535.
+        port: u16,
+        /// Address family to connect over.
+        family: Family,
+    },
+}
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// Checks one task: decides when, and what the results mean, as Mesos does.
+#[derive(Clone, Debug)]
+pub(crate) struct Checker {
+    probe: Probe,
+    delay: Duration,
+    interval: Duration,
+    timeout: Duration,
+    grace: Duration,
+    limit: u32,
+    started: Duration,
+    /// No check has succeeded, nor failed after the grace period.
+    initializing: bool,
+    failures: u32,
+    healthy: Option<bool>,
+    round: u64,
+}
+
+/// What follows from a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing new.
+    Same,
+    /// The task's health is now this.
+    Changed(bool),
+    /// The task has failed its checks for the last time; `changed` if it was not known
+    /// to be unhealthy before.
+    Kill { changed: bool, message: String },
+}
+
+impl Checker {
+    /// What `check` asks for.
+    ///
+    /// # Errors
+    /// The field of it that makes no sense or is not supported.
+    pub(crate) fn new(check: &HealthCheck) -> Result<Self, Invalid> {
+        let seconds = |field, value: f64| {
+            Duration::try_from_secs_f64(value).map_err(|_| {
+                Invalid::new(field, format!("is {value}, must be a number of seconds from 0 up"))
+            })
+        };
+        let interval = seconds("health_check.interval_seconds", check.interval_seconds())?;
+        if interval.is_zero() {
+            return Err(Invalid::new("health_check.interval_seconds", "is 0, must be above 0"));
+        }
+        let timeout = seconds("health_check.timeout_seconds", check.timeout_seconds())?;
+        Ok(Self {
+            probe: probe(check)?,
+            delay: seconds("health_check.delay_seconds", check.delay_seconds())?,
+            interval,
+            timeout: if timeout.is_zero() { NO_TIMEOUT } else { timeout },
+            grace: seconds("health_check.grace_period_seconds", check.grace_period_seconds())?,
+            limit: check.consecutive_failures().max(1),
+            started: Duration::ZERO,
+            initializing: true,
+            failures: 0,
+            healthy: None,
+            round: 0,
+        })
+    }
+
+    /// Checking begins; `healthy` is what was known of the task before. Gives the pause
+    /// before the first check and its number.
+    pub(crate) fn start(&mut self, now: Duration, healthy: Option<bool>) -> (Duration, u64) {
+        self.started = now;
+        self.healthy = healthy;
+        self.initializing = healthy != Some(true);
+        (self.delay, self.round)
+    }
+
+    /// What to do now that check number `round` is due, and how long it may take.
+    pub(crate) fn due(&self, round: u64) -> Option<(Probe, Duration)> {
+        (round == self.round).then(|| (self.probe.clone(), self.timeout))
+    }
+
+    /// The pause before the next check and its number.
+    pub(crate) fn next(&self) -> (Duration, u64) {
+        (self.interval, self.round)
+    }
+
+    /// What the result of check number `round` means; nothing if it is not the latest.
+    pub(crate) fn judge(
+        &mut self,
+        now: Duration,
+        round: u64,
+        result: Result<(), String>,
+    ) -> Option<Verdict> {
+        if round != self.round {
+            return None;
+        }
+        self.round += 1;
+        let Err(reason) = result else {
+            self.failures = 0;
+            self.initializing = false;
+            let changed = self.healthy.replace(true) != Some(true);
+            return Some(if changed { Verdict::Changed(true) } else { Verdict::Same });
+        };
+        if self.initializing && now.saturating_sub(self.started) < self.grace {
+            return Some(Verdict::Same);
+        }
+        self.initializing = false;
+        self.failures += 1;
+        let changed = self.healthy.replace(false) != Some(false);
+        Some(if self.failures >= self.limit {
+            let message = match self.failures {
+                1 => format!("a check failed: {reason}"),
+                n => format!("{n} checks in a row failed, the last one: {reason}"),
+            };
+            Verdict::Kill { changed, message }
+        } else if changed {
+            Verdict::Changed(false)
+        } else {
+            Verdict::Same
+        })
+    }
+}
+
+fn probe(check: &HealthCheck) -> Result<Probe, Invalid> {
+    let missing = |field: &'static str| Invalid::new(field, "is missing");
+    match check.r#type() {
+        health_check::Type::Unknown => Err(Invalid::new(
+            "health_check.type",
+            "is missing or unknown, must be COMMAND, HTTP or TCP",
+        )),
+        health_check::Type::Command => {
+            let info = check.command.as_ref().ok_or_else(|| missing("health_check.command"))?;
+            if info.environment.as_ref().is_some_and(|e| !e.variables.is_empty()) {
+                let field = "health_check.command.environment";
+                return Err(Invalid::new(field, "is not supported: a check has the task's own"));
+            }
+            if info.user.is_some() {
+                let field = "health_check.command.user";
+                return Err(Invalid::new(field, "is not supported: a check runs as the task does"));
+            }
+            let spec = command("health_check.command", info)?;
+            Ok(Probe::Command(spec.ok_or_else(|| missing("health_check.command.value"))?))
+        }
+        health_check::Type::Http => {
+            let http = check.http.as_ref().ok_or_else(|| missing("health_check.http"))?;
+            if !http.scheme().is_empty() && http.scheme() != "http" {
+                let problem = format!("is {:?}, only \"http\" is supported", http.scheme());
+                return Err(Invalid::new("health_check.http.scheme", problem));
+            }
+            let path = if http.path().is_empty() { "/" } else { http.path() };
+            let plain = |byte: u8| byte.is_ascii_graphic();
+            if !path.starts_with('/') || !path.bytes().all(plain) {
+                let problem = format!("is {path:?}, must begin with / and hold no spaces");
+                return Err(Invalid::new("health_check.http.path", problem));
+            }
+            Ok(Probe::Http {
+                port: port("health_check.http.port", http.port)?,
+                path: path.to_owned(),
+                statuses: http.statuses.clone(),
+                family: family(http.protocol()),
+            })
+        }
+        health_check::Type::Tcp => {
+            let tcp = check.tcp.as_ref().ok_or_else(|| missing("health_check.tcp"))?;
+            Ok(Probe::Tcp {
+                port: port("health_check.tcp.port", tcp.port)?,
+                family: family(tcp.protocol()),
+            })
+        }
+    }
+}
+
+fn port(field: &'static str, port: u32) -> Result<u16, Invalid> {
+    let valid = u16::try_from(port).ok().filter(|&port| port > 0);
+    valid.ok_or_else(|| Invalid::new(field, format!("is {port}, must be 1 to 65535")))
+}
+
+fn family(protocol: network_info::Protocol) -> Family {
+    match protocol {
+        network_info::Protocol::IPv4 => Family::V4,
+        network_info::Protocol::IPv6 => Family::V6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_api::mesos::health_check::{HttpCheckInfo, TcpCheckInfo};
+    use muster_api::mesos::{CommandInfo, Environment, TaskInfo, TaskState};
+    use muster_containerizer::Termination;
+
+    use super::super::testing::{Rig, kills, sent, task, timers};
+    use super::super::{Input, Output, Timer};
+    use super::*;
+
+    fn tcp() -> HealthCheck {
+        HealthCheck {
+            r#type: Some(health_check::Type::Tcp.into()),
+            tcp: Some(TcpCheckInfo { port: 31000, protocol: None }),
+            delay_seconds: Some(1.0),
+            interval_seconds: Some(2.0),
+            timeout_seconds: Some(3.0),
+            grace_period_seconds: Some(0.0),
+            consecutive_failures: Some(3),
+            ..Default::default()
+        }
+    }
+
+    /// A rig with the running task "t", its updates acknowledged.
+    fn checked(check: HealthCheck) -> (Rig, Vec<Output>) {
+        let mut rig = Rig::registered();
+        let outputs = rig.run(TaskInfo { health_check: Some(check), ..task("t") });
+        rig.acknowledge("t");
+        rig.acknowledge("t");
+        (rig, outputs)
+    }
+
+    fn next(outputs: &[Output]) -> Vec<(Duration, Timer)> {
+        timers(outputs, |timer| matches!(timer, Timer::Probe { .. }))
+    }
+
+    /// Lets the next check be carried out with `result`; acknowledges what is told.
+    fn probe(rig: &mut Rig, round: u64, result: Result<(), &str>) -> Vec<Output> {
+        let container = rig.task("t").container_id().to_owned();
+        let due = rig.timer(Timer::Probe { container: container.clone(), round });
+        assert!(matches!(&due[..], [Output::Probe { round: r, .. }] if *r == round), "{due:?}");
+        let result = result.map_err(str::to_owned);
+        let outputs = rig.feed(Input::Probed { container, round, result });
+        for _ in sent(&outputs) {
+            rig.acknowledge("t");
+        }
+        outputs
+    }
+
+    fn health(outputs: &[Output]) -> Vec<Option<bool>> {
+        sent(outputs).iter().map(|status| status.healthy).collect()
+    }
+
+    #[test]
+    fn checks_follow_each_other_after_the_delay_and_the_interval() {
+        let (mut rig, outputs) = checked(tcp());
+        let container = rig.task("t").container_id().to_owned();
+        let first = Timer::Probe { container: container.clone(), round: 0 };
+        assert_eq!(next(&outputs), [(Duration::from_secs(1), first.clone())]);
+        let outputs = rig.timer(first);
+        let [Output::Probe { probe, timeout, .. }] = &outputs[..] else { panic!("{outputs:?}") };
+        assert_eq!(*probe, Probe::Tcp { port: 31000, family: Family::V4 });
+        assert_eq!(*timeout, Duration::from_secs(3));
+        let probed = Input::Probed { container: container.clone(), round: 0, result: Ok(()) };
+        let outputs = rig.feed(probed.clone());
+        let second = Timer::Probe { container, round: 1 };
+        assert_eq!(next(&outputs), [(Duration::from_secs(2), second)]);
+        assert!(rig.feed(probed).is_empty());
+    }
+
+    #[test]
+    fn only_changes_are_told() {
+        let (mut rig, _) = checked(tcp());
+        let results = [
+            (Ok(()), vec![Some(true)]),
+            (Ok(()), vec![]),
+            (Err("refused"), vec![Some(false)]),
+            (Err("refused"), vec![]),
+            (Ok(()), vec![Some(true)]),
+        ];
+        for (round, (result, expected)) in results.into_iter().enumerate() {
+            let outputs = probe(&mut rig, round as u64, result);
+            assert_eq!(health(&outputs), expected, "{round}");
+            for status in sent(&outputs) {
+                assert_eq!(status.state(), TaskState::TaskRunning);
+                let reason = muster_api::mesos::task_status::Reason::TaskHealthCheckStatusUpdated;
+                assert_eq!(status.reason(), reason);
+                assert_eq!(status.container_status.unwrap().executor_pid, Some(77));
+            }
+        }
+    }
+
+    #[test]
+    fn failures_in_a_row_kill() {
+        let (mut rig, _) = checked(tcp());
+        for (round, result) in
+            [Err("a"), Err("b"), Ok(()), Err("c"), Err("d")].into_iter().enumerate()
+        {
+            assert!(kills(&probe(&mut rig, round as u64, result)).is_empty());
+        }
+        let outputs = probe(&mut rig, 5, Err("refused"));
+        let container = rig.task("t").container_id().to_owned();
+        assert_eq!(kills(&outputs), [(container.as_str(), 5)]);
+        assert!(next(&outputs).is_empty());
+        rig.end("t", Termination::Signaled(15));
+        let status = rig.task("t").status();
+        assert_eq!((status.state(), status.healthy), (TaskState::TaskKilled, Some(false)));
+        let message = "Killed as unhealthy: 3 checks in a row failed, the last one: refused; \
+                       Command terminated with signal Terminated";
+        assert_eq!(status.message(), message);
+    }
+
+    #[test]
+    fn a_limit_of_none_or_one_kills_at_the_first_failure_having_told_it() {
+        for limit in [0, 1] {
+            let (mut rig, _) = checked(HealthCheck { consecutive_failures: Some(limit), ..tcp() });
+            let outputs = probe(&mut rig, 0, Err("refused"));
+            assert_eq!(health(&outputs), [Some(false)]);
+            assert_eq!(kills(&outputs).len(), 1);
+        }
+    }
+
+    #[test]
+    fn failures_in_the_grace_period_do_not_count_until_the_first_success() {
+        let check = HealthCheck { grace_period_seconds: Some(10.0), ..tcp() };
+        let (mut rig, _) = checked(check.clone());
+        for round in 0..5 {
+            assert!(health(&probe(&mut rig, round, Err("refused"))).is_empty());
+        }
+        rig.now += Duration::from_secs(11);
+        assert_eq!(health(&probe(&mut rig, 5, Err("refused"))), [Some(false)]);
+        // A success ends the grace period early.
+        let (mut rig, _) = checked(check);
+        probe(&mut rig, 0, Ok(()));
+        assert_eq!(health(&probe(&mut rig, 1, Err("refused"))), [Some(false)]);
+    }
+
+    #[test]
+    fn no_checks_after_the_end_or_a_kill() {
+        let (mut rig, _) = checked(tcp());
+        let container = rig.task("t").container_id().to_owned();
+        rig.kill("t", None);
+        assert!(rig.timer(Timer::Probe { container: container.clone(), round: 0 }).is_empty());
+        let probed =
+            Input::Probed { container: container.clone(), round: 0, result: Err("x".into()) };
+        assert!(rig.feed(probed.clone()).is_empty());
+        rig.end("t", Termination::Exited(0));
+        assert!(rig.timer(Timer::Probe { container, round: 0 }).is_empty());
+        assert!(rig.feed(probed).is_empty());
+    }
+
+    #[test]
+    fn defaults_are_those_of_mesos() {
+        let check = HealthCheck {
+            r#type: Some(health_check::Type::Tcp.into()),
+            tcp: Some(TcpCheckInfo { port: 1, protocol: None }),
+            ..Default::default()
+        };
+        let checker = Checker::new(&check).unwrap();
+        let seconds = [checker.delay, checker.interval, checker.timeout, checker.grace];
+        assert_eq!(seconds.map(|duration| duration.as_secs()), [15, 10, 20, 10]);
+        assert_eq!(checker.limit, 3);
+        let unlimited = HealthCheck { timeout_seconds: Some(0.0), ..check };
+        assert_eq!(Checker::new(&unlimited).unwrap().timeout, NO_TIMEOUT);
+    }
+
+    #[test]
+    fn probes_are_read_from_the_check() {
+        let http = HttpCheckInfo { port: 80, statuses: vec![204], ..Default::default() };
+        let check = HealthCheck {
+            r#type: Some(health_check::Type::Http.into()),
+            http: Some(http),
+            ..Default::default()
+        };
+        let path = "/".to_owned();
+        let expected = Probe::Http { port: 80, path, statuses: vec![204], family: Family::V4 };
+        assert_eq!(Checker::new(&check).unwrap().probe, expected);
+        let command = CommandInfo { value: Some("true".into()), ..Default::default() };
+        let check = HealthCheck {
+            r#type: Some(health_check::Type::Command.into()),
+            command: Some(command),
+            ..Default::default()
+        };
+        let expected = Probe::Command(CommandSpec::Shell("true".into()));
+        assert_eq!(Checker::new(&check).unwrap().probe, expected);
+    }
+
+    #[test]
+    fn impossible_checks_are_refused_with_the_field() {
+        let http = |http| HealthCheck {
+            r#type: Some(health_check::Type::Http.into()),
+            http: Some(http),
+            ..Default::default()
+        };
+        let scheme = |scheme: &str| HttpCheckInfo {
+            port: 80,
+            scheme: Some(scheme.into()),
+            ..Default::default()
+        };
+        let path =
+            |path: &str| HttpCheckInfo { port: 80, path: Some(path.into()), ..Default::default() };
+        let command = |command| HealthCheck {
+            r#type: Some(health_check::Type::Command.into()),
+            command: Some(command),
+            ..Default::default()
+        };
+        let cases = [
+            (HealthCheck::default(), "health_check.type is missing"),
+            (
+                HealthCheck { delay_seconds: Some(-1.0), ..tcp() },
+                "health_check.delay_seconds is -1",
+            ),
+            (
+                HealthCheck { timeout_seconds: Some(f64::NAN), ..tcp() },
+                "health_check.timeout_seconds is NaN",
+            ),
+            (
+                HealthCheck { grace_period_seconds: Some(1e300), ..tcp() },
+                "health_check.grace_period_seconds",
+            ),
+            (
+                HealthCheck { interval_seconds: Some(0.0), ..tcp() },
+                "health_check.interval_seconds is 0",
+            ),
+            (HealthCheck { tcp: None, ..tcp() }, "health_check.tcp is missing"),
+            (
+                HealthCheck { tcp: Some(TcpCheckInfo { port: 0, protocol: None }), ..tcp() },
+                "health_check.tcp.port is 0, must be 1 to 65535",
+            ),
+            (
+                http(HttpCheckInfo { port: 65536, ..Default::default() }),
+                "health_check.http.port is 65536",
+            ),
+            (http(scheme("https")), "health_check.http.scheme is \"https\""),
+            (http(path("no-slash")), "health_check.http.path is \"no-slash\""),
+            (http(path("/a b\r\n")), "health_check.http.path"),
+            (command(CommandInfo::default()), "health_check.command.value is missing"),
+            (
+                command(CommandInfo { shell: Some(false), ..Default::default() }),
+                "health_check.command.value is missing",
+            ),
+            (
+                command(CommandInfo {
+                    value: Some("true".into()),
+                    user: Some("nobody".into()),
+                    ..Default::default()
+                }),
+                "health_check.command.user is not supported",
+            ),
+            (
+                command(CommandInfo {
+                    value: Some("true".into()),
+                    environment: Some(Environment { variables: vec![Default::default()] }),
+                    ..Default::default()
+                }),
+                "health_check.command.environment is not supported",
+            ),
+        ];
+        for (check, expected) in cases {
+            let problem = Checker::new(&check).unwrap_err().to_string();
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What can happen to an agent.
+
+use muster_api::muster::MasterMessage;
+use muster_containerizer::Termination;
+
+use crate::checkpoint::Checkpoint;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The agent has started. Comes first, and once.
+    Recovered {
+        /// What the store holds.
+        checkpoint: Checkpoint,
+        /// Every container found on the machine.
+        containers: Vec<Found>,
+    },
+    /// Something happened on the link that was dialled as `session`.
+    Link {
+        /// The number that [`Output::Dial`](super::Output::Dial) gave it.
+        session: u64,
+        /// What happened.
+        event: LinkEvent,
+    },
+    /// Something happened to a container.
+    Container {
+        /// The container's id.
+        id: String,
+        /// What happened.
+        event: ContainerEvent,
+    },
+    /// A health check has been carried out.
+    Probed {
+        /// The container that was checked.
+        container: String,
+        /// The number that [`Output::Probe`](super::Output::Probe) gave it.
+        round: u64,
+        /// Healthy, or why not.
+        result: Result<(), String>,
+    },
+    /// The batch of the last [`Output::Persist`](super::Output::Persist) is on disk, or why not.
+    Persisted(Result<(), String>),
+    /// The data plane now does what the last [`Output::Reconcile`](super::Output::Reconcile)
+    /// asked, or why not.
+    Reconciled(Result<(), String>),
+    /// A timer is over.
+    Timer(Timer),
+}
+
+/// What can happen on the link to the master.
+#[derive(Clone, Debug)]
+pub enum LinkEvent {
+    /// The stream is open; nothing has been said yet.
+    Connected,
+    /// The master said something.
+    Message(Box<MasterMessage>),
+    /// The stream could not be opened, or is closed. Nothing more comes of this session.
+    Disconnected {
+        /// What went wrong.
+        error: String,
+    },
+}
+
+/// What can happen to a container.
+#[derive(Clone, Debug)]
+pub enum ContainerEvent {
+    /// Its command has been executed.
+    Launched {
+        /// Process id of its first process.
+        pid: u32,
+    },
+    /// It could not be launched.
+    LaunchFailed {
+        /// The step and the system's answer.
+        message: String,
+    },
+    /// It has ended.
+    Ended(Termination),
+    /// It could not be told to end.
+    KillFailed {
+        /// What went wrong.
+        message: String,
+    },
+    /// Nothing is left of it but its sandbox.
+    Destroyed,
+    /// Something is left of it.
+    DestroyFailed {
+        /// What went wrong.
+        message: String,
+    },
+}
+
+/// A container that was there when the agent started.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The container's id.
+    pub id: String,
+    /// How it ended; `None` while it runs.
+    pub ended: Option<Termination>,
+}
+
+/// What a timer was set for. A timer that has been overtaken by events is ignored when
+/// it ends, so none is ever cancelled.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// Try the failed commit again.
+    Persist,
+    /// Send the head of a task's update stream again.
+    Resend {
+        /// The task's container.
+        container: String,
+        /// How many times updates of this task had been sent when the timer was set.
+        sent: u64,
+    },
+    /// See whether the master has been silent for too long.
+    Silence {
+        /// The session in which the timer was set.
+        session: u64,
+    },
+    /// The next health check is due.
+    Probe {
+        /// The container to check.
+        container: String,
+        /// Number of the check.
+        round: u64,
+    },
+    /// Try to kill a container again.
+    Kill {
+        /// The container.
+        container: String,
+    },
+    /// Try to destroy a container again.
+    Destroy {
+        /// The container.
+        container: String,
+    },
+    /// Try to reconcile the data plane again.
+    Reconcile,
+}

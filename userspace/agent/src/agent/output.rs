@@ -1,0 +1,69 @@
+//! What an agent wants done.
+
+use std::time::Duration;
+
+use muster_api::muster::{AgentMessage, Vip};
+use muster_containerizer::ContainerSpec;
+use muster_store::Batch;
+
+use super::{Probe, Timer};
+
+/// One thing to do. Outputs are carried out in order; what takes time is started, and
+/// its end comes back as an [`Input`](super::Input).
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Commit a batch and answer with [`Input::Persisted`](super::Input::Persisted). There
+    /// is never more than one without an answer; whatever depends on it is held back until
+    /// then.
+    Persist(Batch),
+    /// Dial the master, as `session`. Ends the session before.
+    Dial {
+        /// Number of the session, to be given with its events.
+        session: u64,
+        /// How long to wait first.
+        after: Duration,
+    },
+    /// Say something to the master, on the current session.
+    Send(Box<AgentMessage>),
+    /// Launch a container.
+    Launch(Box<ContainerSpec>),
+    /// Wait for the end of a running container.
+    Watch {
+        /// The container's id.
+        container: String,
+    },
+    /// Ask a container to end, and make it when `grace` is over.
+    Kill {
+        /// The container's id.
+        container: String,
+        /// How long after SIGTERM comes SIGKILL.
+        grace: Duration,
+    },
+    /// Leave nothing of a container but its sandbox.
+    Destroy {
+        /// The container's id.
+        container: String,
+    },
+    /// Check a container's health.
+    Probe {
+        /// The container's id.
+        container: String,
+        /// Number of the check, to be given with its result.
+        round: u64,
+        /// What to do.
+        probe: Probe,
+        /// When to give up; a check without an answer by then has failed.
+        timeout: Duration,
+    },
+    /// Make the data plane do exactly this, and answer with
+    /// [`Input::Reconciled`](super::Input::Reconciled). There is never more than one
+    /// without an answer.
+    Reconcile(Vec<Vip>),
+    /// Give `timer` back after `after`.
+    Timer {
+        /// How long to wait.
+        after: Duration,
+        /// What to give back.
+        timer: Timer,
+    },
+}

@@ -1,0 +1,160 @@
+//! Keeping the data plane at the view.
+
+use std::time::Duration;
+
+use super::{Agent, Io, Output, Timer, View};
+
+/// Pause before a failed reconciliation is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Reconciles the data plane to the view: one reconciliation at a time, and however many
+/// changes come meanwhile, one more after it.
+#[derive(Debug, Default)]
+pub(crate) struct Plane {
+    running: bool,
+    stale: bool,
+    failing: bool,
+}
+
+impl Plane {
+    /// The view has changed.
+    pub(crate) fn changed(&mut self, io: &mut Io, view: &View) {
+        self.stale = true;
+        self.start(io, view);
+    }
+
+    /// The reconciliation under way is over.
+    pub(crate) fn reconciled(&mut self, io: &mut Io, view: &View, result: Result<(), String>) {
+        self.running = false;
+        match result {
+            Ok(()) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the data plane follows the cluster view again");
+                }
+                self.start(io, view);
+            }
+            Err(error) => {
+                io.counters.reconcile_errors += 1;
+                tracing::error!(%error, "cannot bring the data plane to the cluster view; it keeps its last state and is tried again");
+                self.failing = true;
+                self.stale = true;
+                io.outbox.now(Output::Timer { after: RETRY, timer: Timer::Reconcile });
+            }
+        }
+    }
+
+    /// The pause after a failure is over.
+    pub(crate) fn retry(&mut self, io: &mut Io, view: &View) {
+        self.start(io, view);
+    }
+
+    fn start(&mut self, io: &mut Io, view: &View) {
+        if self.stale && !self.running {
+            self.running = true;
+            self.stale = false;
+            io.outbox.now(Output::Reconcile(view.vips().cloned().collect()));
+        }
+    }
+}
+
+impl Agent {
+    /// The VIPs of the view may differ from what the data plane does.
+    pub(super) fn vips_changed(&mut self) {
+        self.plane.changed(&mut self.io, &self.view);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_api::muster::{ViewDelta, ViewSnapshot, VipKey, master_message::Message};
+
+    use super::super::testing::{Rig, timers};
+    use super::super::{Input, LinkEvent};
+    use super::*;
+
+    fn vip(port: u32) -> muster_api::muster::Vip {
+        let key = VipKey { address: "11.0.0.1".into(), port, protocol: 6 };
+        muster_api::muster::Vip { key: Some(key), ..Default::default() }
+    }
+
+    fn delta(from: u64, port: u32) -> Message {
+        let vips_changed = vec![vip(port)];
+        Message::Delta(ViewDelta {
+            epoch: "e".into(),
+            from,
+            to: from + 1,
+            vips_changed,
+            ..Default::default()
+        })
+    }
+
+    fn reconciled(outputs: &[Output]) -> Vec<usize> {
+        let count = |output: &Output| match output {
+            Output::Reconcile(vips) => Some(vips.len()),
+            _ => None,
+        };
+        outputs.iter().filter_map(count).collect()
+    }
+
+    fn snapshot(rig: &mut Rig) -> Vec<Output> {
+        let snapshot = ViewSnapshot {
+            epoch: "e".into(),
+            version: 1,
+            vips: vec![vip(1)],
+            ..Default::default()
+        };
+        rig.say(Message::Snapshot(snapshot))
+    }
+
+    #[test]
+    fn nothing_is_reconciled_before_the_master_has_spoken() {
+        let mut rig = Rig::cold();
+        assert!(reconciled(&rig.start(Vec::new())).is_empty());
+        assert!(reconciled(&rig.attach()).is_empty());
+        assert_eq!(reconciled(&snapshot(&mut rig)), [1]);
+    }
+
+    #[test]
+    fn changes_during_a_reconciliation_become_one() {
+        let mut rig = Rig::registered();
+        snapshot(&mut rig);
+        for from in 1..=3 {
+            assert!(reconciled(&rig.say(delta(from, from as u32 + 1))).is_empty());
+        }
+        assert_eq!(reconciled(&rig.feed(Input::Reconciled(Ok(())))), [4]);
+        assert!(reconciled(&rig.feed(Input::Reconciled(Ok(())))).is_empty());
+    }
+
+    #[test]
+    fn a_change_of_agents_alone_reconciles_nothing() {
+        let mut rig = Rig::registered();
+        snapshot(&mut rig);
+        rig.feed(Input::Reconciled(Ok(())));
+        let agents_removed = vec!["m-S9".to_owned()];
+        let delta =
+            ViewDelta { epoch: "e".into(), from: 1, to: 2, agents_removed, ..Default::default() };
+        assert!(reconciled(&rig.say(Message::Delta(delta))).is_empty());
+    }
+
+    #[test]
+    fn a_failure_is_tried_again() {
+        let mut rig = Rig::registered();
+        snapshot(&mut rig);
+        let outputs = rig.feed(Input::Reconciled(Err("map full".into())));
+        let set = timers(&outputs, |timer| matches!(timer, Timer::Reconcile));
+        assert_eq!(set, [(RETRY, Timer::Reconcile)]);
+        assert_eq!(reconciled(&rig.timer(Timer::Reconcile)), [1]);
+        assert!(rig.timer(Timer::Reconcile).is_empty());
+        assert_eq!(rig.agent.counters().reconcile_errors, 1);
+    }
+
+    #[test]
+    fn the_last_state_is_kept_while_the_master_is_away() {
+        let mut rig = Rig::registered();
+        snapshot(&mut rig);
+        rig.feed(Input::Reconciled(Ok(())));
+        let outputs = rig.link(LinkEvent::Disconnected { error: "gone".into() });
+        assert!(reconciled(&outputs).is_empty());
+        assert_eq!(rig.agent.view().vips().count(), 1);
+    }
+}

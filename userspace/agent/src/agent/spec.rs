@@ -1,0 +1,437 @@
+//! What a task asks for, as a container.
+
+use std::fmt;
+
+use muster_api::mesos::{CommandInfo, ContainerInfo, Environment, TaskInfo, container_info};
+use muster_api::mesos::{environment::variable, image};
+use muster_containerizer::{CommandSpec, ContainerSpec, SANDBOX};
+
+use super::{Settings, Task};
+
+/// The least share of a CPU a container is given, in thousandths, as in Mesos.
+const MIN_CPUS_MILLI: u64 = 10;
+
+/// A field of a task that makes no sense or asks for something not supported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Invalid {
+    field: String,
+    problem: String,
+}
+
+impl Invalid {
+    pub(crate) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into() }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.field, self.problem)
+    }
+}
+
+/// The container for `task`.
+///
+/// # Errors
+/// The first field that cannot be had: nothing that a task asks for is left out silently.
+pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, Invalid> {
+    let info = &task.info;
+    let unsupported: [(&str, bool); 4] = [
+        ("executor", info.executor.is_some()),
+        ("check", info.check.is_some()),
+        ("max_completion_time", info.max_completion_time.is_some()),
+        ("limits", !info.limits.is_empty()),
+    ];
+    refuse(&unsupported)?;
+    let image = info.container.as_ref().map_or(Ok(None), image)?;
+    let (command, args, user, variables) = match &info.command {
+        None => (None, Vec::new(), None, Vec::new()),
+        Some(info) => {
+            refuse(&[("command.uris", !info.uris.is_empty())])?;
+            let spec = command("command", info)?;
+            let args = if spec.is_none() { info.arguments.clone() } else { Vec::new() };
+            (spec, args, info.user.clone(), environment(info.environment.as_ref())?)
+        }
+    };
+    if command.is_none() && image.is_none() {
+        return Err(Invalid::new(
+            "command.value",
+            "is missing, and there is no image to take it from",
+        ));
+    }
+    let sandbox = settings.sandbox(
+        &info.agent_id.value,
+        &task.framework_id.value,
+        &info.task_id.value,
+        &task.container,
+    );
+    let outside = sandbox.to_string_lossy();
+    // Without an image the container has the machine's own root.
+    let inside = if image.is_some() { SANDBOX } else { &outside };
+    let mut environment = given(settings, task, &outside, inside);
+    // The task's own settings win over what it is given.
+    environment.retain(|(name, _)| variables.iter().all(|(own, _)| own != name));
+    environment.extend(variables);
+    Ok(ContainerSpec {
+        id: task.container.clone(),
+        image,
+        command,
+        args,
+        environment,
+        user,
+        sandbox,
+        hostname: info.container.as_ref().and_then(|container| container.hostname.clone()),
+        cpus_milli: scalar(info, "cpus", 1000.0).max(MIN_CPUS_MILLI),
+        mem_bytes: scalar(info, "mem", 1_048_576.0),
+    })
+}
+
+/// The variables Mesos gives every task.
+fn given(settings: &Settings, task: &Task, outside: &str, inside: &str) -> Vec<(String, String)> {
+    let address = settings.address;
+    let port = settings.port;
+    let id = &task.info.task_id.value;
+    [
+        ("MESOS_SANDBOX", inside.to_owned()),
+        ("MESOS_DIRECTORY", outside.to_owned()),
+        ("MESOS_FRAMEWORK_ID", task.framework_id.value.clone()),
+        ("MESOS_EXECUTOR_ID", id.clone()),
+        ("MESOS_SLAVE_ID", task.info.agent_id.value.clone()),
+        ("MESOS_SLAVE_PID", format!("slave(1)@{}", std::net::SocketAddr::new(address, port))),
+        ("MESOS_AGENT_ENDPOINT", std::net::SocketAddr::new(address, port).to_string()),
+        ("MESOS_CHECKPOINT", "1".to_owned()),
+        ("MESOS_CONTAINER_IP", address.to_string()),
+        ("LIBPROCESS_IP", address.to_string()),
+        ("LIBPROCESS_PORT", "0".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// The command of `info`; `None` leaves it to the image. As in Mesos, a command without
+/// a shell is an executable and its whole argument vector, the first of which is the
+/// executable's name for itself.
+pub(crate) fn command(field: &str, info: &CommandInfo) -> Result<Option<CommandSpec>, Invalid> {
+    let value = info.value.as_deref().filter(|value| !value.is_empty());
+    match (info.shell(), value) {
+        (true, Some(value)) => Ok(Some(CommandSpec::Shell(value.to_owned()))),
+        (true, None) => Err(Invalid::new(
+            format!("{field}.value"),
+            "is missing, which only a command with shell: false may do",
+        )),
+        (false, Some(value)) => {
+            let arguments = info.arguments.iter().skip(1).cloned();
+            Ok(Some(CommandSpec::Argv([value.to_owned()].into_iter().chain(arguments).collect())))
+        }
+        (false, None) => Ok(None),
+    }
+}
+
+/// The image's name, if there is one.
+fn image(container: &ContainerInfo) -> Result<Option<String>, Invalid> {
+    let kind = container_info::Type::try_from(container.r#type).ok();
+    if kind != Some(container_info::Type::Mesos) {
+        return Err(Invalid::new(
+            "container.type",
+            "must be MESOS: this agent has no Docker containerizer (a Docker image goes in container.mesos.image)",
+        ));
+    }
+    refuse(&[
+        ("container.docker", container.docker.is_some()),
+        ("container.volumes", !container.volumes.is_empty()),
+        (
+            "container.network_infos",
+            container
+                .network_infos
+                .iter()
+                .any(|network| network.name.is_some() || !network.port_mappings.is_empty()),
+        ),
+        ("container.linux_info", container.linux_info.is_some()),
+        ("container.rlimit_info", container.rlimit_info.is_some()),
+        ("container.tty_info", container.tty_info.is_some()),
+    ])?;
+    let Some(image) = container.mesos.as_ref().and_then(|mesos| mesos.image.as_ref()) else {
+        return Ok(None);
+    };
+    let docker = match image::Type::try_from(image.r#type) {
+        Ok(image::Type::Docker) => image.docker.as_ref(),
+        _ => return Err(Invalid::new("container.mesos.image.type", "must be DOCKER")),
+    };
+    let Some(docker) = docker else {
+        return Err(Invalid::new("container.mesos.image.docker", "is missing"));
+    };
+    #[allow(deprecated)] // It must be refused all the same.
+    refuse(&[
+        ("container.mesos.image.docker.config", docker.config.is_some()),
+        ("container.mesos.image.docker.credential", docker.credential.is_some()),
+    ])?;
+    if !image.cached() {
+        let problem = "is false, but images are only taken from the agent's local store";
+        return Err(Invalid::new("container.mesos.image.cached", problem));
+    }
+    if docker.name.is_empty() {
+        return Err(Invalid::new("container.mesos.image.docker.name", "is empty"));
+    }
+    Ok(Some(docker.name.clone()))
+}
+
+/// The variables of a task, in order, the last of a name winning.
+fn environment(environment: Option<&Environment>) -> Result<Vec<(String, String)>, Invalid> {
+    let mut variables: Vec<(String, String)> = Vec::new();
+    for variable in environment.into_iter().flat_map(|environment| &environment.variables) {
+        let name = &variable.name;
+        let field = || format!("command.environment.variables[{name:?}]");
+        if variable.r#type() != variable::Type::Value || variable.secret.is_some() {
+            return Err(Invalid::new(field(), "is a secret, which is not supported"));
+        }
+        let Some(value) = &variable.value else {
+            return Err(Invalid::new(field(), "has no value"));
+        };
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(Invalid::new(field(), "cannot be set: empty name, '=' or a NUL byte"));
+        }
+        variables.retain(|(earlier, _)| earlier != name);
+        variables.push((name.clone(), value.clone()));
+    }
+    Ok(variables)
+}
+
+fn refuse(fields: &[(&str, bool)]) -> Result<(), Invalid> {
+    match fields.iter().find(|(_, present)| *present) {
+        Some((field, _)) => Err(Invalid::new(*field, "is not supported by this agent")),
+        None => Ok(()),
+    }
+}
+
+/// The sum of a scalar resource, in units of `1 / factor`.
+fn scalar(info: &TaskInfo, name: &str, factor: f64) -> u64 {
+    let named = info.resources.iter().filter(|resource| resource.name == name);
+    let sum: f64 = named.filter_map(|resource| resource.scalar).map(|scalar| scalar.value).sum();
+    // A cast from a float saturates, and no negative or infinite amount passes the
+    // comparison with what the agent has.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    {
+        (sum * factor).round() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_api::mesos::container_info::{DockerInfo, MesosInfo};
+    use muster_api::mesos::image::Docker;
+    use muster_api::mesos::{
+        CheckInfo, Image, LinuxInfo, NetworkInfo, RLimitInfo, Secret, TtyInfo, Volume,
+        command_info, environment,
+    };
+    use muster_resources::Resources;
+
+    use super::super::testing::{self, scalar, settings};
+    use super::*;
+
+    fn task(info: TaskInfo) -> Task {
+        Task::new("f".into(), info, "c".into(), Resources::default())
+    }
+
+    fn made(info: TaskInfo) -> ContainerSpec {
+        spec(&settings(), &task(info)).unwrap()
+    }
+
+    fn refused(info: TaskInfo) -> String {
+        spec(&settings(), &task(info)).unwrap_err().to_string()
+    }
+
+    fn with_command(command: CommandInfo) -> TaskInfo {
+        TaskInfo { command: Some(command), ..testing::task("t") }
+    }
+
+    fn container() -> ContainerInfo {
+        let docker = Docker { name: "nginx".into(), ..Default::default() };
+        let image = Image {
+            r#type: image::Type::Docker.into(),
+            docker: Some(docker),
+            ..Default::default()
+        };
+        ContainerInfo {
+            r#type: container_info::Type::Mesos.into(),
+            mesos: Some(MesosInfo { image: Some(image) }),
+            ..Default::default()
+        }
+    }
+
+    fn with_container(container: ContainerInfo) -> TaskInfo {
+        TaskInfo { container: Some(container), ..testing::task("t") }
+    }
+
+    fn variable(name: &str, value: &str) -> environment::Variable {
+        environment::Variable { name: name.into(), value: Some(value.into()), ..Default::default() }
+    }
+
+    fn argv(arguments: &[&str]) -> Vec<String> {
+        arguments.iter().map(|&argument| argument.to_owned()).collect()
+    }
+
+    #[test]
+    fn resources_become_limits() {
+        let spec = made(testing::task("t"));
+        assert_eq!((spec.cpus_milli, spec.mem_bytes), (500, 64 << 20));
+        let resources = vec![scalar("cpus", 0.1), scalar("mem", 32.0), scalar("cpus", 0.05)];
+        let spec = made(TaskInfo { resources, ..testing::task("t") });
+        assert_eq!((spec.cpus_milli, spec.mem_bytes), (150, 32 << 20));
+        let spec = made(TaskInfo { resources: Vec::new(), ..testing::task("t") });
+        assert_eq!((spec.cpus_milli, spec.mem_bytes), (10, 0));
+    }
+
+    #[test]
+    fn the_sandbox_is_where_mesos_has_it() {
+        let spec = made(testing::task("t"));
+        let path = "/work/slaves/m-S0/frameworks/f/executors/t/runs/c";
+        assert_eq!(spec.sandbox.to_str(), Some(path));
+        let value = |spec: &ContainerSpec, wanted: &str| {
+            let found = spec.environment.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.clone()).unwrap()
+        };
+        assert_eq!(value(&spec, "MESOS_SANDBOX"), path);
+        let spec = made(with_container(container()));
+        assert_eq!(value(&spec, "MESOS_SANDBOX"), "/mnt/mesos/sandbox");
+        assert_eq!(value(&spec, "MESOS_DIRECTORY"), path);
+        assert_eq!(value(&spec, "MESOS_AGENT_ENDPOINT"), "10.0.0.1:5051");
+    }
+
+    #[test]
+    fn the_tasks_own_variables_win() {
+        let variables =
+            vec![variable("A", "1"), variable("MESOS_CONTAINER_IP", "x"), variable("A", "2")];
+        let spec = made(with_command(CommandInfo {
+            environment: Some(Environment { variables }),
+            ..testing::task("t").command.unwrap()
+        }));
+        let values = |wanted| {
+            let found = spec.environment.iter().filter(move |(name, _)| name == wanted);
+            found.map(|(_, value)| value.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(values("A"), ["2"]);
+        assert_eq!(values("MESOS_CONTAINER_IP"), ["x"]);
+        assert_eq!(values("MESOS_SLAVE_ID"), ["m-S0"]);
+    }
+
+    #[test]
+    fn commands_with_and_without_a_shell() {
+        let made = |value: Option<&str>, shell, arguments: &[&str]| {
+            let command = CommandInfo {
+                value: value.map(Into::into),
+                shell,
+                arguments: argv(arguments),
+                ..Default::default()
+            };
+            let info = TaskInfo { command: Some(command), ..with_container(container()) };
+            let spec = made(info);
+            (spec.command, spec.args)
+        };
+        let shell = |line: &str| Some(CommandSpec::Shell(line.into()));
+        let exec = |arguments: &[&str]| Some(CommandSpec::Argv(argv(arguments)));
+        assert_eq!(made(Some("a b"), None, &["x"]), (shell("a b"), vec![]));
+        assert_eq!(made(Some("/bin/a"), Some(false), &[]), (exec(&["/bin/a"]), vec![]));
+        let named = made(Some("/bin/a"), Some(false), &["a", "b"]);
+        assert_eq!(named, (exec(&["/bin/a", "b"]), vec![]));
+        assert_eq!(made(None, Some(false), &["b", "c"]), (None, argv(&["b", "c"])));
+    }
+
+    #[test]
+    fn the_image_may_bring_the_command() {
+        let spec = made(TaskInfo { command: None, ..with_container(container()) });
+        assert_eq!((spec.command, spec.image.as_deref()), (None, Some("nginx")));
+        let hostname = Some("web".to_owned());
+        let spec = made(with_container(ContainerInfo { hostname, ..container() }));
+        assert_eq!(spec.hostname.as_deref(), Some("web"));
+        let without = ContainerInfo { mesos: None, ..container() };
+        assert_eq!(made(with_container(without)).image, None);
+    }
+
+    #[test]
+    fn commands_that_cannot_be_run_are_refused() {
+        let none = TaskInfo { command: None, ..testing::task("t") };
+        assert!(refused(none).starts_with("command.value is missing, and there is no image"));
+        assert!(
+            refused(with_command(CommandInfo::default())).starts_with("command.value is missing")
+        );
+        let uris = vec![command_info::Uri { value: "http://x".into(), ..Default::default() }];
+        let command = CommandInfo { uris, ..Default::default() };
+        assert_eq!(refused(with_command(command)), "command.uris is not supported by this agent");
+        let cases = [
+            (variable("", "1"), "cannot be set"),
+            (variable("A=B", "1"), "cannot be set"),
+            (variable("A", "\0"), "cannot be set"),
+            (environment::Variable { value: None, ..variable("A", "") }, "has no value"),
+            (
+                environment::Variable { secret: Some(Secret::default()), ..variable("A", "1") },
+                "is a secret",
+            ),
+        ];
+        for (variable, expected) in cases {
+            let name = variable.name.clone();
+            let environment = Some(Environment { variables: vec![variable] });
+            let problem = refused(with_command(CommandInfo {
+                environment,
+                ..testing::task("t").command.unwrap()
+            }));
+            let field = format!("command.environment.variables[{name:?}] {expected}");
+            assert!(problem.starts_with(&field), "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_this_agent_cannot_do_is_refused_by_name() {
+        let base = || testing::task("t");
+        let cases = [
+            (TaskInfo { check: Some(CheckInfo::default()), ..base() }, "check"),
+            (
+                TaskInfo { max_completion_time: Some(Default::default()), ..base() },
+                "max_completion_time",
+            ),
+            (TaskInfo { limits: [("cpus".into(), Default::default())].into(), ..base() }, "limits"),
+        ];
+        for (info, field) in cases {
+            assert_eq!(refused(info), format!("{field} is not supported by this agent"));
+        }
+        let docker = ContainerInfo {
+            r#type: container_info::Type::Docker.into(),
+            docker: Some(DockerInfo::default()),
+            ..Default::default()
+        };
+        assert!(refused(with_container(docker)).starts_with("container.type must be MESOS"));
+        let network = NetworkInfo { name: Some("dcos".into()), ..Default::default() };
+        let cases = [
+            (ContainerInfo { volumes: vec![Volume::default()], ..container() }, "volumes"),
+            (ContainerInfo { network_infos: vec![network], ..container() }, "network_infos"),
+            (ContainerInfo { linux_info: Some(LinuxInfo::default()), ..container() }, "linux_info"),
+            (
+                ContainerInfo { rlimit_info: Some(RLimitInfo::default()), ..container() },
+                "rlimit_info",
+            ),
+            (ContainerInfo { tty_info: Some(TtyInfo::default()), ..container() }, "tty_info"),
+            (ContainerInfo { docker: Some(DockerInfo::default()), ..container() }, "docker"),
+        ];
+        for (container, field) in cases {
+            let problem = refused(with_container(container));
+            assert_eq!(problem, format!("container.{field} is not supported by this agent"));
+        }
+    }
+
+    #[test]
+    fn images_that_cannot_be_had_are_refused() {
+        let with = |change: fn(&mut Image)| {
+            let mut container = container();
+            change(container.mesos.as_mut().unwrap().image.as_mut().unwrap());
+            refused(with_container(container))
+        };
+        assert_eq!(with(|image| image.r#type = 1), "container.mesos.image.type must be DOCKER");
+        assert!(
+            with(|image| image.cached = Some(false)).starts_with("container.mesos.image.cached")
+        );
+        assert_eq!(with(|image| image.docker = None), "container.mesos.image.docker is missing");
+        let empty = with(|image| image.docker.as_mut().unwrap().name.clear());
+        assert_eq!(empty, "container.mesos.image.docker.name is empty");
+        let secret = with(|image| image.docker.as_mut().unwrap().config = Some(Secret::default()));
+        assert!(secret.starts_with("container.mesos.image.docker.config is not supported"));
+    }
+}

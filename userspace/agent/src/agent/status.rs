@@ -1,0 +1,275 @@
+//! Task statuses: states, sources, reasons and messages as Mesos gives them.
+
+use std::time::Duration;
+
+use muster_api::mesos::task_status::{Reason, Source};
+use muster_api::mesos::{
+    ContainerId, ContainerStatus, NetworkInfo, Resource, TaskResourceLimitation, TaskState,
+    TaskStatus, network_info, value,
+};
+use muster_containerizer::Termination;
+use rand::Rng;
+
+use super::{Io, Phase, Task, signal};
+use crate::checkpoint::KillRow;
+
+const MEBIBYTE: u64 = 1 << 20;
+
+/// What is particular about one status of a task.
+#[derive(Clone, Debug)]
+pub(crate) struct News {
+    pub(crate) state: TaskState,
+    pub(crate) source: Source,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) message: Option<String>,
+    pub(crate) healthy: Option<bool>,
+    pub(crate) limitation: Option<TaskResourceLimitation>,
+}
+
+impl News {
+    /// What Mesos' command executor would say; this agent plays its part.
+    pub(crate) fn executor(state: TaskState) -> Self {
+        Self {
+            state,
+            source: Source::Executor,
+            reason: None,
+            message: None,
+            healthy: None,
+            limitation: None,
+        }
+    }
+
+    /// What Mesos' agent itself would say.
+    pub(crate) fn agent(state: TaskState, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            source: Source::Agent,
+            reason: Some(reason),
+            message: Some(message.into()),
+            ..Self::executor(state)
+        }
+    }
+
+    /// How a task ended, given how its container did and whether it was to be killed.
+    pub(crate) fn ended(how: &Termination, kill: Option<&KillRow>) -> Self {
+        if let Some(kill) = kill {
+            return Self::killed(how, kill);
+        }
+        match how {
+            Termination::Exited(0) => {
+                Self { message: Some(describe(how)), ..Self::executor(TaskState::TaskFinished) }
+            }
+            Termination::Exited(_) | Termination::Signaled(_) => {
+                Self { message: Some(describe(how)), ..Self::executor(TaskState::TaskFailed) }
+            }
+            Termination::OomKilled { max_usage_bytes, .. } => Self {
+                limitation: Some(limitation(*max_usage_bytes)),
+                ..Self::agent(
+                    TaskState::TaskFailed,
+                    Reason::ContainerLimitationMemory,
+                    describe(how),
+                )
+            },
+            Termination::Lost(_) => {
+                Self::agent(TaskState::TaskLost, Reason::ExecutorTerminated, describe(how))
+            }
+        }
+    }
+
+    fn killed(how: &Termination, kill: &KillRow) -> Self {
+        let killed = Self::executor(TaskState::TaskKilled);
+        match &kill.unhealthy {
+            Some(unhealthy) => Self {
+                message: Some(format!("Killed as unhealthy: {unhealthy}; {}", describe(how))),
+                healthy: Some(false),
+                ..killed
+            },
+            None => Self {
+                message: Some(describe(how)),
+                reason: kill.during_launch.then_some(Reason::TaskKilledDuringLaunch),
+                ..killed
+            },
+        }
+    }
+}
+
+/// How a container ended, in Mesos' words.
+fn describe(how: &Termination) -> String {
+    match how {
+        Termination::Exited(status) => format!("Command exited with status {status}"),
+        Termination::Signaled(signal) => {
+            format!("Command terminated with signal {}", signal::name(*signal))
+        }
+        Termination::OomKilled { limit_bytes, max_usage_bytes } => format!(
+            "Memory limit exceeded: Requested: {} Maximum Used: {}",
+            bytes(*limit_bytes),
+            bytes(*max_usage_bytes),
+        ),
+        Termination::Lost(why) => format!("How the command ended is unknown: {why}"),
+    }
+}
+
+/// A size in the largest unit that divides it, as Mesos prints sizes.
+fn bytes(size: u64) -> String {
+    let units = [("GB", 30), ("MB", 20), ("KB", 10)];
+    let fits = |(_, shift): &&(&str, u32)| size >> shift > 0 && size % (1 << shift) == 0;
+    match units.iter().find(fits) {
+        Some((unit, shift)) => format!("{}{unit}", size >> shift),
+        None => format!("{size}B"),
+    }
+}
+
+/// The resource whose limit was hit: its value is the most that was used.
+#[allow(deprecated)] // Mesos itself gives the role of a limitation in the old form.
+fn limitation(used: u64) -> TaskResourceLimitation {
+    // Megabytes of a machine's memory are far below 2^52.
+    #[allow(clippy::cast_precision_loss)]
+    let megabytes = used as f64 / MEBIBYTE as f64;
+    let memory = Resource {
+        name: "mem".to_owned(),
+        r#type: value::Type::Scalar.into(),
+        scalar: Some(value::Scalar { value: megabytes }),
+        role: Some("*".to_owned()),
+        ..Default::default()
+    };
+    TaskResourceLimitation { resources: vec![memory] }
+}
+
+impl Task {
+    /// The complete status for `news`, with a uuid of its own.
+    pub(crate) fn tell(&self, io: &mut Io, now: Duration, news: News) -> TaskStatus {
+        let mut uuid = [0; 16];
+        io.rng.fill_bytes(&mut uuid);
+        TaskStatus {
+            task_id: self.info.task_id.clone(),
+            state: news.state.into(),
+            data: None,
+            message: news.message,
+            agent_id: Some(self.info.agent_id.clone()),
+            timestamp: Some(now.as_secs_f64()),
+            executor_id: Some(self.info.task_id.value.as_str().into()),
+            healthy: news.healthy,
+            source: Some(news.source.into()),
+            reason: news.reason.map(Into::into),
+            uuid: Some(uuid::Builder::from_random_bytes(uuid).into_uuid().as_bytes().to_vec()),
+            labels: None,
+            container_status: self.container_status(io),
+            unreachable_time: None,
+            check_status: None,
+            limitation: news.limitation,
+        }
+    }
+
+    /// Where the task runs: in a container that shares the machine's network. Nowhere if
+    /// it was refused.
+    fn container_status(&self, io: &Io) -> Option<ContainerStatus> {
+        if self.phase == Phase::Ended && self.pid.is_none() {
+            return None;
+        }
+        let address = network_info::IpAddress {
+            protocol: Some(match io.settings.address {
+                std::net::IpAddr::V4(_) => network_info::Protocol::IPv4.into(),
+                std::net::IpAddr::V6(_) => network_info::Protocol::IPv6.into(),
+            }),
+            ip_address: Some(io.settings.address.to_string()),
+        };
+        Some(ContainerStatus {
+            network_infos: vec![NetworkInfo { ip_addresses: vec![address], ..Default::default() }],
+            cgroup_info: None,
+            executor_pid: self.pid,
+            container_id: Some(ContainerId { value: self.container.clone(), parent: None }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kill(unhealthy: Option<&str>, during_launch: bool) -> KillRow {
+        KillRow { grace: 0, unhealthy: unhealthy.map(Into::into), during_launch }
+    }
+
+    #[test]
+    fn ends_are_told_as_mesos_tells_them() {
+        use TaskState::{TaskFailed, TaskFinished, TaskKilled, TaskLost};
+        let oom = Termination::OomKilled { limit_bytes: 64 << 20, max_usage_bytes: 64 << 20 };
+        let killed = kill(None, false);
+        let cases = [
+            (Termination::Exited(0), None, TaskFinished, None, "Command exited with status 0"),
+            (Termination::Exited(3), None, TaskFailed, None, "Command exited with status 3"),
+            (
+                Termination::Signaled(11),
+                None,
+                TaskFailed,
+                None,
+                "Command terminated with signal Segmentation fault",
+            ),
+            (
+                Termination::Signaled(40),
+                None,
+                TaskFailed,
+                None,
+                "Command terminated with signal Unknown signal 40",
+            ),
+            (
+                oom,
+                None,
+                TaskFailed,
+                Some(Reason::ContainerLimitationMemory),
+                "Memory limit exceeded: Requested: 64MB Maximum Used: 64MB",
+            ),
+            (
+                Termination::Lost("no status file".into()),
+                None,
+                TaskLost,
+                Some(Reason::ExecutorTerminated),
+                "How the command ended is unknown: no status file",
+            ),
+            (
+                Termination::Signaled(9),
+                Some(killed),
+                TaskKilled,
+                None,
+                "Command terminated with signal Killed",
+            ),
+            (
+                Termination::Exited(0),
+                Some(kill(None, true)),
+                TaskKilled,
+                Some(Reason::TaskKilledDuringLaunch),
+                "Command exited with status 0",
+            ),
+        ];
+        for (how, kill, state, reason, message) in cases {
+            let news = News::ended(&how, kill.as_ref());
+            assert_eq!((news.state, news.reason), (state, reason), "{how:?}");
+            assert_eq!(news.message.as_deref(), Some(message));
+            assert_eq!(news.healthy, None);
+        }
+    }
+
+    #[test]
+    fn a_task_killed_as_unhealthy_says_so() {
+        let news = News::ended(&Termination::Signaled(9), Some(&kill(Some("no answer"), false)));
+        assert_eq!((news.state, news.healthy), (TaskState::TaskKilled, Some(false)));
+        let message = "Killed as unhealthy: no answer; Command terminated with signal Killed";
+        assert_eq!(news.message.as_deref(), Some(message));
+    }
+
+    #[test]
+    fn a_memory_limit_names_the_most_that_was_used() {
+        let how = Termination::OomKilled { limit_bytes: 32 << 20, max_usage_bytes: 48 << 20 };
+        let limitation = News::ended(&how, None).limitation.unwrap();
+        let [memory] = &limitation.resources[..] else { panic!() };
+        assert_eq!((memory.name.as_str(), memory.scalar.unwrap().value), ("mem", 48.0));
+    }
+
+    #[test]
+    fn sizes_are_printed_in_the_largest_unit_that_divides_them() {
+        let cases = [(1 << 30, "1GB"), (1536 << 20, "1536MB"), (1025 << 10, "1025KB"), (0, "0B")];
+        for (size, expected) in cases {
+            assert_eq!(bytes(size), expected);
+        }
+        assert_eq!(bytes((64 << 20) + 1), "67108865B");
+    }
+}

@@ -1,0 +1,228 @@
+//! One task.
+
+use std::time::Duration;
+
+use muster_api::mesos::{FrameworkId, TaskId, TaskInfo, TaskState, TaskStatus};
+use muster_resources::Resources;
+use prost::Message;
+
+use super::{Checker, Io, Output, Stream, Timer};
+use crate::checkpoint::{KillRow, TASKS, TaskRow, UPDATES, update_key};
+use muster_api::muster::{AgentMessage, AgentTask, StatusUpdate, agent_message};
+
+/// What identifies a task: ids of different frameworks may be equal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TaskKey {
+    /// The framework's id.
+    pub framework: String,
+    /// The task's id, unique among the framework's.
+    pub task: String,
+}
+
+impl TaskKey {
+    pub(crate) fn new(framework: &FrameworkId, task: &TaskId) -> Self {
+        Self { framework: framework.value.clone(), task: task.value.clone() }
+    }
+}
+
+/// How far a task's container has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its launch has been decided.
+    Launching,
+    /// Its command has been executed.
+    Running,
+    /// It has ended, or there never was one.
+    Ended,
+}
+
+/// A task this agent has not forgotten.
+#[derive(Clone, Debug)]
+pub struct Task {
+    pub(crate) framework_id: FrameworkId,
+    pub(crate) info: TaskInfo,
+    pub(crate) container: String,
+    pub(crate) resources: Resources,
+    pub(crate) phase: Phase,
+    pub(crate) pid: Option<u32>,
+    pub(crate) status: TaskStatus,
+    pub(crate) history: Vec<TaskStatus>,
+    pub(crate) kill: Option<KillRow>,
+    pub(crate) checker: Option<Checker>,
+    pub(crate) stream: Stream,
+    /// Whether it is in the store. Only a task that was refused because the store takes
+    /// nothing is not.
+    pub(crate) durable: bool,
+}
+
+impl Task {
+    /// Whose task it is.
+    pub fn framework_id(&self) -> &FrameworkId {
+        &self.framework_id
+    }
+
+    /// What was asked for.
+    pub fn info(&self) -> &TaskInfo {
+        &self.info
+    }
+
+    /// The container it runs in.
+    pub fn container_id(&self) -> &str {
+        &self.container
+    }
+
+    /// How far its container has come.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Its latest status, acknowledged or not.
+    pub fn status(&self) -> &TaskStatus {
+        &self.status
+    }
+
+    /// The statuses that changed its state, oldest first, as far as this process saw them.
+    pub fn history(&self) -> &[TaskStatus] {
+        &self.history
+    }
+
+    /// Resources that it holds.
+    pub fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// How many status updates await acknowledgement.
+    pub fn unacknowledged(&self) -> usize {
+        self.stream.len()
+    }
+
+    /// A task before its first status.
+    pub(crate) fn new(
+        framework_id: FrameworkId,
+        info: TaskInfo,
+        container: String,
+        resources: Resources,
+    ) -> Self {
+        let status = TaskStatus {
+            task_id: info.task_id.clone(),
+            state: TaskState::TaskStaging.into(),
+            ..Default::default()
+        };
+        Self {
+            framework_id,
+            info,
+            container,
+            resources,
+            phase: Phase::Launching,
+            pid: None,
+            status,
+            history: Vec::new(),
+            kill: None,
+            checker: None,
+            stream: Stream::new(Vec::new()),
+            durable: true,
+        }
+    }
+
+    /// A task as it was checkpointed.
+    pub(crate) fn from_row(
+        row: TaskRow,
+        resources: Resources,
+        updates: Vec<(u64, TaskStatus)>,
+    ) -> Self {
+        Self {
+            framework_id: row.framework_id,
+            info: row.info,
+            container: row.container_id,
+            resources,
+            phase: Phase::Launching,
+            pid: row.status.container_status.as_ref().and_then(|status| status.executor_pid),
+            history: vec![row.status.clone()],
+            status: row.status,
+            kill: row.kill,
+            checker: None,
+            stream: Stream::new(updates),
+            durable: true,
+        }
+    }
+
+    pub(crate) fn key(&self) -> TaskKey {
+        TaskKey::new(&self.framework_id, &self.info.task_id)
+    }
+
+    /// Writes the task's row.
+    pub(crate) fn save(&self, io: &mut Io) {
+        if self.durable {
+            let row = TaskRow {
+                framework_id: self.framework_id.clone(),
+                info: self.info.clone(),
+                container_id: self.container.clone(),
+                status: self.status.clone(),
+                kill: self.kill.clone(),
+            };
+            io.outbox.put(TASKS, &self.container, row.encode_to_vec());
+        }
+    }
+
+    /// Makes `status` the latest, checkpoints it and has it sent in its turn.
+    pub(crate) fn report(&mut self, io: &mut Io, status: TaskStatus) {
+        if self.history.last().is_none_or(|last| last.state != status.state) {
+            self.history.push(status.clone());
+        }
+        io.counters.count(&status);
+        self.status = status.clone();
+        self.save(io);
+        let bytes = self.durable.then(|| status.encode_to_vec());
+        let number = self.stream.push(status);
+        if let Some(bytes) = bytes {
+            io.outbox.put(UPDATES, update_key(&self.container, number), bytes);
+        }
+        if self.stream.len() == 1 {
+            self.send(io);
+        }
+    }
+
+    /// Sends the head of the stream, if there is one and a master to hear it.
+    pub(crate) fn send(&mut self, io: &mut Io) {
+        if !io.registered || self.stream.is_empty() {
+            return;
+        }
+        let framework_id = self.framework_id.clone();
+        let sending = self.stream.send();
+        let Some(status) = sending.status.cloned() else { return };
+        let update = StatusUpdate { framework_id: Some(framework_id), status: Some(status) };
+        let message = AgentMessage { message: Some(agent_message::Message::Update(update)) };
+        let timer = Timer::Resend { container: self.container.clone(), sent: sending.sent };
+        let timer = Output::Timer { after: sending.pause, timer };
+        io.counters.updates_sent += 1;
+        if self.durable {
+            io.outbox.then(Output::Send(Box::new(message)));
+            io.outbox.then(timer);
+        } else {
+            io.outbox.now(Output::Send(Box::new(message)));
+            io.outbox.now(timer);
+        }
+    }
+
+    /// Deletes the task's rows.
+    pub(crate) fn erase(&self, io: &mut Io) {
+        if self.durable {
+            io.outbox.delete(TASKS, &self.container);
+        }
+    }
+
+    /// The task as the master is told of it when the agent registers.
+    pub(crate) fn registered(&self) -> AgentTask {
+        AgentTask {
+            framework_id: Some(self.framework_id.clone()),
+            info: Some(self.info.clone()),
+            status: Some(self.status.clone()),
+            unacknowledged: !self.stream.is_empty(),
+        }
+    }
+
+    /// How long after SIGTERM it is killed, unless the kill itself says otherwise.
+    pub(crate) fn grace(&self) -> Duration {
+        super::kill::grace(self.info.kill_policy.as_ref()).unwrap_or(super::kill::DEFAULT_GRACE)
+    }
+}

@@ -1,0 +1,183 @@
+//! What an agent keeps on disk, and how it reads it back.
+
+use std::collections::BTreeMap;
+
+use muster_api::mesos::{FrameworkId, TaskInfo, TaskStatus};
+use muster_store::Store;
+use prost::Message;
+
+use crate::Error;
+
+/// One row, under [`AGENT_KEY`]: who the agent is.
+pub(crate) const AGENT: &str = "agent";
+/// The only key of [`AGENT`].
+pub(crate) const AGENT_KEY: &str = "identity";
+/// A row per task, by container id.
+pub(crate) const TASKS: &str = "tasks";
+/// A row per status update without acknowledgement, by container id and number.
+pub(crate) const UPDATES: &str = "updates";
+
+/// Who the agent is.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct AgentRow {
+    /// The id that the master gave it.
+    #[prost(string, tag = "1")]
+    pub agent_id: String,
+}
+
+/// A task.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TaskRow {
+    /// Whose task it is.
+    #[prost(message, required, tag = "1")]
+    pub framework_id: FrameworkId,
+    /// What was asked for.
+    #[prost(message, required, tag = "2")]
+    pub info: TaskInfo,
+    /// Where it runs; the row's key.
+    #[prost(string, tag = "3")]
+    pub container_id: String,
+    /// Its latest status.
+    #[prost(message, required, tag = "4")]
+    pub status: TaskStatus,
+    /// Set once it is to be killed.
+    #[prost(message, optional, tag = "5")]
+    pub kill: Option<KillRow>,
+}
+
+/// A decision to kill a task.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct KillRow {
+    /// Nanoseconds from SIGTERM to SIGKILL.
+    #[prost(uint64, tag = "1")]
+    pub grace: u64,
+    /// Why it is unhealthy; unset when the framework asked for the kill.
+    #[prost(string, optional, tag = "2")]
+    pub unhealthy: Option<String>,
+    /// Whether its command had not been executed when the kill was decided.
+    #[prost(bool, tag = "3")]
+    pub during_launch: bool,
+}
+
+/// Everything the store holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Checkpoint {
+    /// The agent, once a master has registered it.
+    pub agent: Option<AgentRow>,
+    /// The tasks.
+    pub tasks: Vec<TaskRow>,
+    /// For each container id its task's updates in order, with their numbers.
+    pub updates: BTreeMap<String, Vec<(u64, TaskStatus)>>,
+}
+
+/// The key of an update's row. Numbers are padded: key order is number order.
+pub(crate) fn update_key(container: &str, number: u64) -> String {
+    format!("{container}/{number:020}")
+}
+
+impl Checkpoint {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store cannot be read, [`Error::Checkpoint`] when a row
+    /// of it makes no sense.
+    pub fn load(store: &dyn Store) -> Result<Self, Error> {
+        let mut checkpoint = Self::default();
+        for (key, value) in store.scan(AGENT)? {
+            if key != AGENT_KEY {
+                return Err(bad(AGENT, key, "is not known to this version"));
+            }
+            checkpoint.agent = Some(decode(AGENT, &key, &value)?);
+        }
+        for (key, value) in store.scan(TASKS)? {
+            let task: TaskRow = decode(TASKS, &key, &value)?;
+            if task.container_id != key {
+                return Err(bad(TASKS, key, "names another container"));
+            }
+            checkpoint.tasks.push(task);
+        }
+        for (key, value) in store.scan(UPDATES)? {
+            let status = decode(UPDATES, &key, &value)?;
+            let parts = key.split_once('/').map(|(id, number)| (id.to_owned(), number.parse()));
+            let Some((container, Ok(number))) = parts else {
+                return Err(bad(UPDATES, key, "is no container id and number"));
+            };
+            if !checkpoint.tasks.iter().any(|task| task.container_id == container) {
+                return Err(bad(UPDATES, key, "belongs to no task"));
+            }
+            checkpoint.updates.entry(container).or_default().push((number, status));
+        }
+        Ok(checkpoint)
+    }
+}
+
+fn decode<M: Message + Default>(table: &'static str, key: &str, value: &[u8]) -> Result<M, Error> {
+    M::decode(value).map_err(|error| bad(table, key.to_owned(), &error.to_string()))
+}
+
+fn bad(table: &'static str, key: String, problem: &str) -> Error {
+    Error::Checkpoint { table, key, problem: problem.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_api::mesos::TaskState;
+    use muster_store::{Batch, Memory};
+
+    use super::*;
+
+    fn row() -> TaskRow {
+        TaskRow {
+            framework_id: "f".into(),
+            info: TaskInfo { name: "n".into(), task_id: "t".into(), ..Default::default() },
+            container_id: "c".into(),
+            status: TaskStatus { task_id: "t".into(), ..Default::default() },
+            kill: Some(KillRow { grace: 5, unhealthy: Some("no".into()), during_launch: false }),
+        }
+    }
+
+    fn status(state: TaskState) -> TaskStatus {
+        TaskStatus { task_id: "t".into(), state: state.into(), ..Default::default() }
+    }
+
+    #[test]
+    fn rows_come_back_in_order() {
+        let store = Memory::default();
+        assert_eq!(Checkpoint::load(&store).unwrap(), Checkpoint::default());
+        let agent = AgentRow { agent_id: "m-S0".into() };
+        let mut batch = Batch::default();
+        batch.put(AGENT, AGENT_KEY, agent.encode_to_vec());
+        batch.put(TASKS, "c", row().encode_to_vec());
+        // Ten comes after nine, also as text.
+        let states = [(9, TaskState::TaskStarting), (10, TaskState::TaskRunning)];
+        for (number, state) in states {
+            batch.put(UPDATES, update_key("c", number), status(state).encode_to_vec());
+        }
+        store.commit(batch).unwrap();
+        let expected = Checkpoint {
+            agent: Some(agent),
+            tasks: vec![row()],
+            updates: [("c".into(), states.map(|(n, state)| (n, status(state))).to_vec())].into(),
+        };
+        assert_eq!(Checkpoint::load(&store).unwrap(), expected);
+    }
+
+    #[test]
+    fn rows_that_make_no_sense_are_named() {
+        let cases: [(&'static str, &str, Vec<u8>, &str); 5] = [
+            (TASKS, "c", vec![0xff], "tasks/c"),
+            (TASKS, "d", row().encode_to_vec(), "tasks/d: names another container"),
+            (AGENT, "other", Vec::new(), "agent/other: is not known"),
+            (UPDATES, "c", Vec::new(), "updates/c: "),
+            (UPDATES, "x/1", status(TaskState::TaskLost).encode_to_vec(), "belongs to no task"),
+        ];
+        for (table, key, value, expected) in cases {
+            let store = Memory::default();
+            let mut batch = Batch::default();
+            batch.put(table, key, value);
+            store.commit(batch).unwrap();
+            let error = Checkpoint::load(&store).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
