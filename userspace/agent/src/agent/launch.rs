@@ -40,7 +40,7 @@ impl Agent {
         let mut bytes = [0; 16];
         self.io.rng.fill_bytes(&mut bytes);
         let container = uuid::Builder::from_random_bytes(bytes).into_uuid().to_string();
-        let parsed = Resources::from_proto(&info.resources);
+        let parsed = super::task::resources(&info);
         let resources = parsed.as_ref().cloned().unwrap_or_default();
         let mut task = Task::new(framework_id, info, container, resources);
         let parsed = parsed.map_err(|error| Refusal::invalid(format!("resources: {error}")));
@@ -111,7 +111,7 @@ impl Agent {
 
     /// Whether the machine has what the task wants, and has it to spare.
     fn check_resources(&self, task: &Task) -> Result<(), Refusal> {
-        let total = &self.io.settings.resources;
+        let total = &self.io.settings.resources.to_unreserved();
         let wanted = &task.resources;
         if !total.contains(wanted) {
             let message = format!("resources are {wanted}, this agent has {total}");

@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::status::News;
+use super::{Agent, Checker, Found, Output, Phase, Task};
+use crate::checkpoint::Checkpoint;
 use muster_api::TaskStateExt;
 use muster_api::mesos::TaskState;
 use muster_api::mesos::task_status::Reason;
 use muster_containerizer::Termination;
-use muster_resources::Resources;
-
-use super::status::News;
-use super::{Agent, Checker, Found, Output, Phase, Task};
-use crate::checkpoint::Checkpoint;
 
 impl Agent {
     /// Adopts what runs, reports what ended, destroys what nobody knows; then dials.
@@ -23,7 +21,7 @@ impl Agent {
         for row in tasks {
             let waiting = updates.remove(&row.container_id).unwrap_or_default();
             // The row was accepted once; what it then held is what it holds.
-            let resources = Resources::from_proto(&row.info.resources).unwrap_or_default();
+            let resources = super::task::resources(&row.info).unwrap_or_default();
             let task = Task::from_row(row, resources, waiting);
             let container = found.remove(&task.container);
             self.recover_task(now, task, container);

@@ -36,6 +36,11 @@ pub enum Phase {
     Ended,
 }
 
+/// What `info` holds, whoever it is reserved for: an agent has to know only how much.
+pub(crate) fn resources(info: &TaskInfo) -> Result<Resources, muster_resources::Error> {
+    Ok(Resources::from_proto(&info.resources)?.unallocated().to_unreserved())
+}
+
 /// A task this agent has not forgotten.
 #[derive(Clone, Debug)]
 pub struct Task {

@@ -1,0 +1,164 @@
+//! The simulated master: launches, kills, acknowledges, and checks what it is told.
+
+use std::collections::BTreeMap;
+
+use muster_api::TaskStateExt;
+use muster_api::mesos::{
+    CommandInfo, HealthCheck, Resource, TaskInfo, TaskState, health_check, value,
+};
+use muster_api::muster::{
+    Acknowledge, AgentMessage, Kill, Launch, MasterMessage, Ping, Registered, agent_message,
+    master_message,
+};
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+const AGENT: &str = "m-S0";
+
+#[derive(Debug, Default)]
+pub(crate) struct Master {
+    tasks: BTreeMap<String, Told>,
+    next: u64,
+    registered: bool,
+}
+
+/// What the master knows of one task.
+#[derive(Debug, Default)]
+struct Told {
+    /// The uuids it was told in, each once, and their states.
+    updates: Vec<(Vec<u8>, TaskState)>,
+    /// The agent registered without it: its launch never arrived.
+    gone: bool,
+}
+
+impl Told {
+    fn end(&self) -> Option<TaskState> {
+        self.updates.last().map(|(_, state)| *state).filter(|state| state.is_terminal())
+    }
+}
+
+impl Master {
+    /// The link is gone.
+    pub(crate) fn cut(&mut self) {
+        self.registered = false;
+    }
+
+    /// Something the master does by itself now and then.
+    pub(crate) fn act(&mut self, rng: &mut StdRng, launch: bool) -> Option<MasterMessage> {
+        if !self.registered {
+            return None;
+        }
+        let kill = rng.random_bool(0.3);
+        if !kill && launch {
+            let id = format!("t{}", self.next);
+            self.next += 1;
+            self.tasks.insert(id.clone(), Told::default());
+            let task = Some(task(&id, rng.random_bool(0.3)));
+            let launch = Launch { framework_id: Some("f".into()), task };
+            return Some(say(master_message::Message::Launch(launch)));
+        }
+        let alive: Vec<_> = self.tasks.iter().filter(|(_, told)| told.end().is_none()).collect();
+        if !kill || alive.is_empty() {
+            return Some(say(master_message::Message::Ping(Ping {})));
+        }
+        let (id, _) = alive[rng.random_range(0..alive.len())];
+        Some(say(master_message::Message::Kill(Kill {
+            framework_id: Some("f".into()),
+            task_id: Some(id.as_str().into()),
+            kill_policy: None,
+        })))
+    }
+
+    /// The agent said something; gives the answer. While the framework is `away` nobody
+    /// acknowledges.
+    pub(crate) fn hear(&mut self, message: AgentMessage, away: bool) -> Option<MasterMessage> {
+        match message.message.unwrap() {
+            agent_message::Message::Register(register) => {
+                assert!(!self.registered, "registered twice on one link");
+                self.registered = true;
+                for (id, told) in &mut self.tasks {
+                    let held = register
+                        .tasks
+                        .iter()
+                        .find(|task| task.info.as_ref().unwrap().task_id.value == *id);
+                    match held {
+                        Some(_) => assert!(!told.gone, "{id} was gone and is back"),
+                        None => {
+                            let lost = told.end().is_none() && !told.updates.is_empty();
+                            assert!(!lost, "{id} is forgotten without an end: {told:?}");
+                            told.gone |= told.updates.is_empty();
+                        }
+                    }
+                }
+                Some(say(master_message::Message::Registered(Registered {
+                    agent_id: Some(AGENT.into()),
+                    master_id: "m".into(),
+                    ping_interval_seconds: 5.0,
+                })))
+            }
+            agent_message::Message::Update(update) => {
+                assert!(self.registered, "an update before the registration");
+                let status = update.status.unwrap();
+                let id = status.task_id.value.clone();
+                let uuid = status.uuid.clone().unwrap();
+                let told = self.tasks.get_mut(&id).unwrap();
+                match told.updates.iter().position(|(known, _)| *known == uuid) {
+                    Some(at) => assert_eq!(at + 1, told.updates.len(), "{id}: an old update again"),
+                    None => {
+                        assert_eq!(told.end(), None, "{id}: news after the end");
+                        told.updates.push((uuid.clone(), status.state()));
+                    }
+                }
+                let task_id = Some(status.task_id);
+                let acknowledge = Acknowledge { framework_id: update.framework_id, task_id, uuid };
+                (!away).then(|| say(master_message::Message::Acknowledge(acknowledge)))
+            }
+            agent_message::Message::Pong(_) => None,
+        }
+    }
+
+    /// How many tasks ended in a state.
+    pub(crate) fn ends(&self, state: &str) -> usize {
+        let ended = |told: &&Told| told.end().is_some_and(|end| end.as_str_name() == state);
+        self.tasks.values().filter(ended).count()
+    }
+
+    /// Every task has an end, or its launch never arrived.
+    pub(crate) fn assert_at_rest(&self) {
+        for (id, told) in &self.tasks {
+            assert!(told.gone || told.end().is_some(), "{id} has no end: {told:?}");
+        }
+    }
+
+    /// Whether the master was told the end of a task.
+    pub(crate) fn knows_end(&self, task: &str) -> bool {
+        self.tasks[task].end().is_some()
+    }
+}
+
+fn say(message: master_message::Message) -> MasterMessage {
+    MasterMessage { message: Some(message) }
+}
+
+fn task(id: &str, checked: bool) -> TaskInfo {
+    let scalar = |name: &str, value| Resource {
+        name: name.into(),
+        r#type: value::Type::Scalar.into(),
+        scalar: Some(value::Scalar { value }),
+        ..Default::default()
+    };
+    let check = HealthCheck {
+        r#type: Some(health_check::Type::Command.into()),
+        command: Some(CommandInfo { value: Some("true".into()), ..Default::default() }),
+        ..Default::default()
+    };
+    TaskInfo {
+        name: "task".into(),
+        task_id: id.into(),
+        agent_id: AGENT.into(),
+        resources: vec![scalar("cpus", 0.1), scalar("mem", 32.0)],
+        command: Some(CommandInfo { value: Some("sleep 10".into()), ..Default::default() }),
+        health_check: checked.then_some(check),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,392 @@
+//! Time, and everything that happens in it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use muster_agent::{Agent, Checkpoint, ContainerEvent, Input, LinkEvent, Output, Settings};
+use muster_api::mesos::TaskStatus;
+use muster_api::muster::{AgentMessage, MasterMessage, agent_message};
+use muster_containerizer::Termination;
+use muster_resources::Resources;
+use muster_store::{Memory, Store};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::machine::{Container, Machine};
+use super::master::Master;
+
+/// Probabilities of faults.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Faults {
+    /// Of the agent's death before each of its acts.
+    pub(crate) crash: f64,
+    /// Of the link's end with each message.
+    pub(crate) cut: f64,
+    /// Of a commit's failure.
+    pub(crate) full: f64,
+}
+
+enum Event {
+    /// For the agent; lost when its process dies.
+    Agent(Input),
+    /// A message on its way; lost when its link breaks.
+    ToMaster {
+        link: u64,
+        message: AgentMessage,
+    },
+    ToAgent {
+        link: u64,
+        message: MasterMessage,
+    },
+    Connect {
+        session: u64,
+    },
+    /// A container's command returns.
+    Exit {
+        container: String,
+    },
+    /// The master does something by itself.
+    Act,
+    /// The agent's process is started again.
+    Start,
+}
+
+/// An open link: its number, the agent's number for it, and when the last message in
+/// each direction arrives.
+#[derive(Clone, Copy)]
+struct Link {
+    id: u64,
+    session: u64,
+    up: f64,
+    down: f64,
+}
+
+pub(crate) struct World {
+    rng: StdRng,
+    faults: Faults,
+    now: f64,
+    /// By time, then by order of scheduling.
+    events: BTreeMap<(u64, u64), Event>,
+    scheduled: u64,
+    agent: Option<Agent>,
+    store: Memory,
+    pub(crate) master: Master,
+    machine: Machine,
+    link: Option<Link>,
+    links: u64,
+    /// Task of each container.
+    tasks: BTreeMap<String, String>,
+    launching: bool,
+    pub(crate) crashes: usize,
+    pub(crate) cuts: usize,
+    pub(crate) failed_commits: usize,
+    pub(crate) adopted: usize,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, faults: Faults) -> Self {
+        let mut world = Self {
+            rng: StdRng::seed_from_u64(seed),
+            faults,
+            now: 1e6,
+            events: BTreeMap::new(),
+            scheduled: 0,
+            agent: None,
+            store: Memory::default(),
+            master: Master::default(),
+            machine: Machine::default(),
+            link: None,
+            links: 0,
+            tasks: BTreeMap::new(),
+            launching: true,
+            crashes: 0,
+            cuts: 0,
+            failed_commits: 0,
+            adopted: 0,
+        };
+        world.schedule(0.0, Event::Start);
+        world.schedule(1.0, Event::Act);
+        world
+    }
+
+    /// Lets `seconds` pass.
+    pub(crate) fn run(&mut self, seconds: f64) {
+        let end = self.now + seconds;
+        while let Some(entry) = self.events.first_entry() {
+            let at = Duration::from_nanos(entry.key().0).as_secs_f64();
+            if at > end {
+                break;
+            }
+            self.now = at;
+            let event = entry.remove();
+            self.happen(event);
+        }
+        self.now = end;
+    }
+
+    /// From now on everything works, and nothing new is launched.
+    pub(crate) fn stop_faults(&mut self) {
+        self.faults = Faults { crash: 0.0, cut: 0.0, full: 0.0 };
+        self.launching = false;
+    }
+
+    /// Nothing is left of any task, and the master knows how each one ended.
+    pub(crate) fn assert_at_rest(&self) {
+        let agent = self.agent.as_ref().unwrap();
+        assert!(agent.registered());
+        assert_eq!(agent.tasks().map(|task| task.container_id()).collect::<Vec<_>>(), [""; 0]);
+        assert!(self.machine.containers.is_empty(), "{:?}", self.machine.containers);
+        let checkpoint = Checkpoint::load(&self.store).unwrap();
+        assert!(checkpoint.tasks.is_empty() && checkpoint.updates.is_empty(), "{checkpoint:?}");
+        self.master.assert_at_rest();
+        for container in &self.machine.executed {
+            let task = &self.tasks[container];
+            assert!(self.master.knows_end(task), "{task} ran and its end is unknown");
+        }
+    }
+
+    fn schedule(&mut self, after: f64, event: Event) {
+        let at = Duration::from_secs_f64(self.now + after);
+        self.scheduled += 1;
+        self.events.insert((u64::try_from(at.as_nanos()).unwrap(), self.scheduled), event);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Agent(input) => self.feed(input),
+            Event::ToMaster { link, message } if self.open(link).is_some() => {
+                let away = self.launching && self.rng.random_bool(0.1);
+                if let Some(answer) = self.master.hear(message, away) {
+                    self.tell(answer);
+                }
+            }
+            Event::ToMaster { .. } => {}
+            Event::ToAgent { link, message } => {
+                if let Some(session) = self.open(link) {
+                    let event = LinkEvent::Message(Box::new(message));
+                    self.feed(Input::Link { session, event });
+                }
+            }
+            Event::Connect { session } => self.connect(session),
+            Event::Exit { container } => {
+                if self.machine.runs(&container) {
+                    let code = i32::from(self.rng.random_bool(0.3));
+                    self.end(&container, Termination::Exited(code));
+                }
+            }
+            Event::Act => {
+                if let Some(message) = self.master.act(&mut self.rng, self.launching) {
+                    self.tell(message);
+                }
+                let after = if self.launching { self.rng.random_range(0.0..4.0) } else { 4.0 };
+                self.schedule(after, Event::Act);
+            }
+            Event::Start => self.start(),
+        }
+    }
+
+    fn start(&mut self) {
+        let settings = Settings {
+            hostname: "a1".into(),
+            address: "10.0.0.1".parse().unwrap(),
+            port: 5051,
+            resources: Resources::parse("cpus:100;mem:100000").unwrap(),
+            attributes: Vec::new(),
+            work_dir: "/work".into(),
+            version: "1".into(),
+            incarnation: self.crashes.to_string(),
+        };
+        self.agent = Some(Agent::new(settings, StdRng::seed_from_u64(self.rng.random())));
+        let checkpoint = Checkpoint::load(&self.store).unwrap();
+        let containers = self.machine.found();
+        self.adopted += containers.iter().filter(|found| found.ended.is_none()).count();
+        self.feed(Input::Recovered { checkpoint, containers });
+    }
+
+    fn crash(&mut self) {
+        self.crashes += 1;
+        self.agent = None;
+        self.events.retain(|_, event| !matches!(event, Event::Agent(_) | Event::Connect { .. }));
+        self.cut();
+        self.machine.orphan(&mut self.rng);
+        let after = self.rng.random_range(0.0..3.0);
+        self.schedule(after, Event::Start);
+    }
+
+    fn cut(&mut self) {
+        self.link = None;
+        self.master.cut();
+    }
+
+    /// The session of a link, if it is still open.
+    fn open(&self, id: u64) -> Option<u64> {
+        self.link.filter(|link| link.id == id).map(|link| link.session)
+    }
+
+    fn connect(&mut self, session: u64) {
+        let fails = self.faults.cut > 0.0 && self.rng.random_bool(0.2);
+        let event = if fails {
+            LinkEvent::Disconnected { error: "connection refused".into() }
+        } else {
+            self.links += 1;
+            let (up, down) = (self.now, self.now);
+            self.link = Some(Link { id: self.links, session, up, down });
+            LinkEvent::Connected
+        };
+        self.feed(Input::Link { session, event });
+    }
+
+    /// A message from the master sets out, unless that is the moment the link breaks.
+    fn tell(&mut self, message: MasterMessage) {
+        let Some(link) = &mut self.link else { return };
+        link.down = link.down.max(self.now) + self.rng.random_range(0.0..0.05);
+        let Link { id, down, .. } = *link;
+        if !self.breaks() {
+            self.schedule(down - self.now, Event::ToAgent { link: id, message });
+        }
+    }
+
+    fn send(&mut self, message: AgentMessage) {
+        let Some(link) = &mut self.link else { return };
+        link.up = link.up.max(self.now) + self.rng.random_range(0.0..0.05);
+        let Link { id, up, .. } = *link;
+        if !self.breaks() {
+            self.schedule(up - self.now, Event::ToMaster { link: id, message });
+        }
+    }
+
+    fn breaks(&mut self) -> bool {
+        let Some(Link { session, .. }) = self.link else { return true };
+        let breaks = self.rng.random_bool(self.faults.cut);
+        if breaks {
+            self.cuts += 1;
+            self.cut();
+            // The agent may take a while to notice.
+            let after = self.rng.random_range(0.0..5.0);
+            let event = LinkEvent::Disconnected { error: "broken pipe".into() };
+            self.schedule(after, Event::Agent(Input::Link { session, event }));
+        }
+        breaks
+    }
+
+    fn end(&mut self, container: &str, how: Termination) {
+        self.machine.end(container, how.clone());
+        self.event(0.01, container, ContainerEvent::Ended(how));
+    }
+
+    fn event(&mut self, after: f64, container: &str, event: ContainerEvent) {
+        let id = container.to_owned();
+        self.schedule(after, Event::Agent(Input::Container { id, event }));
+    }
+
+    fn feed(&mut self, input: Input) {
+        let Some(agent) = &mut self.agent else { return };
+        let now = Duration::from_secs_f64(self.now);
+        for output in agent.handle(now, input) {
+            if self.rng.random_bool(self.faults.crash) {
+                return self.crash();
+            }
+            self.act(output);
+        }
+    }
+
+    fn act(&mut self, output: Output) {
+        match output {
+            Output::Persist(batch) => {
+                let fails = self.rng.random_bool(self.faults.full);
+                let result = if fails {
+                    self.failed_commits += 1;
+                    Err("no space left on device".to_owned())
+                } else {
+                    self.store.commit(batch).unwrap();
+                    Ok(())
+                };
+                let after = self.rng.random_range(0.0..0.02);
+                self.schedule(after, Event::Agent(Input::Persisted(result)));
+            }
+            Output::Dial { session, after } => {
+                self.cut();
+                self.events.retain(|_, event| !matches!(event, Event::Connect { .. }));
+                self.schedule(after.as_secs_f64(), Event::Connect { session });
+            }
+            Output::Send(message) => {
+                self.check(&message);
+                self.send(*message);
+            }
+            Output::Launch(spec) => {
+                let rows = self.store.scan("tasks").unwrap();
+                assert!(rows.iter().any(|(key, _)| *key == spec.id), "launched unwritten");
+                let task = spec.environment.iter().find(|(name, _)| name == "MESOS_EXECUTOR_ID");
+                self.tasks.insert(spec.id.clone(), task.unwrap().1.clone());
+                self.machine.launch(&spec.id);
+                let after = self.rng.random_range(0.0..1.0);
+                if self.rng.random_bool(0.1) {
+                    let message = "mount: no such device".to_owned();
+                    self.event(after, &spec.id, ContainerEvent::LaunchFailed { message });
+                } else {
+                    self.machine.execute(&spec.id);
+                    self.event(after, &spec.id, ContainerEvent::Launched { pid: 7 });
+                    let after = self.rng.random_range(0.0..120.0);
+                    self.schedule(after, Event::Exit { container: spec.id });
+                }
+            }
+            Output::Watch { container } => match self.machine.containers.get(&container) {
+                Some(Container::Ended(how)) => {
+                    let how = how.clone();
+                    self.event(0.0, &container, ContainerEvent::Ended(how));
+                }
+                Some(_) => {}
+                None => panic!("watches {container}, which is not there"),
+            },
+            Output::Kill { container, .. } => {
+                if self.machine.runs(&container) {
+                    self.end(&container, Termination::Signaled(15));
+                }
+            }
+            Output::Destroy { container } => {
+                let failed = self.faults.full > 0.0 && self.rng.random_bool(0.1);
+                let event = if failed {
+                    ContainerEvent::DestroyFailed { message: "device busy".into() }
+                } else {
+                    self.machine.containers.remove(&container);
+                    ContainerEvent::Destroyed
+                };
+                self.event(0.01, &container, event);
+            }
+            Output::Probe { container, round, .. } => {
+                let result =
+                    if self.rng.random_bool(0.7) { Ok(()) } else { Err("refused".to_owned()) };
+                self.schedule(0.1, Event::Agent(Input::Probed { container, round, result }));
+            }
+            Output::Reconcile(_) => self.schedule(0.1, Event::Agent(Input::Reconciled(Ok(())))),
+            Output::Timer { after, timer } => {
+                self.schedule(after.as_secs_f64(), Event::Agent(Input::Timer(timer)));
+            }
+        }
+    }
+
+    /// What the agent says of its tasks must be on disk, unless the disk is the matter.
+    fn check(&self, message: &AgentMessage) {
+        let agent = self.agent.as_ref().unwrap();
+        let rows = self.store.scan("updates").unwrap();
+        let written = |status: &TaskStatus| {
+            let uuid = status.uuid.as_deref().unwrap();
+            rows.iter().any(|(_, row)| row.windows(uuid.len()).any(|bytes| bytes == uuid))
+        };
+        match message.message.as_ref().unwrap() {
+            agent_message::Message::Update(update) => {
+                let status = update.status.as_ref().unwrap();
+                let unwritable = status.message().starts_with("cannot checkpoint the task");
+                assert!(unwritable || written(status), "told unwritten: {status:?}");
+            }
+            agent_message::Message::Register(register) if agent.store_failure().is_none() => {
+                for task in register.tasks.iter().filter(|task| task.unacknowledged) {
+                    let status = task.status.as_ref().unwrap();
+                    let unwritable = status.message().starts_with("cannot checkpoint the task");
+                    assert!(unwritable || written(status), "told unwritten: {status:?}");
+                }
+            }
+            _ => {}
+        }
+    }
+}
