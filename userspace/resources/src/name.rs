@@ -1,0 +1,114 @@
+//! Names of resources.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::ops::Deref;
+
+use smol_str::SmolStr;
+
+/// The name of a resource. Short names are kept in place: a clone copies 32 bytes.
+///
+/// Names are ordered as people list them: `cpus`, `gpus`, `mem`, `disk`, `ports`, and
+/// then all others by their letters.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Name {
+    rank: u8,
+    text: SmolStr,
+}
+
+const KNOWN: [&str; 5] = ["cpus", "gpus", "mem", "disk", "ports"];
+
+impl Name {
+    /// CPUs, in CPUs.
+    pub const CPUS: Self = Self::known(0);
+    /// GPUs, whole ones.
+    pub const GPUS: Self = Self::known(1);
+    /// Memory, in MB (2^20 bytes).
+    pub const MEM: Self = Self::known(2);
+    /// Disk space, in MB (2^20 bytes).
+    pub const DISK: Self = Self::known(3);
+    /// Ports.
+    pub const PORTS: Self = Self::known(4);
+
+    #[expect(clippy::cast_possible_truncation, reason = "there are five")]
+    const fn known(rank: usize) -> Self {
+        Self { rank: rank as u8, text: SmolStr::new_static(KNOWN[rank]) }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        match KNOWN.iter().position(|known| *known == text) {
+            Some(rank) => Self::known(rank),
+            None => Self { rank: u8::MAX, text: text.into() },
+        }
+    }
+}
+
+impl From<&Self> for Name {
+    fn from(name: &Self) -> Self {
+        name.clone()
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank.cmp(&other.rank).then_with(|| {
+            if self.rank == u8::MAX { self.text.cmp(&other.text) } else { Ordering::Equal }
+        })
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq<str> for Name {
+    fn eq(&self, other: &str) -> bool {
+        self.text == other
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_listed_as_people_do() {
+        let mut names: Vec<Name> =
+            ["ports", "aces", "disk", "zebras", "mem", "cpus", "gpus"].map(Name::from).into();
+        names.sort();
+        assert_eq!(
+            names,
+            ["cpus", "gpus", "mem", "disk", "ports", "aces", "zebras"].map(Name::from)
+        );
+        assert_eq!(Name::from("mem"), Name::MEM);
+    }
+}
