@@ -1,0 +1,172 @@
+//! Which VIPs a task serves, from its discovery information.
+
+use std::net::IpAddr;
+
+use muster_api::mesos::{TaskInfo, TaskState, TaskStatus};
+use muster_api::muster::Protocol;
+use muster_network::vip::{self, Host, Label, Pool};
+
+use crate::view::{Claim, Key};
+
+/// A port of a task that asks for a VIP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wish {
+    label: Label,
+    protocol: Protocol,
+    port: u16,
+}
+
+/// The claims of `task`, with addresses from `pool`; `assigned` is told of names that
+/// got their address just now. A label that makes no sense is logged and passed over:
+/// frameworks validate their own, and one bad label must not take the others down.
+pub(crate) fn claims(
+    task: &TaskInfo,
+    framework: &str,
+    address: IpAddr,
+    pool: &mut Pool,
+    mut assigned: impl FnMut(&str, std::net::Ipv4Addr),
+) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    for wish in wishes(task) {
+        let (vip, name) = match wish.label.host {
+            Host::Address(vip) => (vip, String::new()),
+            Host::Name(label) => {
+                let service = vip::service(&label, framework);
+                match pool.assign(&service) {
+                    Ok((vip, new)) => {
+                        if new {
+                            assigned(&service, vip);
+                        }
+                        (vip.into(), vip::named(&label, framework))
+                    }
+                    Err(error) => {
+                        tracing::error!(task = %task.task_id, %error, "task gets no VIP");
+                        continue;
+                    }
+                }
+            }
+        };
+        let key = Key { address: vip, port: wish.label.port, protocol: wish.protocol };
+        claims.push(Claim { key, name, backend: address, port: wish.port });
+    }
+    claims
+}
+
+fn wishes(task: &TaskInfo) -> Vec<Wish> {
+    let ports = task.discovery.iter().filter_map(|discovery| discovery.ports.as_ref());
+    let mut wishes = Vec::new();
+    for port in ports.flat_map(|ports| &ports.ports) {
+        let protocol = match port.protocol.as_deref().unwrap_or("tcp") {
+            name if name.eq_ignore_ascii_case("tcp") => Protocol::Tcp,
+            name if name.eq_ignore_ascii_case("udp") => Protocol::Udp,
+            _ => continue,
+        };
+        let Some(number) = u16::try_from(port.number).ok().filter(|number| *number > 0) else {
+            continue;
+        };
+        let labels = port.labels.iter().flat_map(|labels| &labels.labels);
+        for label in labels.filter(|label| vip::is_vip_key(&label.key)) {
+            match label.value().parse() {
+                Ok(label) => wishes.push(Wish { label, protocol, port: number }),
+                Err(error) => {
+                    tracing::warn!(task = %task.task_id, port = number, %error, "VIP label ignored");
+                }
+            }
+        }
+    }
+    wishes
+}
+
+/// The weight of a task in its state: 1 when it runs and is not unhealthy, 0 when it
+/// must get no new connections, `None` when it serves nothing. A task whose health
+/// check has not passed yet counts as unhealthy.
+pub(crate) fn weight(task: &TaskInfo, status: &TaskStatus) -> Option<u32> {
+    match status.state() {
+        TaskState::TaskRunning => {
+            let healthy = status.healthy.unwrap_or(task.health_check.is_none());
+            Some(u32::from(healthy))
+        }
+        TaskState::TaskKilling => Some(0),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_api::mesos::{DiscoveryInfo, HealthCheck, Label as MesosLabel, Labels, Port, Ports};
+
+    use super::*;
+
+    fn task(ports: Vec<(u32, &str, &[(&str, &str)])>) -> TaskInfo {
+        let ports = ports
+            .into_iter()
+            .map(|(number, protocol, labels)| Port {
+                number,
+                protocol: Some(protocol.into()),
+                labels: Some(Labels {
+                    labels: labels
+                        .iter()
+                        .map(|(key, value)| MesosLabel {
+                            key: (*key).into(),
+                            value: Some((*value).into()),
+                        })
+                        .collect(),
+                }),
+                ..Port::default()
+            })
+            .collect();
+        let discovery = DiscoveryInfo { ports: Some(Ports { ports }), ..DiscoveryInfo::default() };
+        TaskInfo { discovery: Some(discovery), ..TaskInfo::default() }
+    }
+
+    #[test]
+    fn every_label_of_every_port_claims() {
+        let task = task(vec![
+            (31000, "tcp", &[("VIP_0", "/web:80"), ("VIP_1", "10.1.1.1:8080"), ("x", "y:1")]),
+            (31001, "UDP", &[("vip0", "/web:53")]),
+            (31002, "sctp", &[("VIP_0", "/no:1")]),
+            (0, "tcp", &[("VIP_0", "/no:1")]),
+            (31003, "tcp", &[("VIP_0", "no port")]),
+        ]);
+        let mut new = Vec::new();
+        let mut pool = Pool::default();
+        let address = "10.0.0.7".parse().unwrap();
+        let claims =
+            claims(&task, "marathon", address, &mut pool, |name, _| new.push(name.to_owned()));
+        assert_eq!(new, ["web.marathon"]);
+        let web = pool.get("web.marathon").unwrap().to_string();
+        let got: Vec<_> = claims
+            .iter()
+            .map(|c| (c.key.address.to_string(), c.key.port, c.key.protocol, c.port))
+            .collect();
+        assert_eq!(
+            got,
+            [
+                (web.clone(), 80, Protocol::Tcp, 31000),
+                ("10.1.1.1".into(), 8080, Protocol::Tcp, 31000),
+                (web, 53, Protocol::Udp, 31001),
+            ]
+        );
+        assert_eq!(claims[0].name, "web.marathon.l4lb.thisdcos.directory");
+        assert_eq!(claims[1].name, "");
+    }
+
+    #[test]
+    fn only_healthy_running_tasks_have_weight() {
+        let status = |state: TaskState, healthy| {
+            let mut status = TaskStatus { healthy, ..TaskStatus::default() };
+            status.set_state(state);
+            status
+        };
+        let plain = TaskInfo::default();
+        let checked =
+            TaskInfo { health_check: Some(HealthCheck::default()), ..TaskInfo::default() };
+        assert_eq!(weight(&plain, &status(TaskState::TaskRunning, None)), Some(1));
+        assert_eq!(weight(&checked, &status(TaskState::TaskRunning, None)), Some(0));
+        assert_eq!(weight(&checked, &status(TaskState::TaskRunning, Some(true))), Some(1));
+        assert_eq!(weight(&checked, &status(TaskState::TaskRunning, Some(false))), Some(0));
+        assert_eq!(weight(&plain, &status(TaskState::TaskKilling, None)), Some(0));
+        assert_eq!(weight(&plain, &status(TaskState::TaskStaging, None)), None);
+        assert_eq!(weight(&plain, &status(TaskState::TaskFinished, None)), None);
+    }
+}

@@ -1,0 +1,336 @@
+//! The kernel: agents, frameworks, offers and tasks as one state machine.
+//!
+//! [`Master::handle`] takes one input at a virtual time and changes the state;
+//! [`Master::settle`] ends a step: it allocates if something asked for it, brings the
+//! cluster view up to date and hands out what must be written and then said. Nothing
+//! in here knows a clock, a socket or a disk.
+
+mod agents;
+mod frameworks;
+mod launch;
+mod model;
+mod offers;
+mod restore;
+mod tasks;
+mod ticks;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use muster_allocator::Allocator;
+use muster_api::mesos::scheduler::{Call, Event};
+use muster_api::mesos::{DomainInfo, MasterInfo};
+use muster_api::muster::master_message::Message as ToAgent;
+use muster_api::muster::{Register, StatusUpdate};
+use muster_network::vip::Pool;
+use muster_store::Batch;
+
+pub use model::{Agent, Completed, Framework, Liveness, Offer, Task, TaskKey};
+
+use crate::Error;
+use crate::registry::Registry;
+use crate::view::View;
+
+/// One stream of one agent. A number is never used twice.
+pub type LinkId = u64;
+/// One subscription of one framework. A number is never used twice.
+pub type ConnectionId = u64;
+
+/// What the master can be told to do differently.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Random, new at every start: the prefix of all ids and the view's epoch.
+    pub master_id: String,
+    /// Name of this machine, told to frameworks.
+    pub hostname: String,
+    /// Address and port of the HTTP interface, told to frameworks.
+    pub address: std::net::SocketAddr,
+    /// Name of the cluster.
+    pub cluster: Option<String>,
+    /// Time between allocations that nothing else asked for.
+    pub allocation_interval: Duration,
+    /// Offers not answered for so long are rescinded; never when `None`.
+    pub offer_timeout: Option<Duration>,
+    /// Time between pings of one agent.
+    pub agent_ping_timeout: Duration,
+    /// So many unanswered pings in a row make an agent unreachable.
+    pub max_agent_ping_timeouts: u32,
+    /// How long an agent may be away before its tasks are given up.
+    pub agent_reregister_timeout: Duration,
+    /// Seed of the allocator's random choices.
+    pub seed: u64,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Input {
+    /// An agent opened a link and told who it is.
+    Register {
+        /// The new link.
+        link: LinkId,
+        /// What the agent says.
+        register: Box<Register>,
+    },
+    /// A task of an agent changed its state, or the agent repeats that it did.
+    Update {
+        /// The agent's link.
+        link: LinkId,
+        /// The news.
+        update: Box<StatusUpdate>,
+    },
+    /// An agent answered a ping.
+    Pong {
+        /// The agent's link.
+        link: LinkId,
+    },
+    /// A link broke, or the agent closed it.
+    LinkClosed {
+        /// The link.
+        link: LinkId,
+    },
+    /// A framework says something.
+    Call {
+        /// Its subscription.
+        connection: ConnectionId,
+        /// What it says.
+        call: Box<Call>,
+    },
+    /// A framework's subscription ended.
+    ConnectionClosed {
+        /// The subscription.
+        connection: ConnectionId,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// Something to be carried out, after what the step writes is on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Say something to an agent.
+    ToAgent(LinkId, ToAgent),
+    /// End a link, after what was said before.
+    CloseLink(LinkId),
+    /// Say something to a framework.
+    ToScheduler(ConnectionId, Box<Event>),
+    /// End a subscription, after what was said before.
+    CloseConnection(ConnectionId),
+}
+
+/// What a step leaves to do: first the writes, all together, then the outputs in order.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Rows of the registry.
+    pub batch: Batch,
+    /// What to say once they are on disk.
+    pub outputs: Vec<Output>,
+}
+
+/// Counts since the start, for the metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Offers made.
+    pub offers: u64,
+    /// Tasks launched.
+    pub launched: u64,
+    /// Tasks refused.
+    pub errors: u64,
+    /// Status updates received from agents.
+    pub updates: u64,
+    /// Agents registered for the first time.
+    pub registrations: u64,
+    /// Agents that came back.
+    pub reregistrations: u64,
+    /// Agents given up.
+    pub unreachable: u64,
+    /// Allocations run.
+    pub allocations: u64,
+}
+
+/// The state.
+#[derive(Debug)]
+pub struct Master {
+    options: Options,
+    info: MasterInfo,
+    started: Duration,
+    allocator: Allocator,
+    agents: BTreeMap<String, Agent>,
+    frameworks: BTreeMap<String, Framework>,
+    tasks: BTreeMap<TaskKey, Task>,
+    /// The tasks of each agent that has any.
+    tasks_by_agent: BTreeMap<String, BTreeSet<TaskKey>>,
+    offers: BTreeMap<String, Offer>,
+    links: BTreeMap<LinkId, String>,
+    connections: BTreeMap<ConnectionId, String>,
+    view: View,
+    pool: Pool,
+    next_id: Sequences,
+    counters: Counters,
+    last_allocation: Duration,
+    allocate: bool,
+    /// Tasks whose place in the view must be looked at again.
+    restated: BTreeSet<TaskKey>,
+    step: Step,
+}
+
+#[derive(Debug, Default)]
+struct Sequences {
+    framework: u64,
+    agent: u64,
+    offer: u64,
+}
+
+impl Master {
+    /// A master that remembers `registry`.
+    ///
+    /// # Errors
+    /// [`Error::Vip`] and [`Error::Row`] when the registry contradicts itself.
+    pub fn new(options: Options, registry: Registry, now: Duration) -> Result<Self, Error> {
+        let mut pool = Pool::default();
+        for (service, address) in registry.vips {
+            pool.restore(&service, address)?;
+        }
+        let info = MasterInfo {
+            id: options.master_id.clone(),
+            // Deprecated, and only IPv4 fits; Mesos fills it in network order.
+            ip: match options.address.ip() {
+                std::net::IpAddr::V4(ip) => u32::from_ne_bytes(ip.octets()),
+                std::net::IpAddr::V6(_) => 0,
+            },
+            port: options.address.port().into(),
+            hostname: Some(options.hostname.clone()),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            address: Some(muster_api::mesos::Address {
+                hostname: Some(options.hostname.clone()),
+                ip: Some(options.address.ip().to_string()),
+                port: options.address.port().into(),
+            }),
+            domain: None::<DomainInfo>,
+            ..MasterInfo::default()
+        };
+        let mut master = Self {
+            info,
+            started: now,
+            allocator: Allocator::new(muster_allocator::Options {
+                seed: options.seed,
+                allocation_interval: options.allocation_interval,
+                ..muster_allocator::Options::default()
+            }),
+            agents: BTreeMap::new(),
+            frameworks: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            tasks_by_agent: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            links: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            view: View::new(options.master_id.clone()),
+            pool,
+            next_id: Sequences::default(),
+            counters: Counters::default(),
+            last_allocation: now,
+            allocate: false,
+            restated: BTreeSet::new(),
+            step: Step::default(),
+            options,
+        };
+        master.restore(registry.agents, registry.frameworks, registry.tasks, now)?;
+        Ok(master)
+    }
+
+    /// Takes in one input.
+    pub fn handle(&mut self, now: Duration, input: Input) {
+        match input {
+            Input::Register { link, register } => self.register(now, link, *register),
+            Input::Update { link, update } => self.update(now, link, *update),
+            Input::Pong { link } => self.pong(link),
+            Input::LinkClosed { link } => self.link_closed(now, link),
+            Input::Call { connection, call } => self.call(now, connection, *call),
+            Input::ConnectionClosed { connection } => self.connection_closed(now, connection),
+            Input::Tick => self.tick(now),
+        }
+    }
+
+    /// Ends a step that took in any number of inputs.
+    pub fn settle(&mut self, now: Duration) -> Step {
+        if std::mem::take(&mut self.allocate) {
+            self.allocate(now);
+        }
+        for key in std::mem::take(&mut self.restated) {
+            self.restate(&key);
+        }
+        if let Some(delta) = self.view.flush() {
+            for link in self.links.keys() {
+                self.step.outputs.push(Output::ToAgent(*link, ToAgent::Delta(delta.clone())));
+            }
+        }
+        std::mem::take(&mut self.step)
+    }
+
+    /// Agents by id.
+    pub fn agents(&self) -> &BTreeMap<String, Agent> {
+        &self.agents
+    }
+
+    /// Frameworks by id, completed ones included.
+    pub fn frameworks(&self) -> &BTreeMap<String, Framework> {
+        &self.frameworks
+    }
+
+    /// Tasks that are not both terminal and acknowledged.
+    pub fn tasks(&self) -> &BTreeMap<TaskKey, Task> {
+        &self.tasks
+    }
+
+    /// The tasks of one agent.
+    pub fn tasks_on(&self, agent: &str) -> impl Iterator<Item = &Task> {
+        self.tasks_by_agent.get(agent).into_iter().flatten().filter_map(|key| self.tasks.get(key))
+    }
+
+    /// Outstanding offers by id.
+    pub fn offers(&self) -> &BTreeMap<String, Offer> {
+        &self.offers
+    }
+
+    /// The allocator, for its shares.
+    pub fn allocator(&self) -> &Allocator {
+        &self.allocator
+    }
+
+    /// The cluster view.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Who this master is.
+    pub fn info(&self) -> &MasterInfo {
+        &self.info
+    }
+
+    /// The options it runs with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Since 1970.
+    pub fn started(&self) -> Duration {
+        self.started
+    }
+
+    /// What happened how often.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn say_to_agent(&mut self, agent: &str, message: ToAgent) -> bool {
+        let Some(link) = self.agents.get(agent).and_then(|agent| agent.link) else { return false };
+        self.step.outputs.push(Output::ToAgent(link, message));
+        true
+    }
+
+    fn say_to_framework(&mut self, framework: &str, event: Event) -> bool {
+        let connection = self.frameworks.get(framework).and_then(|f| f.connection);
+        let Some(connection) = connection else { return false };
+        self.step.outputs.push(Output::ToScheduler(connection, Box::new(event)));
+        true
+    }
+}

@@ -1,0 +1,390 @@
+//! Offers are made, accepted, declined and taken back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use muster_api::mesos::offer::operation;
+use muster_api::mesos::resource::AllocationInfo;
+use muster_api::mesos::scheduler::{Event, call, event};
+use muster_api::mesos::task_status::{Reason, Source};
+use muster_api::mesos::{
+    Filters, Offer as OfferMessage, OfferId, OperationState, OperationStatus, TaskInfo, TaskState,
+    TaskStatus,
+};
+use muster_api::muster::Launch;
+use muster_api::muster::master_message::Message as ToAgent;
+use muster_resources::Resources;
+
+use super::{Agent, Framework, Master, Offer, Task, launch};
+use crate::registry::RegistryBatch as _;
+
+/// Mesos' default of `Filters.refuse_seconds`.
+const REFUSE: Duration = Duration::from_secs(5);
+/// Longest filter; more is cut, as in Mesos.
+const MAX_REFUSE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl Master {
+    /// Runs the allocator and sends what it grants.
+    pub(super) fn allocate(&mut self, now: Duration) {
+        self.last_allocation = now;
+        self.counters.allocations += 1;
+        let mut offers: BTreeMap<String, Vec<OfferMessage>> = BTreeMap::new();
+        for grant in self.allocator.allocate(now) {
+            let id = format!("{}-O{}", self.options.master_id, self.next_id.offer);
+            self.next_id.offer += 1;
+            let offer = Offer {
+                framework: grant.framework,
+                role: grant.role,
+                agent: grant.agent,
+                resources: grant.resources.unallocated(),
+                made: now,
+            };
+            let Some(agent) = self.agents.get(&offer.agent) else { continue };
+            offers.entry(offer.framework.clone()).or_default().push(message(&id, &offer, agent));
+            self.offers.insert(id, offer);
+            self.counters.offers += 1;
+        }
+        for (framework, offers) in offers {
+            let mut event = Event { offers: Some(event::Offers { offers }), ..Event::default() };
+            event.set_type(event::Type::Offers);
+            self.say_to_framework(&framework, event);
+        }
+    }
+
+    /// Takes back the offers that match, and tells their frameworks.
+    pub(super) fn rescind_offers(&mut self, now: Duration, matches: impl Fn(&Offer) -> bool) {
+        let ids: Vec<String> = self
+            .offers
+            .iter()
+            .filter(|(_, offer)| matches(offer))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in ids {
+            let Some(offer) = self.take_offer(now, &id, None) else { continue };
+            let mut event = Event {
+                rescind: Some(event::Rescind { offer_id: id.as_str().into() }),
+                ..Event::default()
+            };
+            event.set_type(event::Type::Rescind);
+            self.say_to_framework(&offer.framework, event);
+        }
+    }
+
+    pub(super) fn rescind_old_offers(&mut self, now: Duration) {
+        if let Some(timeout) = self.options.offer_timeout {
+            self.rescind_offers(now, |offer| now >= offer.made + timeout);
+        }
+    }
+
+    /// Gives an offer's resources back to the allocator.
+    fn take_offer(&mut self, now: Duration, id: &str, filter: Option<Duration>) -> Option<Offer> {
+        let offer = self.offers.remove(id)?;
+        self.allocator.recover(
+            now,
+            &offer.framework,
+            &offer.role,
+            &offer.agent,
+            &offer.resources,
+            filter,
+        );
+        Some(offer)
+    }
+
+    pub(super) fn decline(&mut self, now: Duration, framework: &str, decline: call::Decline) {
+        let filter = refusal(decline.filters.as_ref());
+        for id in decline.offer_ids {
+            if self.offers.get(&id.value).is_some_and(|offer| offer.framework == framework) {
+                self.take_offer(now, &id.value, filter);
+            } else {
+                tracing::debug!(framework, offer = id.value, "declined offer is no longer valid");
+            }
+        }
+    }
+
+    pub(super) fn revive(&mut self, framework: &str, roles: &[String]) {
+        if let Some(framework) = self.frameworks.get_mut(framework) {
+            if roles.is_empty() {
+                framework.suppressed.clear();
+            }
+            for role in roles {
+                framework.suppressed.remove(role);
+            }
+        }
+        self.allocator.revive(framework, roles);
+        self.allocate = true;
+    }
+
+    pub(super) fn suppress(&mut self, framework: &str, roles: &[String]) {
+        if let Some(framework) = self.frameworks.get_mut(framework) {
+            let all = if roles.is_empty() { framework.roles() } else { roles.to_vec() };
+            framework.suppressed.extend(all);
+        }
+        self.allocator.suppress(framework, roles);
+    }
+
+    /// Carries out operations on offers of one agent and role; the rest goes back.
+    pub(super) fn accept(&mut self, now: Duration, framework: &str, accept: call::Accept) {
+        let filter = refusal(accept.filters.as_ref());
+        let offers = self.claim_offers(now, framework, &accept.offer_ids);
+        let mut pool = match &offers {
+            Ok(offers) => offers.resources.clone(),
+            Err(_) => Resources::default(),
+        };
+        for operation in accept.operations {
+            let kind = operation.r#type();
+            let tasks = match kind {
+                operation::Type::Launch => {
+                    operation.launch.map(|launch| launch.task_infos).unwrap_or_default()
+                }
+                operation::Type::LaunchGroup => {
+                    let tasks = operation
+                        .launch_group
+                        .map(|group| group.task_group.tasks)
+                        .unwrap_or_default();
+                    for task in &tasks {
+                        let message =
+                            "task groups are not something this version can run; use LAUNCH";
+                        self.fail_launch(
+                            now,
+                            framework,
+                            task,
+                            TaskState::TaskError,
+                            Reason::TaskGroupInvalid,
+                            message,
+                        );
+                    }
+                    continue;
+                }
+                _ => {
+                    self.refuse_operation(framework, operation.id, kind);
+                    continue;
+                }
+            };
+            for task in tasks {
+                match &offers {
+                    Ok(offers) => self.launch(now, framework, offers, &mut pool, task),
+                    Err(reason) => self.fail_launch(
+                        now,
+                        framework,
+                        &task,
+                        TaskState::TaskDropped,
+                        Reason::InvalidOffers,
+                        reason,
+                    ),
+                }
+            }
+        }
+        if let Ok(offers) = offers {
+            self.allocator.recover(now, framework, &offers.role, &offers.agent, &pool, filter);
+        }
+    }
+
+    /// Takes the named offers out as one pool, if they are valid together; those that
+    /// are valid go back if others are not.
+    fn claim_offers(
+        &mut self,
+        now: Duration,
+        framework: &str,
+        ids: &[OfferId],
+    ) -> Result<Offer, String> {
+        let mut valid = Vec::new();
+        let mut problem = None;
+        for id in ids {
+            match self.offers.get(&id.value) {
+                Some(offer) if offer.framework != framework => {
+                    problem = Some(format!("offer {id} is not this framework's"));
+                }
+                Some(offer) => {
+                    let other =
+                        valid.first().and_then(|first: &&OfferId| self.offers.get(&first.value));
+                    if other.is_some_and(|other| {
+                        (&other.agent, &other.role) != (&offer.agent, &offer.role)
+                    }) {
+                        problem = Some("the offers are of different agents or roles".to_owned());
+                    }
+                    if valid.contains(&id) {
+                        problem = Some(format!("offer {id} is named twice"));
+                    } else {
+                        valid.push(id);
+                    }
+                }
+                None => problem = Some(format!("offer {id} is no longer valid")),
+            }
+        }
+        if let Some(problem) = problem {
+            for id in valid {
+                self.take_offer(now, &id.value, None);
+            }
+            return Err(problem);
+        }
+        let mut offers = valid.iter().filter_map(|id| self.offers.remove(&id.value));
+        let mut pool = offers.next().ok_or("no offer is named")?;
+        for offer in offers {
+            pool.resources += &offer.resources;
+        }
+        Ok(pool)
+    }
+
+    fn launch(
+        &mut self,
+        now: Duration,
+        framework: &str,
+        offer: &Offer,
+        pool: &mut Resources,
+        mut task: TaskInfo,
+    ) {
+        for resource in &mut task.resources {
+            resource
+                .allocation_info
+                .get_or_insert_with(|| AllocationInfo { role: Some(offer.role.clone()) });
+        }
+        let key = (framework.to_owned(), task.task_id.value.clone());
+        let checked = if self.tasks.contains_key(&key) {
+            Err(format!("Task has duplicate id {:?}", key.1))
+        } else {
+            launch::check(&task, &offer.agent, pool)
+        };
+        let resources = match checked {
+            Ok(resources) => resources,
+            Err(message) => {
+                return self.fail_launch(
+                    now,
+                    framework,
+                    &task,
+                    TaskState::TaskError,
+                    Reason::TaskInvalid,
+                    &message,
+                );
+            }
+        };
+        *pool -= &resources;
+        let mut status = TaskStatus {
+            task_id: task.task_id.clone(),
+            agent_id: Some(task.agent_id.clone()),
+            timestamp: Some(now.as_secs_f64()),
+            ..TaskStatus::default()
+        };
+        status.set_state(TaskState::TaskStaging);
+        status.set_source(Source::Master);
+        let task = Task { info: task, status, resources, role: offer.role.clone(), kill: None };
+        self.step.batch.put_task(&task.row(framework));
+        let message =
+            Launch { framework_id: Some(framework.into()), task: Some(task.info.clone()) };
+        self.insert_task(key, task);
+        self.counters.launched += 1;
+        self.say_to_agent(&offer.agent, ToAgent::Launch(message));
+    }
+
+    fn fail_launch(
+        &mut self,
+        now: Duration,
+        framework: &str,
+        task: &TaskInfo,
+        state: TaskState,
+        reason: Reason,
+        message: &str,
+    ) {
+        self.counters.errors += 1;
+        let Some(known) = self.frameworks.get(framework) else { return };
+        let mut status = TaskStatus {
+            task_id: task.task_id.clone(),
+            agent_id: Some(task.agent_id.clone()),
+            message: Some(message.to_owned()),
+            timestamp: Some(now.as_secs_f64()),
+            ..TaskStatus::default()
+        };
+        status.set_state(known.translate(state));
+        status.set_source(Source::Master);
+        status.set_reason(reason);
+        self.tell(framework, status);
+    }
+
+    fn refuse_operation(
+        &mut self,
+        framework: &str,
+        id: Option<muster_api::mesos::OperationId>,
+        kind: operation::Type,
+    ) {
+        let message = format!("this version cannot do {}", kind.as_str_name());
+        tracing::warn!(framework, message, "operation refused");
+        if id.is_none() {
+            return;
+        }
+        let mut status = OperationStatus {
+            operation_id: id,
+            message: Some(message),
+            ..OperationStatus::default()
+        };
+        status.set_state(OperationState::OperationError);
+        let mut event = Event {
+            update_operation_status: Some(event::UpdateOperationStatus { status }),
+            ..Event::default()
+        };
+        event.set_type(event::Type::UpdateOperationStatus);
+        self.say_to_framework(framework, event);
+    }
+}
+
+/// How long a refusal holds: 5 s unless told otherwise, or when told nonsense.
+fn refusal(filters: Option<&Filters>) -> Option<Duration> {
+    let refuse = match filters.and_then(|filters| filters.refuse_seconds) {
+        None => REFUSE,
+        Some(seconds) => Duration::try_from_secs_f64(seconds).map_or_else(
+            |_| if seconds > 0.0 { MAX_REFUSE } else { REFUSE },
+            |refuse| refuse.min(MAX_REFUSE),
+        ),
+    };
+    (!refuse.is_zero()).then_some(refuse)
+}
+
+fn message(id: &str, offer: &Offer, agent: &Agent) -> OfferMessage {
+    let allocation = AllocationInfo { role: Some(offer.role.clone()) };
+    let mut resources = offer.resources.to_proto();
+    for resource in &mut resources {
+        resource.allocation_info = Some(allocation.clone());
+    }
+    OfferMessage {
+        id: id.into(),
+        framework_id: offer.framework.as_str().into(),
+        agent_id: offer.agent.as_str().into(),
+        hostname: agent.info.hostname.clone(),
+        url: Some(url(agent)),
+        allocation_info: Some(allocation),
+        resources,
+        attributes: agent.info.attributes.clone(),
+        domain: agent.info.domain.clone(),
+        ..OfferMessage::default()
+    }
+}
+
+/// Where the agent's own interface is.
+fn url(agent: &Agent) -> muster_api::mesos::Url {
+    muster_api::mesos::Url {
+        scheme: "http".to_owned(),
+        address: muster_api::mesos::Address {
+            hostname: Some(agent.info.hostname.clone()),
+            ip: Some(agent.address.to_string()),
+            port: agent.info.port(),
+        },
+        path: Some("/slave(1)".to_owned()),
+        ..muster_api::mesos::Url::default()
+    }
+}
+
+pub(super) fn agent_options(agent: &Agent) -> muster_allocator::AgentOptions {
+    muster_allocator::AgentOptions {
+        hostname: agent.info.hostname.clone(),
+        total: agent.total.clone(),
+        attributes: agent.info.attributes.clone(),
+        ..muster_allocator::AgentOptions::default()
+    }
+}
+
+pub(super) fn framework_options(framework: &Framework) -> muster_allocator::FrameworkOptions {
+    muster_allocator::FrameworkOptions {
+        roles: framework.roles(),
+        suppressed: framework.suppressed.clone(),
+        active: true,
+        ..muster_allocator::FrameworkOptions::default()
+    }
+}

@@ -1,0 +1,142 @@
+//! Mesos' JSON of things that are protobuf messages elsewhere.
+
+use muster_api::mesos::{
+    Attribute, ContainerStatus, DiscoveryInfo, FrameworkInfo, Labels, TaskInfo, TaskStatus, value,
+};
+use muster_resources::Resources;
+use serde_json::{Map, Value, json};
+
+/// `{"cpus":4.0,"mem":8192.0,"ports":"[31000-32000]"}`: what the endpoints call resources.
+/// The four that dashboards add up are always there.
+pub(super) fn resources(resources: &Resources) -> Value {
+    let mut object = Map::new();
+    for name in ["cpus", "gpus", "mem", "disk"] {
+        object.insert(name.to_owned(), json!(0.0));
+    }
+    for (name, quantity) in resources.scalar_totals() {
+        object.insert(name.to_string(), json!(quantity.as_f64()));
+    }
+    for (name, ranges) in resources.range_totals() {
+        object.insert(name.to_string(), json!(ranges.to_string()));
+    }
+    Value::Object(object)
+}
+
+pub(super) fn attributes(attributes: &[Attribute]) -> Value {
+    let mut object = Map::new();
+    for attribute in attributes {
+        let value = match attribute.r#type() {
+            value::Type::Scalar => json!(attribute.scalar.as_ref().map(|scalar| scalar.value)),
+            value::Type::Ranges => json!(attribute.ranges.as_ref().map(|ranges| {
+                let ranges: Vec<String> = ranges
+                    .range
+                    .iter()
+                    .map(|range| format!("{}-{}", range.begin, range.end))
+                    .collect();
+                format!("[{}]", ranges.join(","))
+            })),
+            value::Type::Set => {
+                json!(attribute.set.as_ref().map(|set| format!("{{{}}}", set.item.join(","))))
+            }
+            value::Type::Text => json!(attribute.text.as_ref().map(|text| &text.value)),
+        };
+        object.insert(attribute.name.clone(), value);
+    }
+    Value::Object(object)
+}
+
+pub(super) fn labels(labels: Option<&Labels>) -> Value {
+    let labels = labels.map(|labels| labels.labels.as_slice()).unwrap_or_default();
+    labels.iter().map(|label| json!({ "key": label.key, "value": label.value })).collect()
+}
+
+pub(super) fn discovery(discovery: &DiscoveryInfo) -> Value {
+    let ports: Vec<Value> = discovery
+        .ports
+        .iter()
+        .flat_map(|ports| &ports.ports)
+        .map(|port| {
+            json!({
+                "number": port.number,
+                "name": port.name,
+                "protocol": port.protocol,
+                "labels": { "labels": labels(port.labels.as_ref()) },
+            })
+        })
+        .collect();
+    json!({
+        "visibility": discovery.visibility().as_str_name(),
+        "name": discovery.name,
+        "ports": { "ports": ports },
+    })
+}
+
+pub(super) fn status(status: &TaskStatus) -> Value {
+    let mut object = json!({
+        "state": status.state().as_str_name(),
+        "timestamp": status.timestamp,
+        "labels": labels(status.labels.as_ref()),
+    });
+    if let Some(healthy) = status.healthy {
+        object["healthy"] = json!(healthy);
+    }
+    if status.reason.is_some() {
+        object["reason"] = json!(status.reason().as_str_name());
+    }
+    if let Some(message) = &status.message {
+        object["message"] = json!(message);
+    }
+    if let Some(container) = &status.container_status {
+        object["container_status"] = container_status(container);
+    }
+    object
+}
+
+fn container_status(status: &ContainerStatus) -> Value {
+    let networks: Vec<Value> = status
+        .network_infos
+        .iter()
+        .map(|network| {
+            let addresses: Vec<Value> = network
+                .ip_addresses
+                .iter()
+                .map(|address| json!({ "ip_address": address.ip_address }))
+                .collect();
+            json!({ "ip_addresses": addresses })
+        })
+        .collect();
+    json!({
+        "container_id": { "value": status.container_id.as_ref().map(|id| &id.value) },
+        "executor_pid": status.executor_pid,
+        "network_infos": networks,
+    })
+}
+
+pub(super) fn task(
+    framework: &str,
+    info: &TaskInfo,
+    latest: &TaskStatus,
+    held: &Resources,
+) -> Value {
+    let role = info.resources.iter().find_map(|r| r.allocation_info.as_ref()?.role.clone());
+    let mut object = json!({
+        "id": info.task_id.value,
+        "name": info.name,
+        "framework_id": framework,
+        "executor_id": "",
+        "slave_id": info.agent_id.value,
+        "state": latest.state().as_str_name(),
+        "role": role.unwrap_or_else(|| "*".to_owned()),
+        "resources": resources(held),
+        "statuses": [status(latest)],
+        "labels": labels(info.labels.as_ref()),
+    });
+    if let Some(info) = &info.discovery {
+        object["discovery"] = discovery(info);
+    }
+    object
+}
+
+pub(super) fn capabilities(info: &FrameworkInfo) -> Value {
+    info.capabilities.iter().map(|capability| json!(capability.r#type().as_str_name())).collect()
+}

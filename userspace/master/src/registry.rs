@@ -1,0 +1,136 @@
+//! The registry: what the master must not forget, as rows of a [`Store`].
+//!
+//! Unlike Mesos, tasks are in it too. A restarted master therefore knows at once what
+//! runs where: the cluster view it streams is whole before the first agent is back.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use muster_api::mesos::{AgentInfo, FrameworkInfo};
+use muster_api::muster::{AgentTask, RegistryAgent, RegistryFramework};
+use muster_store::{Batch, Store};
+use prost::Message;
+
+use crate::Error;
+
+const AGENTS: &str = "registry.agents";
+const FRAMEWORKS: &str = "registry.frameworks";
+const TASKS: &str = "registry.tasks";
+const VIPS: &str = "registry.vips";
+
+/// Everything the registry holds, as read at start.
+#[derive(Debug, Default)]
+pub struct Registry {
+    /// Admitted agents by id.
+    pub agents: BTreeMap<String, RegistryAgent>,
+    /// Frameworks by id.
+    pub frameworks: BTreeMap<String, RegistryFramework>,
+    /// Tasks that are not both terminal and acknowledged.
+    pub tasks: Vec<AgentTask>,
+    /// Addresses of named VIPs by service name.
+    pub vips: BTreeMap<String, Ipv4Addr>,
+}
+
+impl Registry {
+    /// Reads all rows.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when they cannot be read, [`Error::Row`] when one makes no sense.
+    pub fn load(store: &dyn Store) -> Result<Self, Error> {
+        let mut registry = Self::default();
+        for (key, value) in store.scan(AGENTS)? {
+            let agent = decode(AGENTS, &key, &value)?;
+            registry.agents.insert(key, agent);
+        }
+        for (key, value) in store.scan(FRAMEWORKS)? {
+            let framework = decode(FRAMEWORKS, &key, &value)?;
+            registry.frameworks.insert(key, framework);
+        }
+        for (key, value) in store.scan(TASKS)? {
+            registry.tasks.push(decode(TASKS, &key, &value)?);
+        }
+        for (key, value) in store.scan(VIPS)? {
+            let address = <[u8; 4]>::try_from(value.as_slice()).map_err(|e| Error::Row {
+                table: VIPS,
+                key: key.clone(),
+                reason: e.to_string(),
+            })?;
+            registry.vips.insert(key, address.into());
+        }
+        Ok(registry)
+    }
+}
+
+fn decode<M: Message + Default>(table: &'static str, key: &str, value: &[u8]) -> Result<M, Error> {
+    M::decode(value).map_err(|e| Error::Row { table, key: key.to_owned(), reason: e.to_string() })
+}
+
+/// Rows to be written, in the registry's terms.
+pub trait RegistryBatch {
+    /// Admits an agent, or changes what is known of it.
+    fn put_agent(
+        &mut self,
+        id: &str,
+        info: &AgentInfo,
+        address: &str,
+        registered_time: f64,
+        unreachable_since: Option<f64>,
+    );
+    /// Forgets an agent.
+    fn delete_agent(&mut self, id: &str);
+    /// Writes a framework.
+    fn put_framework(&mut self, id: &str, info: &FrameworkInfo, time: f64, completed: bool);
+    /// Writes a task with its latest status.
+    fn put_task(&mut self, task: &AgentTask);
+    /// Forgets a task.
+    fn delete_task(&mut self, framework: &str, task: &str);
+    /// Gives a named VIP its address for good.
+    fn put_vip(&mut self, service: &str, address: Ipv4Addr);
+}
+
+impl RegistryBatch for Batch {
+    fn put_agent(
+        &mut self,
+        id: &str,
+        info: &AgentInfo,
+        address: &str,
+        registered_time: f64,
+        unreachable_since: Option<f64>,
+    ) {
+        let row = RegistryAgent {
+            info: Some(info.clone()),
+            address: address.to_owned(),
+            unreachable_since,
+            registered_time,
+        };
+        self.put(AGENTS, id, row.encode_to_vec());
+    }
+
+    fn delete_agent(&mut self, id: &str) {
+        self.delete(AGENTS, id);
+    }
+
+    fn put_framework(&mut self, id: &str, info: &FrameworkInfo, time: f64, completed: bool) {
+        let row = RegistryFramework { info: Some(info.clone()), registered_time: time, completed };
+        self.put(FRAMEWORKS, id, row.encode_to_vec());
+    }
+
+    fn put_task(&mut self, task: &AgentTask) {
+        let framework = task.framework_id.as_ref().map_or("", |id| id.value.as_str());
+        let id = task.info.as_ref().map_or("", |info| info.task_id.value.as_str());
+        self.put(TASKS, task_key(framework, id), task.encode_to_vec());
+    }
+
+    fn delete_task(&mut self, framework: &str, task: &str) {
+        self.delete(TASKS, task_key(framework, task));
+    }
+
+    fn put_vip(&mut self, service: &str, address: Ipv4Addr) {
+        self.put(VIPS, service, address.octets().to_vec());
+    }
+}
+
+/// Ids hold no '/', so the key is unique.
+fn task_key(framework: &str, task: &str) -> String {
+    format!("{framework}/{task}")
+}

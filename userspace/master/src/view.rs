@@ -1,0 +1,261 @@
+//! The cluster view and its versions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use muster_api::muster::{AgentEntry, Backend, Protocol, ViewDelta, ViewSnapshot, Vip, VipKey};
+
+/// How long a VIP that lost its last task stays, without backends. Connections to it
+/// are refused meanwhile instead of leaving for the network's default route.
+const LINGER: Duration = Duration::from_secs(300);
+
+/// What identifies a VIP, in an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// The virtual address.
+    pub address: IpAddr,
+    /// 1 to 65535.
+    pub port: u16,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+}
+
+/// One VIP that one task serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The VIP.
+    pub key: Key,
+    /// Its DNS name; empty for a VIP given by address.
+    pub name: String,
+    /// Where the task serves it.
+    pub backend: IpAddr,
+    /// The backend's port.
+    pub port: u16,
+}
+
+/// A task's claims and whether they count now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// What it claims.
+    pub claims: Vec<Claim>,
+    /// The agent it runs on.
+    pub agent: String,
+    /// 0 while it must get no new connections.
+    pub weight: u32,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    name: String,
+    /// By task, as `<framework>/<task>`.
+    backends: BTreeMap<String, Vec<Backend>>,
+    empty_since: Option<Duration>,
+}
+
+/// The view, and what has changed in it since the last [`View::flush`].
+#[derive(Debug)]
+pub struct View {
+    epoch: String,
+    version: u64,
+    agents: BTreeMap<String, AgentEntry>,
+    vips: BTreeMap<Key, Entry>,
+    claimants: BTreeMap<String, Claimant>,
+    dirty_agents: BTreeSet<String>,
+    dirty_vips: BTreeSet<Key>,
+}
+
+impl View {
+    /// An empty view of the epoch.
+    pub fn new(epoch: String) -> Self {
+        Self {
+            epoch,
+            version: 0,
+            agents: BTreeMap::new(),
+            vips: BTreeMap::new(),
+            claimants: BTreeMap::new(),
+            dirty_agents: BTreeSet::new(),
+            dirty_vips: BTreeSet::new(),
+        }
+    }
+
+    /// Adds or changes an agent.
+    pub fn set_agent(&mut self, entry: AgentEntry) {
+        if self.agents.get(&entry.agent_id) != Some(&entry) {
+            self.dirty_agents.insert(entry.agent_id.clone());
+            self.agents.insert(entry.agent_id.clone(), entry);
+        }
+    }
+
+    /// Removes an agent.
+    pub fn remove_agent(&mut self, id: &str) {
+        if self.agents.remove(id).is_some() {
+            self.dirty_agents.insert(id.to_owned());
+        }
+    }
+
+    /// Sets what a task serves; no claims, or none any more, is an empty claimant.
+    pub fn set_task(&mut self, task: &str, claimant: Option<Claimant>) {
+        if self.claimants.get(task) == claimant.as_ref() {
+            return;
+        }
+        if let Some(old) = self.claimants.remove(task) {
+            for claim in old.claims {
+                if let Some(entry) = self.vips.get_mut(&claim.key) {
+                    entry.backends.remove(task);
+                    self.dirty_vips.insert(claim.key);
+                }
+            }
+        }
+        let Some(claimant) = claimant else { return };
+        let id = task.rsplit_once('/').map_or(task, |(_, id)| id);
+        for claim in &claimant.claims {
+            let entry = self.vips.entry(claim.key).or_default();
+            entry.name.clone_from(&claim.name);
+            entry.empty_since = None;
+            entry.backends.entry(task.to_owned()).or_default().push(Backend {
+                address: claim.backend.to_string(),
+                port: claim.port.into(),
+                weight: claimant.weight,
+                agent_id: claimant.agent.clone(),
+                task_id: id.to_owned(),
+            });
+            self.dirty_vips.insert(claim.key);
+        }
+        self.claimants.insert(task.to_owned(), claimant);
+    }
+
+    /// Lets go of VIPs that have had no task for long.
+    pub fn expire(&mut self, now: Duration) {
+        self.vips.retain(|key, entry| {
+            if !entry.backends.is_empty() {
+                return true;
+            }
+            let since = *entry.empty_since.get_or_insert(now);
+            let keep = now < since + LINGER;
+            if !keep {
+                self.dirty_vips.insert(*key);
+            }
+            keep
+        });
+    }
+
+    /// The step from the last flushed version to now, if anything differs.
+    pub fn flush(&mut self) -> Option<ViewDelta> {
+        if self.dirty_agents.is_empty() && self.dirty_vips.is_empty() {
+            return None;
+        }
+        let mut delta = ViewDelta {
+            epoch: self.epoch.clone(),
+            from: self.version,
+            to: self.version + 1,
+            ..ViewDelta::default()
+        };
+        self.version += 1;
+        for id in std::mem::take(&mut self.dirty_agents) {
+            match self.agents.get(&id) {
+                Some(entry) => delta.agents_changed.push(entry.clone()),
+                None => delta.agents_removed.push(id),
+            }
+        }
+        for key in std::mem::take(&mut self.dirty_vips) {
+            match self.vips.get(&key) {
+                Some(entry) => delta.vips_changed.push(vip(key, entry)),
+                None => delta.vips_removed.push(wire_key(key)),
+            }
+        }
+        Some(delta)
+    }
+
+    /// All of the last flushed version.
+    pub fn snapshot(&self) -> ViewSnapshot {
+        ViewSnapshot {
+            epoch: self.epoch.clone(),
+            version: self.version,
+            agents: self.agents.values().cloned().collect(),
+            vips: self.vips.iter().map(|(key, entry)| vip(*key, entry)).collect(),
+        }
+    }
+
+    /// Whether an agent that holds this version needs nothing.
+    pub fn is_current(&self, epoch: &str, version: u64) -> bool {
+        self.epoch == epoch && self.version == version
+    }
+}
+
+fn wire_key(key: Key) -> VipKey {
+    VipKey {
+        address: key.address.to_string(),
+        port: key.port.into(),
+        protocol: key.protocol.into(),
+    }
+}
+
+fn vip(key: Key, entry: &Entry) -> Vip {
+    let mut backends: Vec<Backend> = entry.backends.values().flatten().cloned().collect();
+    backends.sort_by(|a, b| (&a.address, a.port).cmp(&(&b.address, b.port)));
+    Vip { key: Some(wire_key(key)), name: entry.name.clone(), backends }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key { address: "11.0.0.1".parse().unwrap(), port: 80, protocol: Protocol::Tcp }
+    }
+
+    fn serving(port: u16, weight: u32) -> Option<Claimant> {
+        let claim = Claim {
+            key: key(),
+            name: "web.marathon".into(),
+            backend: "10.0.0.1".parse().unwrap(),
+            port,
+        };
+        Some(Claimant { claims: vec![claim], agent: "S0".into(), weight })
+    }
+
+    #[test]
+    fn a_delta_holds_what_changed_and_nothing_else() {
+        let mut view = View::new("e".into());
+        view.set_task("f/a", serving(31000, 1));
+        let delta = view.flush().unwrap();
+        assert_eq!((delta.from, delta.to), (0, 1));
+        assert_eq!(delta.vips_changed[0].backends[0].task_id, "a");
+        view.set_task("f/a", serving(31000, 1));
+        assert_eq!(view.flush(), None);
+        view.set_task("f/b", serving(31001, 1));
+        view.set_task("f/a", serving(31000, 0));
+        let delta = view.flush().unwrap();
+        let backends: Vec<_> =
+            delta.vips_changed[0].backends.iter().map(|b| (b.port, b.weight)).collect();
+        assert_eq!(backends, [(31000, 0), (31001, 1)]);
+        assert_eq!(view.snapshot().vips, delta.vips_changed);
+    }
+
+    #[test]
+    fn an_empty_vip_lingers_then_goes() {
+        let mut view = View::new("e".into());
+        view.set_task("f/a", serving(31000, 1));
+        view.set_task("f/a", None);
+        view.expire(Duration::from_secs(10));
+        assert_eq!(view.flush().unwrap().vips_changed[0].backends, []);
+        view.expire(Duration::from_secs(309));
+        assert_eq!(view.flush(), None);
+        view.expire(Duration::from_secs(310));
+        assert_eq!(view.flush().unwrap().vips_removed, [wire_key(key())]);
+        assert_eq!(view.snapshot().vips, []);
+    }
+
+    #[test]
+    fn a_task_that_comes_back_ends_the_wait() {
+        let mut view = View::new("e".into());
+        view.set_task("f/a", serving(31000, 1));
+        view.set_task("f/a", None);
+        view.expire(Duration::from_secs(10));
+        view.set_task("f/b", serving(31001, 1));
+        view.set_task("f/b", None);
+        view.expire(Duration::from_secs(320));
+        assert_eq!(view.snapshot().vips.len(), 1);
+    }
+}

@@ -1,0 +1,110 @@
+//! The cluster view that agents are sent.
+
+use muster_api::mesos::{DiscoveryInfo, Label, Labels, Port, Ports, TaskInfo, TaskState};
+use muster_api::muster::master_message::Message as ToAgent;
+use muster_api::muster::{ViewDelta, Vip};
+use muster_master::core::{Input, Output};
+
+use crate::world::*;
+
+fn with_vip(mut task: TaskInfo) -> TaskInfo {
+    let label = Label { key: "VIP_0".into(), value: Some("/web:80".into()) };
+    let port = Port {
+        number: 31000,
+        protocol: Some("tcp".into()),
+        labels: Some(Labels { labels: vec![label] }),
+        ..Port::default()
+    };
+    task.discovery = Some(DiscoveryInfo {
+        ports: Some(Ports { ports: vec![port] }),
+        ..DiscoveryInfo::default()
+    });
+    task
+}
+
+fn deltas(outputs: &[Output], link: u64) -> Vec<ViewDelta> {
+    to_agent(outputs, link)
+        .into_iter()
+        .filter_map(|message| match message {
+            ToAgent::Delta(delta) => Some(delta.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn snapshot(outputs: &[Output], link: u64) -> Vec<Vip> {
+    to_agent(outputs, link)
+        .into_iter()
+        .find_map(|message| match message {
+            ToAgent::Snapshot(snapshot) => Some(snapshot.vips.clone()),
+            _ => None,
+        })
+        .expect("Snapshot")
+}
+
+#[test]
+fn a_running_task_becomes_a_backend_everywhere_and_an_ended_one_leaves() {
+    let mut world = World::new();
+    let agent = world.agent(1, "one");
+    world.agent(2, "two");
+    let (framework, outputs) = world.framework(10, "marathon");
+    let offer = offers(&outputs, 10).into_iter().find(|o| o.agent_id.value == agent).unwrap();
+    let wanted = with_vip(task("t1", &agent, "cpus:1;ports:[31000-31000]"));
+    world.call(10, launch(&offer.id, vec![wanted.clone()]));
+    let outputs = world.update(1, &framework, status("t1", TaskState::TaskRunning, 1));
+    for link in [1, 2] {
+        let changed = &deltas(&outputs, link)[0].vips_changed[0];
+        assert_eq!(changed.name, "web.marathon.l4lb.thisdcos.directory");
+        assert!(changed.key.as_ref().unwrap().address.starts_with("11."));
+        let backend = &changed.backends[0];
+        assert_eq!(
+            (backend.address.as_str(), backend.port, backend.weight),
+            ("10.0.0.1", 31000, 1)
+        );
+    }
+    let mut unhealthy = status("t1", TaskState::TaskRunning, 2);
+    unhealthy.healthy = Some(false);
+    let outputs = world.update(1, &framework, unhealthy);
+    assert_eq!(deltas(&outputs, 2)[0].vips_changed[0].backends[0].weight, 0);
+    let outputs = world.update(1, &framework, status("t1", TaskState::TaskFailed, 3));
+    assert_eq!(deltas(&outputs, 2)[0].vips_changed[0].backends, []);
+}
+
+#[test]
+fn the_view_is_whole_before_the_first_agent_is_back() {
+    let mut world = World::new();
+    let one = world.agent(1, "one");
+    let (framework, outputs) = world.framework(10, "marathon");
+    let offer = offers(&outputs, 10).remove(0);
+    let wanted = with_vip(task("t1", &one, "cpus:1;ports:[31000-31000]"));
+    world.call(10, launch(&offer.id, vec![wanted]));
+    world.update(1, &framework, status("t1", TaskState::TaskRunning, 1));
+    let two = world.agent(2, "two");
+    let before = world.master.view().snapshot().vips;
+    world.restart();
+    let mut back = registration("two");
+    back.info.as_mut().unwrap().id = Some(two.as_str().into());
+    let outputs = world.register(3, back);
+    // Agent one has not been heard of, and its backend is there at the same address.
+    let mut view = snapshot(&outputs, 3);
+    for delta in deltas(&outputs, 3) {
+        view.extend(delta.vips_changed);
+    }
+    assert!(view.contains(&before[0]), "{view:?}");
+}
+
+#[test]
+fn backends_of_an_agent_that_is_only_away_stay() {
+    let mut world = World::new();
+    let agent = world.agent(1, "one");
+    world.agent(2, "two");
+    let (framework, outputs) = world.framework(10, "marathon");
+    let offer = offers(&outputs, 10).into_iter().find(|o| o.agent_id.value == agent).unwrap();
+    let wanted = with_vip(task("t1", &agent, "cpus:1;ports:[31000-31000]"));
+    world.call(10, launch(&offer.id, vec![wanted]));
+    world.update(1, &framework, status("t1", TaskState::TaskRunning, 1));
+    assert_eq!(deltas(&world.step(Input::LinkClosed { link: 1 }), 2), []);
+    let gone = deltas(&world.advance(600), 2);
+    assert!(gone.iter().any(|delta| delta.vips_changed.iter().any(|vip| vip.backends.is_empty())));
+    assert!(gone.iter().any(|delta| delta.agents_removed == [agent.clone()]));
+}
