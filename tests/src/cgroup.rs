@@ -142,7 +142,8 @@ impl Cgroup {
         })
     }
 
-    fn children(&self) -> Result<Vec<Self>> {
+    /// The cgroups directly below.
+    pub(crate) fn children(&self) -> Result<Vec<Self>> {
         subdirectories(&self.directory).map(|found| found.into_iter().map(Self::at).collect())
     }
 }

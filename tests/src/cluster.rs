@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::cgroup::{self, Cgroup};
@@ -17,7 +18,7 @@ use crate::instance::Instance;
 use crate::machine::{Machine, VIP_PORT, client_cgroup};
 use crate::marathon::Marathon;
 use crate::wait::{eventually, ready};
-use crate::{paths, sweep};
+use crate::{paths, process, sweep};
 
 /// How long a master or an agent may take to be up.
 const UP_WITHIN: Duration = Duration::from_mins(1);
@@ -113,6 +114,11 @@ impl Cluster {
     /// The master's machine.
     pub fn master(&mut self) -> &mut Machine {
         &mut self.master
+    }
+
+    /// Address of the master's machine.
+    pub fn master_address(&self) -> Ipv4Addr {
+        self.master.address
     }
 
     /// The agents' machines.
@@ -287,8 +293,25 @@ impl Cluster {
         names.try_for_each(|name| Cgroup::at(root.join(client_cgroup(name))).remove())
     }
 
+    /// The first process of the container of the task `id`, wherever it runs: the one whose
+    /// environment has that task's id and that is process 1 of its pid namespace.
+    ///
+    /// # Errors
+    /// [`Error::System`] when a cgroup can not be read.
+    pub fn init_of(&self, task: &str) -> Result<Option<Pid>> {
+        for cgroup in cgroup::of_agents(&format!("{}-", self.id()))? {
+            if let Some(pid) = process::find(&cgroup, |pid| process::is_init_of_task(pid, task))? {
+                return Ok(Some(pid));
+            }
+        }
+        Ok(None)
+    }
+
     /// Copies the logs to where they outlive the cluster.
-    fn keep_logs(&self) -> std::io::Result<PathBuf> {
+    ///
+    /// # Errors
+    /// When a file can not be copied.
+    pub fn keep_logs(&self) -> std::io::Result<PathBuf> {
         let kept = paths::logs().join(self.id());
         fs::create_dir_all(&kept)?;
         for entry in fs::read_dir(self.instance.work().join("logs"))? {

@@ -35,6 +35,7 @@ pub mod marathon;
 pub mod mounts;
 pub mod netns;
 pub mod paths;
+mod process;
 pub mod snapshot;
 pub mod sweep;
 pub mod switch;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod binary;
+mod demo;
 mod image;
 mod lint;
 mod nextest;
@@ -29,6 +30,7 @@ struct Cli {
 enum Command {
     /// Install what is missing: the eBPF toolchain, and tools for demo, tests, lint and bench
     Setup,
+    Demo(demo::Options),
     Test(nextest::Options),
     /// Check formatting, lints, dependencies and the habits of the house
     Lint,
@@ -65,6 +67,7 @@ fn dispatch(cli: Cli) -> Result<()> {
             }
             Ok(())
         }
+        Command::Demo(options) => demo::run(&options),
         Command::Test(options) => nextest::run(&options),
         Command::Lint => lint::run(),
         Command::Image(options) => image::run(&options),

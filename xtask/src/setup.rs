@@ -105,7 +105,11 @@ fn survey(purposes: &[Purpose]) -> Result<Missing> {
     missing.bpffs = (wants(Purpose::Agent) || wants(Purpose::Test)) && !bpffs::is_mounted()?;
     if wants(Purpose::Build) {
         let toolchains = Toolchain::all()?;
-        if linker::working(&toolchains).is_none() {
+        let working = linker::working(&toolchains);
+        if wants(Purpose::Lint) {
+            missing.packages.extend(working.and_then(Toolchain::missing_clippy).map(str::to_owned));
+        }
+        if working.is_none() {
             let toolchain = linker::buildable(&toolchains);
             if toolchain.is_none() {
                 missing.packages.extend(toolchain::PACKAGES.map(str::to_owned));

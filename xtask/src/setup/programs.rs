@@ -89,6 +89,9 @@ impl Tool {
         ui.step(&format!("install {} (minutes)", self.name), |step| {
             let mut cargo = Command::new("cargo");
             cargo.args(["install", "--locked", self.name]);
+            // It takes longer to compile well than it ever runs.
+            cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
+            cargo.env("CARGO_PROFILE_RELEASE_LTO", "off");
             run::logged(step, self.name, cargo)
         })
     }

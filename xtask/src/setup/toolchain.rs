@@ -1,6 +1,7 @@
 //! The compiler of the eBPF object: one with its library's source, both of one version.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,6 +14,7 @@ pub(super) const PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"
 
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+const DEBIAN_CLIPPY: &str = "/usr/bin/cargo-clippy";
 const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust";
 
 /// A compiler that can build `core` for the BPF target.
@@ -47,10 +49,22 @@ impl Toolchain {
         self.rustc == Path::new(DEBIAN_RUSTC)
     }
 
+    /// The package of its clippy, if that is Debian's to give and is not there. A nightly of
+    /// rustup's has its own.
+    pub(super) fn missing_clippy(&self) -> Option<&'static str> {
+        let missing = self.is_debian() && !Path::new(DEBIAN_CLIPPY).exists();
+        missing.then_some("rust-web-clippy")
+    }
+
     /// Its cargo, with the nightly flags allowed that building `core` takes, past whatever
     /// toolchain rustup would choose.
     pub(super) fn cargo(&self) -> Command {
         let mut cargo = Command::new(self.rustc.with_file_name("cargo"));
+        // Cargo looks for its subcommands in PATH, and would find those of another toolchain.
+        let mut path = OsString::from(self.rustc.parent().unwrap_or(Path::new("/usr/bin")));
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap_or_default());
+        cargo.env("PATH", path);
         cargo.env("RUSTC", &self.rustc).env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTUP_TOOLCHAIN");
         cargo
     }
