@@ -1,1 +1,42 @@
-//! placeholder
+//! What the eBPF programs and user space share: the keys and values of every map,
+//! and the decisions made on them.
+//!
+//! The crate is compiled twice. In the eBPF object it runs in the kernel; on the host it
+//! is what the data plane writes the maps with and what the tests drive. A decision that
+//! is made here is therefore made the same way on both sides.
+//!
+//! Nothing here allocates, panics or indexes without a check: the kernel's verifier has
+//! to accept every instruction of it.
+#![no_std]
+#![expect(
+    clippy::inline_always,
+    reason = "a call inside an eBPF program costs stack, and hides facts from the verifier"
+)]
+
+mod backend;
+mod choice;
+mod counters;
+mod endpoint;
+mod flows;
+mod layout;
+mod peer;
+mod vip;
+
+pub use backend::{Backend, Slot};
+pub use choice::{Choice, choose, steady};
+pub use counters::{BREAKER_BACKOFF_NS, BREAKER_FAILURES, Counters};
+pub use endpoint::{Endpoint, TCP, UDP};
+pub use flows::{FLOWS, Flow, Flows};
+pub use layout::{MAPS, MapShape, Meta, fingerprint};
+pub use peer::Peer;
+pub use vip::Vip;
+
+/// Most VIPs one agent holds.
+pub const MAX_VIPS: usize = 32_768;
+
+/// Most backends, summed over all VIPs, one agent holds. During a change the old and the
+/// new backends of the VIPs that change exist side by side.
+pub const MAX_BACKENDS: usize = 524_288;
+
+/// Most distinct backend addresses that are counted.
+pub const MAX_COUNTERS: usize = 262_144;

@@ -1,0 +1,30 @@
+//! The value of the map `vips`.
+
+use crate::layout::map_type;
+
+map_type! {
+    /// Where a VIP's backends are.
+    ///
+    /// Backends are never changed in place. A change writes a new table under a number that
+    /// was never used before and then replaces this value, so that a reader sees either
+    /// the old backends or the new ones.
+    #[derive(Default)]
+    pub struct Vip {
+        /// The table's number: the first half of the key of its [`Backend`](crate::Backend)s.
+        pub table: u32,
+        /// Backends that take new connections: slots 0 to `backends - 1`. With none,
+        /// connections are refused.
+        pub backends: u32,
+        /// Backends that take none (weight 0): the slots after those.
+        pub draining: u32,
+        /// Zero.
+        _pad: u32,
+    }
+}
+
+impl Vip {
+    /// A table and how many backends it has.
+    pub const fn new(table: u32, backends: u32, draining: u32) -> Self {
+        Self { table, backends, draining, _pad: 0 }
+    }
+}

@@ -1,0 +1,37 @@
+//! Every map of the object. User space pins them by these names.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::{Array, HashMap, SkStorage},
+    macros::btf_map,
+};
+use muster_packet::{
+    Backend, Counters, Endpoint, Flows, MAX_BACKENDS, MAX_COUNTERS, MAX_VIPS, Meta, Peer, Slot, Vip,
+};
+
+/// Memory grows with use instead of being taken for the worst case.
+const GROWS: usize = BPF_F_NO_PREALLOC as usize;
+
+/// Which VIPs there are, and where their backends are.
+#[btf_map(name = "vips")]
+pub static VIPS: HashMap<Endpoint, Vip, MAX_VIPS, GROWS> = HashMap::new();
+
+/// The VIPs' backends.
+#[btf_map(name = "backends")]
+pub static BACKENDS: HashMap<Slot, Backend, MAX_BACKENDS, GROWS> = HashMap::new();
+
+/// What became of connections, by backend.
+#[btf_map(name = "counters")]
+pub static COUNTERS: HashMap<Endpoint, Counters, MAX_COUNTERS, GROWS> = HashMap::new();
+
+/// What a connected socket was connected to.
+#[btf_map(name = "peers")]
+pub static PEERS: SkStorage<Peer> = SkStorage::new();
+
+/// Where an unconnected UDP socket sends to.
+#[btf_map(name = "flows")]
+pub static FLOWS: SkStorage<Flows> = SkStorage::new();
+
+/// Says which build's layout the maps have. Read and written by user space only.
+#[btf_map(name = "meta")]
+pub static META: Array<Meta, 1> = Array::new();

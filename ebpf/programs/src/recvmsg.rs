@@ -1,0 +1,42 @@
+//! `recvfrom()` and `recvmsg()` on UDP sockets: the answer comes from the VIP.
+
+use aya_ebpf::{macros::cgroup_sock_addr, programs::SockAddrContext};
+use muster_packet::{Flows, Peer};
+
+use crate::{
+    maps,
+    sockets::{ALLOW, Family, address, rewrite},
+};
+
+/// `AF_INET` sockets.
+#[cgroup_sock_addr(recvmsg4)]
+pub fn recvmsg4(ctx: SockAddrContext) -> i32 {
+    recvmsg(&ctx, Family::V4)
+}
+
+/// `AF_INET6` sockets that hear from an IPv4-mapped address.
+#[cgroup_sock_addr(recvmsg6)]
+pub fn recvmsg6(ctx: SockAddrContext) -> i32 {
+    recvmsg(&ctx, Family::V6)
+}
+
+#[inline(always)]
+fn recvmsg(ctx: &SockAddrContext, family: Family) -> i32 {
+    let Some((ip, port)) = address(ctx, family) else { return ALLOW };
+    // SAFETY: the context's socket is alive while the program runs.
+    let flows: *mut Flows = unsafe { maps::FLOWS.get_ptr_mut(ctx) };
+    // SAFETY: null or a live value of the socket's, only read.
+    if let Some(vip) = unsafe { flows.as_ref() }.and_then(|flows| flows.vip(ip, port)) {
+        rewrite(ctx, family, &vip);
+        return ALLOW;
+    }
+    // SAFETY: as for the flows.
+    let peer: *mut Peer = unsafe { maps::PEERS.get_ptr_mut(ctx) };
+    // SAFETY: null or a live value of the socket's, only read.
+    if let Some(peer) = unsafe { peer.as_ref() }
+        && peer.backend.is_at(ip, port)
+    {
+        rewrite(ctx, family, &peer.vip);
+    }
+    ALLOW
+}

@@ -1,0 +1,147 @@
+//! Makes the planned changes in the kernel, so that a connection sees each VIP either as it
+//! was or as it will be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use muster_packet::{Backend, Slot, Vip};
+use tracing::warn;
+
+use crate::{
+    Error, Skipped,
+    desired::endpoint_text,
+    plan::{Current, Plan, Write},
+    plane::Changes,
+    syscall,
+    tables::Tables,
+};
+
+/// Carries out a plan; `current` is what it was made from.
+///
+/// A change is: write the new backends where nobody looks, make the VIP point to them, wait
+/// until every program that may still read the old ones has ended, delete the old ones. Killed
+/// at any point, it leaves at worst backends that no VIP points to, which the next run
+/// deletes.
+pub(crate) fn apply(tables: &mut Tables, current: Current, plan: Plan) -> Result<Changes, Error> {
+    let mut changes = Changes { unchanged: plan.unchanged, ..Changes::default() };
+    let mut state = State::new(current);
+
+    for vip in &plan.remove {
+        tables.vips.remove(vip)?;
+        state.current.vips.remove(vip);
+        changes.removed += 1;
+    }
+    for backend in &plan.count {
+        match tables.counters.insert(*backend, muster_packet::Counters::default()) {
+            Ok(()) => {
+                state.current.counted.insert(*backend);
+            }
+            // It is served all the same.
+            Err(error) => {
+                changes.skipped.push(Skipped::Count { backend: endpoint_text(*backend), error })
+            }
+        }
+    }
+    for write in plan.write {
+        let mut result = state.write(tables, &write);
+        if result.as_ref().is_err_and(Error::is_full) && state.has_garbage() {
+            state.collect(tables)?;
+            result = state.write(tables, &write);
+        }
+        match result {
+            Ok(()) if write.is_new => changes.added += 1,
+            Ok(()) => changes.changed += 1,
+            Err(error) => {
+                changes.skipped.push(Skipped::Write { vip: endpoint_text(write.vip), error });
+            }
+        }
+    }
+    state.collect(tables)?;
+    Ok(changes)
+}
+
+/// What the maps say while they are being changed.
+struct State {
+    current: Current,
+}
+
+// === impl State ===
+
+impl State {
+    fn new(current: Current) -> Self {
+        Self { current }
+    }
+
+    /// Writes a VIP's new table and then the VIP. If there is no room, the VIP stays as it
+    /// was.
+    fn write(&mut self, tables: &mut Tables, write: &Write) -> Result<(), Error> {
+        let table = write.table;
+        let mut slots = BTreeMap::<u32, Backend>::new();
+        let result = (0u32..)
+            .zip(&write.built.slots)
+            .try_for_each(|(index, slot)| {
+                tables.backends.insert(Slot { table, index }, *slot)?;
+                slots.insert(index, *slot);
+                Ok(())
+            })
+            .and_then(|()| {
+                let entry = Vip::new(table, write.built.drawn, write.built.draining);
+                tables.vips.insert(write.vip, entry)?;
+                self.current.vips.insert(write.vip, entry);
+                Ok(())
+            });
+        if result.is_err() {
+            // No VIP points there, so nobody reads it.
+            for index in slots.keys() {
+                tables.backends.remove(&Slot { table, index: *index })?;
+            }
+        } else {
+            self.current.tables.insert(table, slots);
+        }
+        result
+    }
+
+    /// Tables that no VIP points to.
+    fn garbage(&self) -> Vec<u32> {
+        let used: BTreeSet<u32> = self.current.vips.values().map(|vip| vip.table).collect();
+        self.current.tables.keys().filter(|table| !used.contains(table)).copied().collect()
+    }
+
+    fn has_garbage(&self) -> bool {
+        !self.garbage().is_empty()
+    }
+
+    /// Deletes tables that no VIP points to, and the counters of backends that are in no
+    /// table.
+    fn collect(&mut self, tables: &mut Tables) -> Result<(), Error> {
+        let garbage = self.garbage();
+        if !garbage.is_empty() {
+            if let Err(error) = syscall::wait_for_programs() {
+                // They are deleted by the next run that can wait, and harmless until then.
+                warn!(%error, tables = garbage.len(), "membarrier: old backends stay for now");
+                return Ok(());
+            }
+            for table in garbage {
+                for index in
+                    self.current.tables.remove(&table).into_iter().flatten().map(|(i, _)| i)
+                {
+                    tables.backends.remove(&Slot { table, index })?;
+                }
+            }
+        }
+        self.forget_counters(tables)
+    }
+
+    /// Counters stay while a handshake they counted as begun is under way.
+    fn forget_counters(&mut self, tables: &mut Tables) -> Result<(), Error> {
+        let used: BTreeSet<_> =
+            self.current.tables.values().flat_map(BTreeMap::values).map(|s| s.backend).collect();
+        let stale: Vec<_> = self.current.counted.difference(&used).copied().collect();
+        for backend in stale {
+            if tables.counters.get(&backend)?.is_none_or(|counters| counters.pending() == 0) {
+                tables.counters.remove(&backend)?;
+                self.current.counted.remove(&backend);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! Where an agent's data plane lives.
+
+use std::path::PathBuf;
+
+use crate::Error;
+
+/// What tells one agent's data plane from another's on the same machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The agent's name: names its folder in bpffs. Not empty, at most 64 bytes.
+    pub agent: String,
+    /// Where bpffs is mounted, normally `/sys/fs/bpf`.
+    pub bpffs: PathBuf,
+    /// The cgroup v2 directory whose processes see the VIPs, for example
+    /// `/sys/fs/cgroup/unified/muster/a1`. Made if missing.
+    pub cgroup: PathBuf,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// `<bpffs>/muster/<agent>`, where everything of this agent is pinned. bpffs takes no
+    /// dots in names, so bytes other than letters, digits, `-` and `_` are written `%2e`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AgentName`].
+    pub fn directory(&self) -> Result<PathBuf, Error> {
+        if self.agent.is_empty() || self.agent.len() > 64 {
+            return Err(Error::AgentName { name: self.agent.clone() });
+        }
+        let mut name = String::with_capacity(self.agent.len());
+        for byte in self.agent.bytes() {
+            if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
+                name.push(char::from(byte));
+            } else {
+                let digit = |value| char::from_digit(value, 16).unwrap_or('0');
+                name.extend(['%', digit(u32::from(byte >> 4)), digit(u32::from(byte & 15))]);
+            }
+        }
+        Ok(self.bpffs.join("muster").join(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(agent: &str) -> Result<PathBuf, Error> {
+        Config { agent: agent.to_owned(), bpffs: "/b".into(), cgroup: "/c".into() }.directory()
+    }
+
+    #[test]
+    fn plain_names_are_kept() {
+        assert_eq!(directory("a1_x-Y").unwrap(), PathBuf::from("/b/muster/a1_x-Y"));
+    }
+
+    #[test]
+    fn names_cannot_leave_the_folder_or_collide() {
+        assert_eq!(directory("node.dc").unwrap(), PathBuf::from("/b/muster/node%2edc"));
+        assert_eq!(directory("..").unwrap(), PathBuf::from("/b/muster/%2e%2e"));
+        assert_eq!(directory("a/b").unwrap(), PathBuf::from("/b/muster/a%2fb"));
+        assert_ne!(directory("a.b").unwrap(), directory("a%2eb").unwrap());
+    }
+
+    #[test]
+    fn no_name_is_refused() {
+        assert!(matches!(directory(""), Err(Error::AgentName { .. })));
+        assert!(matches!(directory(&"x".repeat(65)), Err(Error::AgentName { .. })));
+    }
+}

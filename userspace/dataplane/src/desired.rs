@@ -1,0 +1,270 @@
+//! From the cluster view to what the maps should say.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    net::{IpAddr, Ipv4Addr},
+};
+
+use muster_api::muster::{Backend, Protocol, Vip};
+use muster_packet::{Endpoint, TCP, UDP};
+use thiserror::Error;
+
+use crate::table::Weighted;
+
+/// The VIPs to serve, each with its backends in order.
+pub(crate) type Desired = BTreeMap<Endpoint, Vec<Weighted>>;
+
+/// A part of the view that is not applied; everything else is.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Skipped {
+    /// A VIP without a key.
+    #[error("VIP {name:?}: has no key")]
+    NoKey {
+        /// The VIP's name.
+        name: String,
+    },
+
+    /// A VIP or backend whose field is impossible or not supported.
+    #[error("VIP {vip}: {field} {value}: {reason}")]
+    Field {
+        /// The VIP, as text.
+        vip: String,
+        /// Which field, as a path from the VIP: `key.port`, `backends[2].address`.
+        field: String,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+
+    /// A VIP that is in the view more than once; the first is served.
+    #[error("VIP {vip}: more than once in the view")]
+    Twice {
+        /// The VIP, as text.
+        vip: String,
+    },
+
+    /// A backend whose connections are not counted; it is served.
+    #[error("backend {backend}: {error}")]
+    Count {
+        /// The backend, as text.
+        backend: String,
+        /// Why, naming the map.
+        error: crate::Error,
+    },
+
+    /// A VIP that could not be written; it stays as it was.
+    #[error("VIP {vip}: {error}")]
+    Write {
+        /// The VIP, as text.
+        vip: String,
+        /// Why, naming the map.
+        error: crate::Error,
+    },
+}
+
+/// Why a field is refused.
+type Reason = &'static str;
+
+/// Reads the view. What cannot be used is left out and named.
+pub(crate) fn desired(vips: &[Vip]) -> (Desired, Vec<Skipped>) {
+    let (mut desired, mut skipped) = (Desired::new(), Vec::new());
+    for vip in vips {
+        let Some(key) = &vip.key else {
+            skipped.push(Skipped::NoKey { name: vip.name.clone() });
+            continue;
+        };
+        let text = text(&key.address, key.port, key.protocol);
+        let mut skip = |field: String, value: String, reason: Reason| {
+            skipped.push(Skipped::Field { vip: text.clone(), field, value, reason });
+        };
+        let protocol = match Protocol::try_from(key.protocol) {
+            Ok(Protocol::Tcp) => TCP,
+            Ok(Protocol::Udp) => UDP,
+            _ => {
+                skip(
+                    "key.protocol".into(),
+                    key.protocol.to_string(),
+                    "must be 6 (TCP) or 17 (UDP)",
+                );
+                continue;
+            }
+        };
+        let address = match address(&key.address) {
+            Ok(address) => address,
+            Err(reason) => {
+                skip("key.address".into(), format!("{:?}", key.address), reason);
+                continue;
+            }
+        };
+        let Some(port) = port(key.port) else {
+            skip("key.port".into(), key.port.to_string(), PORT);
+            continue;
+        };
+        let endpoint = Endpoint::new(address.octets(), port, protocol);
+        let backends = backends(&vip.backends, protocol, &mut skip);
+        match desired.entry(endpoint) {
+            Entry::Occupied(_) => skipped.push(Skipped::Twice { vip: text }),
+            Entry::Vacant(entry) => {
+                entry.insert(backends);
+            }
+        }
+    }
+    (desired, skipped)
+}
+
+fn backends(
+    backends: &[Backend],
+    protocol: u8,
+    skip: &mut impl FnMut(String, String, Reason),
+) -> Vec<Weighted> {
+    let mut seen = BTreeSet::new();
+    let mut usable = Vec::with_capacity(backends.len());
+    for (index, backend) in backends.iter().enumerate() {
+        let address = match address(&backend.address) {
+            Ok(address) => address,
+            Err(reason) => {
+                skip(
+                    format!("backends[{index}].address"),
+                    format!("{:?}", backend.address),
+                    reason,
+                );
+                continue;
+            }
+        };
+        let Some(port) = port(backend.port) else {
+            skip(format!("backends[{index}].port"), backend.port.to_string(), PORT);
+            continue;
+        };
+        let endpoint = Endpoint::new(address.octets(), port, protocol);
+        if seen.insert(endpoint) {
+            usable.push((endpoint, backend.weight));
+        } else {
+            skip(format!("backends[{index}]"), format!("{address}:{port}"), "is there already");
+        }
+    }
+    // The view is sorted as well; equal sets then make equal tables whoever made the view.
+    usable.sort_unstable();
+    usable
+}
+
+const PORT: Reason = "must be 1 to 65535";
+
+fn port(port: u32) -> Option<u16> {
+    u16::try_from(port).ok().filter(|port| *port != 0)
+}
+
+fn address(text: &str) -> Result<Ipv4Addr, Reason> {
+    match text.parse() {
+        Ok(IpAddr::V4(address)) if address.is_unspecified() => Err("is no destination"),
+        Ok(IpAddr::V4(address)) => Ok(address),
+        Ok(IpAddr::V6(_)) => Err("IPv6 is not supported"),
+        Err(_) => Err("is no IP address"),
+    }
+}
+
+/// A VIP as messages name it: `11.0.0.1:80/tcp`.
+fn text(address: &str, port: u32, protocol: i32) -> String {
+    let protocol = match Protocol::try_from(protocol) {
+        Ok(Protocol::Tcp) => "tcp".to_owned(),
+        Ok(Protocol::Udp) => "udp".to_owned(),
+        _ => protocol.to_string(),
+    };
+    format!("{address}:{port}/{protocol}")
+}
+
+/// [`text`] of an endpoint.
+pub(crate) fn endpoint_text(endpoint: Endpoint) -> String {
+    let address = Ipv4Addr::from(endpoint.address).to_string();
+    text(&address, u32::from(endpoint.port), i32::from(endpoint.protocol))
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_api::muster::VipKey;
+
+    use super::*;
+
+    fn backend(address: &str, port: u32, weight: u32) -> Backend {
+        Backend { address: address.to_owned(), port, weight, ..Backend::default() }
+    }
+
+    fn vip(address: &str, port: u32, protocol: i32, backends: Vec<Backend>) -> Vip {
+        let key = Some(VipKey { address: address.to_owned(), port, protocol });
+        Vip { key, name: String::new(), backends }
+    }
+
+    fn messages(skipped: &[Skipped]) -> Vec<String> {
+        skipped.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn good_view_is_taken_whole_and_sorted() {
+        let (desired, skipped) = desired(&[vip(
+            "11.0.0.1",
+            80,
+            6,
+            vec![backend("10.0.0.2", 31000, 1), backend("10.0.0.1", 31001, 0)],
+        )]);
+        assert!(skipped.is_empty());
+        assert_eq!(
+            desired[&Endpoint::new([11, 0, 0, 1], 80, TCP)],
+            [
+                (Endpoint::new([10, 0, 0, 1], 31001, TCP), 0),
+                (Endpoint::new([10, 0, 0, 2], 31000, TCP), 1),
+            ]
+        );
+    }
+
+    #[test]
+    fn tcp_and_udp_are_two_vips() {
+        let (desired, skipped) =
+            desired(&[vip("11.0.0.1", 53, 6, vec![]), vip("11.0.0.1", 53, 17, vec![])]);
+        assert_eq!((desired.len(), skipped.len()), (2, 0));
+    }
+
+    #[test]
+    fn every_impossible_field_is_named_and_the_rest_is_taken() {
+        let (desired, skipped) = desired(&[
+            Vip { name: "n".into(), ..Vip::default() },
+            vip("11.0.0.1", 0, 6, vec![]),
+            vip("11.0.0.1", 65536, 6, vec![]),
+            vip("11.0.0.1", 80, 1, vec![]),
+            vip("fd01:c::1", 80, 6, vec![]),
+            vip("eleven", 80, 17, vec![]),
+            vip(
+                "11.0.0.9",
+                80,
+                6,
+                vec![
+                    backend("10.0.0.1", 80, 1),
+                    backend("10.0.0.1", 0, 1),
+                    backend("::1", 80, 1),
+                    backend("0.0.0.0", 80, 1),
+                    backend("10.0.0.1", 80, 5),
+                ],
+            ),
+            vip("11.0.0.9", 80, 6, vec![]),
+        ]);
+        assert_eq!(
+            messages(&skipped),
+            [
+                "VIP \"n\": has no key",
+                "VIP 11.0.0.1:0/tcp: key.port 0: must be 1 to 65535",
+                "VIP 11.0.0.1:65536/tcp: key.port 65536: must be 1 to 65535",
+                "VIP 11.0.0.1:80/1: key.protocol 1: must be 6 (TCP) or 17 (UDP)",
+                "VIP fd01:c::1:80/tcp: key.address \"fd01:c::1\": IPv6 is not supported",
+                "VIP eleven:80/udp: key.address \"eleven\": is no IP address",
+                "VIP 11.0.0.9:80/tcp: backends[1].port 0: must be 1 to 65535",
+                "VIP 11.0.0.9:80/tcp: backends[2].address \"::1\": IPv6 is not supported",
+                "VIP 11.0.0.9:80/tcp: backends[3].address \"0.0.0.0\": is no destination",
+                "VIP 11.0.0.9:80/tcp: backends[4] 10.0.0.1:80: is there already",
+                "VIP 11.0.0.9:80/tcp: more than once in the view",
+            ]
+        );
+        let kept = Endpoint::new([11, 0, 0, 9], 80, TCP);
+        assert_eq!(desired.keys().collect::<Vec<_>>(), [&kept]);
+        assert_eq!(desired[&kept].len(), 1);
+    }
+}

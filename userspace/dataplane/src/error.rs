@@ -1,0 +1,147 @@
+//! What can go wrong with the data plane.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+/// Why the data plane could not be opened, changed or read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The name is empty or too long for a folder.
+    #[error("agent name {name:?}: must have 1 to 64 bytes")]
+    AgentName {
+        /// The name given.
+        name: String,
+    },
+
+    /// The kernel is too old for the programs.
+    #[error("the kernel is {running}; VIPs need Linux 6.1 or later")]
+    Kernel {
+        /// Version that runs.
+        running: String,
+    },
+
+    /// There is no bpffs at the configured place.
+    #[error("{path}: no bpffs is mounted there; mount it: mount -t bpf bpf {path}")]
+    NoBpffs {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+
+    /// The configured cgroup is not in a cgroup v2 tree.
+    #[error("{path}: not in a cgroup v2 tree; {hint}")]
+    NoCgroup {
+        /// The configured cgroup.
+        path: PathBuf,
+        /// Where there is one, or how to mount one.
+        hint: String,
+    },
+
+    /// Another process works on the same agent's data plane.
+    #[error("{path}: in use by another process; an agent of this name is already running here")]
+    Busy {
+        /// The agent's folder in bpffs.
+        path: PathBuf,
+    },
+
+    /// A file operation failed.
+    #[error("{call} {path}: {source}")]
+    File {
+        /// The system call.
+        call: &'static str,
+        /// What it was about.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+
+    /// A system call that has no path failed.
+    #[error("{call}: {source}")]
+    Call {
+        /// The system call.
+        call: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+
+    /// The embedded object could not be loaded.
+    #[error("loading the eBPF object: {}", chain(.source))]
+    Load {
+        /// The loader's answer.
+        #[source]
+        source: Box<aya::EbpfError>,
+    },
+
+    /// The kernel refused a program, or attaching it.
+    #[error("eBPF program {program}: {step}: {}", chain(.source))]
+    Program {
+        /// Name of the program.
+        program: &'static str,
+        /// What was being done with it.
+        step: &'static str,
+        /// The loader's answer, with the verifier's log if it was the verifier.
+        #[source]
+        source: Box<aya::programs::ProgramError>,
+    },
+
+    /// The embedded object has no such program or map: the build is broken.
+    #[error("the eBPF object has no {name}")]
+    Missing {
+        /// Name of the program or map.
+        name: &'static str,
+    },
+
+    /// A map could not be read or written.
+    #[error("map {map}: {call}: {source}")]
+    Map {
+        /// Name of the map.
+        map: &'static str,
+        /// The command of bpf(2).
+        call: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+
+    /// A map could not be pinned.
+    #[error("map {map}: pin at {path}: {}", chain(.source))]
+    Pin {
+        /// Name of the map.
+        map: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The loader's answer.
+        #[source]
+        source: Box<aya::pin::PinError>,
+    },
+}
+
+/// An error and all its causes, in one line: aya's own say little without them.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+// === impl Error ===
+
+impl Error {
+    /// True if a map has no room for another entry.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Map { source, .. }
+            if source.raw_os_error() == Some(nix::libc::E2BIG))
+    }
+
+    pub(crate) fn file(
+        call: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { call, path, source }
+    }
+}

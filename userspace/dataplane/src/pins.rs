@@ -1,0 +1,213 @@
+//! An agent's folder in bpffs: what is pinned there, and putting things there.
+//!
+//! A name is only ever changed by renaming a finished pin over it, and `meta` is the last of
+//! the maps. Whenever a process is killed, the next one finds either a whole set of maps or
+//! no `meta` that says so, and for each hook one link or none.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    Ebpf,
+    maps::{MapData, MapInfo},
+    programs::links::FdLink,
+};
+use muster_packet::{MAPS, fingerprint};
+use tracing::{debug, info};
+
+use crate::{
+    Error,
+    hook::{HOOKS, Hook},
+    syscall,
+    tables::{self, Tables},
+};
+
+/// Ends the name of a pin that is not in its place yet. bpffs takes no dots.
+const NEXT: &str = "_next";
+
+/// `<bpffs>/muster/<agent>`.
+#[derive(Debug)]
+pub(crate) struct Pins {
+    directory: PathBuf,
+}
+
+// === impl Pins ===
+
+impl Pins {
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// Where the maps are.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn links(&self) -> PathBuf {
+        self.directory.join("links")
+    }
+
+    /// True if all maps are there and have this build's layout.
+    pub(crate) fn adoptable(&self) -> bool {
+        let shapes_fit = MAPS.iter().all(|shape| {
+            MapInfo::from_pin(self.directory.join(shape.name)).is_ok_and(|info| {
+                info.key_size() as usize == shape.key
+                    && info.value_size() as usize == shape.value
+                    && info.max_entries() as usize == shape.entries
+            })
+        });
+        shapes_fit
+            && MapData::from_pin(self.directory.join("meta"))
+                .is_ok_and(|meta| tables::layout(meta) == fingerprint())
+    }
+
+    /// True if anything is pinned that an earlier process left.
+    pub(crate) fn any_maps(&self) -> bool {
+        MAPS.iter().any(|shape| self.directory.join(shape.name).exists())
+    }
+
+    /// True if programs are attached: VIPs are being served.
+    pub(crate) fn serving(&self) -> bool {
+        HOOKS.iter().any(|hook| self.links().join(hook.0).exists())
+    }
+
+    /// Puts new maps into their places, `meta` last.
+    pub(crate) fn pin_maps(&self, object: &mut Ebpf, tables: &Tables) -> Result<(), Error> {
+        tables::set_layout(object, fingerprint())?;
+        for shape in MAPS {
+            let name = shape.name;
+            let map =
+                tables.map(name).or_else(|| object.map(name)).ok_or(Error::Missing { name })?;
+            let path = self.directory.join(name);
+            let next = next(&path);
+            unlink(&next)?;
+            map.pin(&next).map_err(|source| Error::Pin {
+                map: name,
+                path: next.clone(),
+                source: Box::new(source),
+            })?;
+            fs::rename(&next, &path).map_err(Error::file("rename", path))?;
+        }
+        Ok(())
+    }
+
+    /// Makes every hook of the cgroup run the object's programs: where one is attached, it
+    /// is replaced between two connections.
+    pub(crate) fn attach(&self, object: &mut Ebpf, cgroup: &Path) -> Result<(), Error> {
+        let links = self.links();
+        fs::create_dir_all(&links).map_err(Error::file("mkdir", &links))?;
+        let file = File::open(cgroup).map_err(Error::file("open", cgroup))?;
+        let id = file.metadata().map_err(Error::file("stat", cgroup))?.ino();
+        for hook in HOOKS {
+            if !self.replace(hook, object, id)? {
+                self.attach_new(hook, object, &file)?;
+            }
+        }
+        self.drop_former_hooks()
+    }
+
+    /// Replaces the program of a pinned link. False if there is no link to this cgroup.
+    fn replace(&self, hook: Hook, object: &Ebpf, cgroup: u64) -> Result<bool, Error> {
+        let path = self.links().join(hook.0);
+        let link = match syscall::open_pinned(&path) {
+            Ok(link) => link,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Error::file("BPF_OBJ_GET", path)(error)),
+        };
+        let attached =
+            syscall::cgroup_link(&link).map_err(Error::file("BPF_OBJ_GET_INFO_BY_FD", &path))?;
+        if attached.cgroup != cgroup {
+            // The cgroup was removed and made anew, or another one is configured.
+            debug!(hook = hook.0, "link belongs to another cgroup");
+            return Ok(false);
+        }
+        syscall::update_link(&link, hook.fd(object)?)
+            .map_err(Error::file("BPF_LINK_UPDATE", &path))?;
+        Ok(true)
+    }
+
+    fn attach_new(&self, hook: Hook, object: &mut Ebpf, cgroup: &File) -> Result<(), Error> {
+        let path = self.links().join(hook.0);
+        let next = next(&path);
+        unlink(&next)?;
+        let link: FdLink = hook.attach(object, cgroup)?;
+        link.pin(&next)
+            .map_err(|error| Error::file("BPF_OBJ_PIN", &next)(io::Error::other(error)))?;
+        let former = syscall::open_pinned(&path).ok();
+        fs::rename(&next, &path).map_err(Error::file("rename", &path))?;
+        // What is left of a link to a cgroup that is gone cannot be detached any more.
+        if let Some(Err(error)) = former.map(syscall::detach_link) {
+            debug!(hook = hook.0, %error, "former link");
+        }
+        info!(hook = hook.0, "attached");
+        Ok(())
+    }
+
+    /// Unpins links of hooks that an earlier build had and this one does not.
+    fn drop_former_hooks(&self) -> Result<(), Error> {
+        for path in list(&self.links())? {
+            let known = HOOKS.iter().any(|hook| path.file_name().is_some_and(|n| n == hook.0));
+            if !known {
+                info!(path = %path.display(), "unpinning a link of an earlier build");
+                unlink(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Detaches all programs and unpins everything.
+    pub(crate) fn remove(&self) -> Result<(), Error> {
+        for path in list(&self.links())? {
+            if let Ok(link) = syscall::open_pinned(&path)
+                && let Err(error) = syscall::detach_link(&link)
+            {
+                debug!(path = %path.display(), %error, "link is detached already");
+            }
+            unlink(&path)?;
+        }
+        rmdir(&self.links())?;
+        for path in list(&self.directory)? {
+            unlink(&path)?;
+        }
+        rmdir(&self.directory)
+    }
+}
+
+fn next(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(NEXT);
+    PathBuf::from(name)
+}
+
+/// The paths in a folder; none if it is not there.
+fn list(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::file("readdir", directory)(error)),
+    };
+    entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<_>>()
+        .map_err(Error::file("readdir", directory))
+}
+
+fn unlink(path: &Path) -> Result<(), Error> {
+    gone(fs::remove_file(path)).map_err(Error::file("unlink", path))
+}
+
+fn rmdir(path: &Path) -> Result<(), Error> {
+    gone(fs::remove_dir(path)).map_err(Error::file("rmdir", path))
+}
+
+/// Something that is not there need not be removed.
+fn gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

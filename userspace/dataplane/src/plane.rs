@@ -1,0 +1,231 @@
+//! The data plane of one agent.
+
+use std::{collections::HashMap, fs, io, net::SocketAddrV4};
+
+use aya::Ebpf;
+use muster_api::muster::{Protocol, Vip};
+use muster_packet::{Counters, Endpoint, Slot, TCP, UDP};
+use nix::time::{ClockId, clock_gettime};
+use tracing::info;
+
+use crate::{
+    BackendStatus, Config, Error, Skipped, VipStatus, apply,
+    desired::desired,
+    lock::Lock,
+    object,
+    pins::Pins,
+    plan::{self, Current},
+    platform, status,
+    tables::Tables,
+};
+
+/// What [`DataPlane::reconcile`] did.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// VIPs that were not there before.
+    pub added: usize,
+    /// VIPs whose backends changed.
+    pub changed: usize,
+    /// VIPs that are gone.
+    pub removed: usize,
+    /// VIPs that were already as the view says.
+    pub unchanged: usize,
+    /// What of the view could not be applied, and why.
+    pub skipped: Vec<Skipped>,
+}
+
+/// The data plane of one agent, open in one process.
+///
+/// Dropping it changes nothing in the kernel: VIPs are served on, and the next
+/// [`DataPlane::open`] takes over.
+pub struct DataPlane {
+    config: Config,
+    pins: Pins,
+    tables: Tables,
+    /// Programs that wait for their maps to be filled before they replace the attached ones.
+    staged: Option<Ebpf>,
+    _lock: Lock,
+}
+
+// === impl Changes ===
+
+impl Changes {
+    /// True if nothing was changed in the kernel.
+    pub fn is_empty(&self) -> bool {
+        self.added == 0 && self.changed == 0 && self.removed == 0
+    }
+}
+
+// === impl DataPlane ===
+
+impl DataPlane {
+    /// Opens an agent's data plane: loads and attaches the programs, or takes over what an
+    /// earlier process left, putting right what it left unfinished.
+    ///
+    /// VIPs that are being served are served throughout. Pinned maps of the same layout are
+    /// used on; programs are replaced in place. Maps of another layout are replaced after
+    /// the first [`reconcile`](Self::reconcile) has filled the new ones.
+    ///
+    /// # Errors
+    ///
+    /// What the machine lacks and how to get it ([`Error::Kernel`], [`Error::NoBpffs`],
+    /// [`Error::NoCgroup`]), [`Error::Busy`] if another process has it open, or what the kernel
+    /// refused.
+    pub fn open(config: &Config) -> Result<Self, Error> {
+        platform::prepare(config)?;
+        let pins = Pins::new(config.directory()?);
+        let lock = Lock::take(pins.directory())?;
+
+        let adopt = pins.adoptable();
+        let mut object = object::load(adopt.then(|| pins.directory()))?;
+        let tables = Tables::take(&mut object)?;
+        let mut plane = Self { config: config.clone(), pins, tables, staged: None, _lock: lock };
+        if adopt {
+            info!(agent = config.agent, "adopted the pinned maps");
+            plane.pins.attach(&mut object, &plane.config.cgroup)?;
+        } else if plane.pins.serving() && plane.pins.any_maps() {
+            info!(
+                agent = config.agent,
+                "the pinned maps have another layout; they serve until new ones are filled"
+            );
+            plane.staged = Some(object);
+        } else {
+            plane.publish(object)?;
+        }
+        Ok(plane)
+    }
+
+    /// Makes new maps the agent's maps, and the programs that read them the attached ones.
+    fn publish(&mut self, mut object: Ebpf) -> Result<(), Error> {
+        self.pins.pin_maps(&mut object, &self.tables)?;
+        self.pins.attach(&mut object, &self.config.cgroup)
+    }
+
+    /// Makes the kernel serve exactly these VIPs.
+    ///
+    /// Compares with what the maps say and writes only what differs, so it may be called any
+    /// number of times with the same view. A connection sees each VIP either with its old
+    /// backends or with its new ones. A VIP whose backends are all of weight 0, or that has
+    /// none, refuses connections (`ECONNREFUSED`). Parts of the view that cannot be applied
+    /// are named in [`Changes::skipped`]; everything else is applied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`] if the maps cannot be read or shrunk. The next call goes on from
+    /// whatever was reached.
+    pub fn reconcile(&mut self, vips: &[Vip]) -> Result<Changes, Error> {
+        let (desired, skipped) = desired(vips);
+        let current = Current::new(
+            self.tables.vips.entries()?,
+            self.tables.backends.entries()?,
+            self.tables.counters.entries()?.into_iter().map(|(backend, _)| backend),
+        );
+        let plan = plan::plan(&current, &desired);
+        let mut changes = apply::apply(&mut self.tables, current, plan)?;
+        changes.skipped.splice(0..0, skipped);
+        if let Some(object) = self.staged.take() {
+            self.publish(object)?;
+            info!(agent = self.config.agent, "replaced the maps of another layout");
+        }
+        Ok(changes)
+    }
+
+    /// Every VIP as the kernel serves it, with what was counted, sorted by address.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`].
+    pub fn vips(&self) -> Result<Vec<VipStatus>, Error> {
+        let now = now_ns()?;
+        let counters: HashMap<Endpoint, Counters> =
+            self.tables.counters.entries()?.into_iter().collect();
+        let current =
+            Current::new(self.tables.vips.entries()?, self.tables.backends.entries()?, []);
+        let vips = current.vips.iter().map(|(vip, entry)| VipStatus {
+            address: status::socket_address(*vip),
+            protocol: status::protocol(*vip),
+            backends: current
+                .tables
+                .get(&entry.table)
+                .into_iter()
+                .flat_map(|table| table.values())
+                .map(|slot| BackendStatus::new(slot, counters.get(&slot.backend).copied(), now))
+                .collect(),
+        });
+        Ok(vips.collect())
+    }
+
+    /// One VIP, or `None` if there is none at this address.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`].
+    pub fn vip(
+        &self,
+        address: SocketAddrV4,
+        protocol: Protocol,
+    ) -> Result<Option<VipStatus>, Error> {
+        let Some(key) = endpoint(address, protocol) else { return Ok(None) };
+        let Some(entry) = self.tables.vips.get(&key)? else { return Ok(None) };
+        let now = now_ns()?;
+        let mut backends = Vec::new();
+        for index in 0..entry.backends.saturating_add(entry.draining) {
+            let slot = Slot { table: entry.table, index };
+            // The lock on the plane keeps the table from being replaced meanwhile.
+            if let Some(slot) = self.tables.backends.get(&slot)? {
+                let counters = self.tables.counters.get(&slot.backend)?;
+                backends.push(BackendStatus::new(&slot, counters, now));
+            }
+        }
+        Ok(Some(VipStatus { address, protocol, backends }))
+    }
+
+    /// Detaches and unpins everything of an agent, and removes its cgroup if nothing is in
+    /// it. An agent that has nothing is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] if a process has it open; [`Error::NoBpffs`]; [`Error::File`].
+    pub fn remove(config: &Config) -> Result<(), Error> {
+        platform::check_bpffs(&config.bpffs)?;
+        let directory = config.directory()?;
+        if directory.exists() {
+            let _lock = Lock::take(&directory)?;
+            Pins::new(directory).remove()?;
+        }
+        // Others may have things in these.
+        for shared in [config.bpffs.join("muster"), config.cgroup.clone()] {
+            match fs::remove_dir(&shared) {
+                Err(error)
+                    if !matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound
+                            | io::ErrorKind::DirectoryNotEmpty
+                            | io::ErrorKind::ResourceBusy
+                    ) =>
+                {
+                    return Err(Error::file("rmdir", shared)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn endpoint(address: SocketAddrV4, protocol: Protocol) -> Option<Endpoint> {
+    let number = match protocol {
+        Protocol::Tcp => TCP,
+        Protocol::Udp => UDP,
+        Protocol::Unspecified => return None,
+    };
+    Some(Endpoint::new(address.ip().octets(), address.port(), number))
+}
+
+/// The clock that programs read.
+fn now_ns() -> Result<u64, Error> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map_err(|errno| Error::Call { call: "clock_gettime", source: errno.into() })?;
+    let ns = now.tv_sec().saturating_mul(1_000_000_000).saturating_add(now.tv_nsec());
+    Ok(u64::try_from(ns).unwrap_or(0))
+}

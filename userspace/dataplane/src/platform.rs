@@ -1,0 +1,95 @@
+//! What the machine has to offer, and what to say when it does not.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use aya::util::KernelVersion;
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, FsType, statfs};
+
+use crate::{Config, Error};
+
+/// `BPF_FS_MAGIC` of the kernel's `magic.h`.
+const BPF_FS_MAGIC: FsType = FsType(0xcafe_4a11);
+
+/// Checks kernel, bpffs and cgroup tree, and makes the cgroup.
+pub(crate) fn prepare(config: &Config) -> Result<(), Error> {
+    check_kernel()?;
+    check_bpffs(&config.bpffs)?;
+    make_cgroup(&config.cgroup)
+}
+
+/// `bpf_set_retval` can be called from the socket address hooks from 6.1 on.
+fn check_kernel() -> Result<(), Error> {
+    let running = match KernelVersion::current() {
+        Ok(version) if version >= KernelVersion::new(6, 1, 0) => return Ok(()),
+        Ok(version) => format!("{version:?}"),
+        Err(error) => error.to_string(),
+    };
+    Err(Error::Kernel { running })
+}
+
+/// Checks that bpffs is mounted at `path`.
+pub(crate) fn check_bpffs(path: &Path) -> Result<(), Error> {
+    match statfs(path) {
+        Ok(fs) if fs.filesystem_type() == BPF_FS_MAGIC => Ok(()),
+        _ => Err(Error::NoBpffs { path: path.to_owned() }),
+    }
+}
+
+fn make_cgroup(path: &Path) -> Result<(), Error> {
+    // Making a directory outside the tree would hide the mistake, so look first.
+    let existing = path.ancestors().find(|dir| dir.exists()).unwrap_or(path);
+    let inside = statfs(existing).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC);
+    if !inside {
+        return Err(Error::NoCgroup { path: path.to_owned(), hint: cgroup_hint(cgroup2_mount()) });
+    }
+    fs::create_dir_all(path).map_err(Error::file("mkdir", path))
+}
+
+fn cgroup_hint(mounted: Option<PathBuf>) -> String {
+    match mounted {
+        Some(path) => format!("the one of this machine is at {}", path.display()),
+        None => "this machine has none; mount it: mkdir -p /sys/fs/cgroup/unified && \
+                 mount -t cgroup2 none /sys/fs/cgroup/unified"
+            .to_owned(),
+    }
+}
+
+/// Where cgroup v2 is mounted.
+fn cgroup2_mount() -> Option<PathBuf> {
+    let mounts = procfs::process::Process::myself().ok()?.mountinfo().ok()?;
+    mounts.into_iter().find(|mount| mount.fs_type == "cgroup2").map(|mount| mount.mount_point)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folder_that_is_no_bpffs_is_named_with_the_command() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = check_bpffs(dir.path()).unwrap_err().to_string();
+        let path = dir.path().display();
+        assert_eq!(
+            error,
+            format!("{path}: no bpffs is mounted there; mount it: mount -t bpf bpf {path}")
+        );
+    }
+
+    #[test]
+    fn cgroup_outside_the_tree_is_refused_and_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("muster/a1");
+        let error = make_cgroup(&path).unwrap_err();
+        assert!(error.to_string().contains("not in a cgroup v2 tree"), "{error}");
+        assert!(!dir.path().join("muster").exists());
+    }
+
+    #[test]
+    fn hint_says_where_or_how() {
+        assert_eq!(cgroup_hint(Some("/x".into())), "the one of this machine is at /x");
+        assert!(cgroup_hint(None).contains("mount -t cgroup2"));
+    }
+}

@@ -1,0 +1,83 @@
+//! What the maps say, for people and programs to read.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use muster_api::muster::Protocol;
+use muster_packet::{Backend, Counters, Endpoint, UDP};
+
+/// A VIP as the kernel serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VipStatus {
+    /// Address and port.
+    pub address: SocketAddrV4,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Its backends: those that take connections, then the draining ones.
+    pub backends: Vec<BackendStatus>,
+}
+
+/// A backend, and what became of this agent's connections to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendStatus {
+    /// Address and port.
+    pub address: SocketAddrV4,
+    /// As in the view; 0 drains.
+    pub weight: u32,
+    /// True if it takes connections: it is not draining, and its breaker is closed (fewer
+    /// than 5 failures in a row, or 30 s since the last).
+    pub healthy: bool,
+    /// Handshakes under way.
+    pub pending: u64,
+    /// Handshakes completed; for UDP, flows begun.
+    pub successes: u64,
+    /// Connections that closed before the handshake was complete.
+    pub failures: u64,
+}
+
+// === impl BackendStatus ===
+
+impl BackendStatus {
+    /// From what the maps hold, at a time of `CLOCK_MONOTONIC` in ns.
+    pub(crate) fn new(slot: &Backend, counters: Option<Counters>, now_ns: u64) -> Self {
+        let counters = counters.unwrap_or_default();
+        Self {
+            address: socket_address(slot.backend),
+            weight: slot.weight,
+            healthy: slot.weight > 0 && counters.admits(now_ns),
+            pending: counters.pending(),
+            successes: counters.successes,
+            failures: counters.failures,
+        }
+    }
+}
+
+pub(crate) fn socket_address(endpoint: Endpoint) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::from(endpoint.address), endpoint.port)
+}
+
+pub(crate) fn protocol(endpoint: Endpoint) -> Protocol {
+    if endpoint.protocol == UDP { Protocol::Udp } else { Protocol::Tcp }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_packet::TCP;
+
+    use super::*;
+
+    fn slot(weight: u32) -> Backend {
+        let end = Endpoint::new([10, 0, 0, 1], 80, TCP);
+        Backend { vip: end, backend: end, alias: end, threshold: u32::MAX, weight }
+    }
+
+    #[test]
+    fn healthy_is_neither_draining_nor_failing() {
+        let now = 60_000_000_000;
+        let failing =
+            Counters { consecutive_failures: 5, last_failure_ns: now, ..Counters::default() };
+        assert!(BackendStatus::new(&slot(1), None, now).healthy);
+        assert!(!BackendStatus::new(&slot(0), None, now).healthy);
+        assert!(!BackendStatus::new(&slot(1), Some(failing), now).healthy);
+        assert!(BackendStatus::new(&slot(1), Some(failing), now + 30_000_000_001).healthy);
+    }
+}

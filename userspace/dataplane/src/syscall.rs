@@ -1,0 +1,212 @@
+//! The few commands of bpf(2) that aya does not have, and membarrier(2).
+//!
+//! aya 0.14 cannot replace the program behind a cgroup link (it can for XDP and TCX), does
+//! not show which cgroup a link belongs to, and reads maps entry by entry. All unsafe code
+//! of the crate is here.
+
+use std::{
+    ffi::CString,
+    io,
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+};
+
+use aya::Pod;
+use nix::libc;
+
+const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
+const BPF_LINK_UPDATE: libc::c_int = 29;
+const BPF_LINK_DETACH: libc::c_int = 34;
+
+/// Which cgroup a link is attached to. 0 if that cgroup is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CgroupLink {
+    /// Inode number of the cgroup's directory.
+    pub(crate) cgroup: u64,
+}
+
+/// `struct { … } /* BPF_OBJ_* */` of `union bpf_attr`.
+#[repr(C)]
+#[derive(Default)]
+struct ObjectAttr {
+    pathname: u64,
+    bpf_fd: u32,
+    file_flags: u32,
+}
+
+/// `info` of `union bpf_attr`.
+#[repr(C)]
+#[derive(Default)]
+struct InfoAttr {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// `struct bpf_link_info` with the `cgroup` member of its union.
+#[repr(C)]
+#[derive(Default)]
+struct LinkInfo {
+    kind: u32,
+    id: u32,
+    prog_id: u32,
+    _pad: u32,
+    cgroup_id: u64,
+    attach_type: u32,
+    _end: u32,
+}
+
+/// `link_update` of `union bpf_attr`.
+#[repr(C)]
+#[derive(Default)]
+struct LinkUpdateAttr {
+    link_fd: u32,
+    new_prog_fd: u32,
+    flags: u32,
+    old_prog_fd: u32,
+}
+
+/// `link_detach` of `union bpf_attr`.
+#[repr(C)]
+#[derive(Default)]
+struct LinkDetachAttr {
+    link_fd: u32,
+}
+
+/// `batch` of `union bpf_attr`.
+#[repr(C)]
+#[derive(Default)]
+struct BatchAttr {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<libc::c_long> {
+    // SAFETY: `attr` is the prefix of `union bpf_attr` that the command reads (the kernel
+    // takes the rest as zero), and every address in it is that of a live buffer of the
+    // size the command expects: see the callers.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn raw(fd: BorrowedFd<'_>) -> u32 {
+    // A descriptor that is open is not negative.
+    fd.as_raw_fd().cast_unsigned()
+}
+
+/// Opens what is pinned at a path.
+pub(crate) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = ObjectAttr { pathname: path.as_ptr() as u64, ..ObjectAttr::default() };
+    let fd = bpf(BPF_OBJ_GET, &mut attr)?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What a cgroup link is attached to. Linux 5.8.
+pub(crate) fn cgroup_link(link: impl AsFd) -> io::Result<CgroupLink> {
+    let mut info = LinkInfo::default();
+    let mut attr = InfoAttr {
+        bpf_fd: raw(link.as_fd()),
+        info_len: u32::try_from(size_of::<LinkInfo>()).map_err(io::Error::other)?,
+        info: &raw mut info as u64,
+    };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    Ok(CgroupLink { cgroup: info.cgroup_id })
+}
+
+/// Replaces the program behind a link: from one connection to the next, with no moment in
+/// between. Linux 5.7.
+pub(crate) fn update_link(link: impl AsFd, program: impl AsFd) -> io::Result<()> {
+    let mut attr = LinkUpdateAttr {
+        link_fd: raw(link.as_fd()),
+        new_prog_fd: raw(program.as_fd()),
+        ..LinkUpdateAttr::default()
+    };
+    bpf(BPF_LINK_UPDATE, &mut attr).map(drop)
+}
+
+/// Detaches a link at once; merely unpinning it does so a little later. Linux 5.9.
+pub(crate) fn detach_link(link: impl AsFd) -> io::Result<()> {
+    let mut attr = LinkDetachAttr { link_fd: raw(link.as_fd()) };
+    bpf(BPF_LINK_DETACH, &mut attr).map(drop)
+}
+
+/// Reads all entries of a hash map. Linux 5.6.
+///
+/// Entries that are added or removed meanwhile may be in the result or not; entries that
+/// are there all the time are, once.
+pub(crate) fn entries<K: Pod, V: Pod>(map: impl AsFd) -> io::Result<Vec<(K, V)>> {
+    let mut all = Vec::new();
+    let mut room: usize = 4096;
+    // The position is opaque: for hash maps a bucket number.
+    let (mut position, mut started) = (0u64, false);
+    loop {
+        let mut next = 0u64;
+        let mut keys = Vec::<MaybeUninit<K>>::with_capacity(room);
+        let mut values = Vec::<MaybeUninit<V>>::with_capacity(room);
+        let mut attr = BatchAttr {
+            in_batch: if started { &raw const position as u64 } else { 0 },
+            out_batch: &raw mut next as u64,
+            keys: keys.as_mut_ptr() as u64,
+            values: values.as_mut_ptr() as u64,
+            count: u32::try_from(room).map_err(io::Error::other)?,
+            map_fd: raw(map.as_fd()),
+            ..BatchAttr::default()
+        };
+        let result = bpf(BPF_MAP_LOOKUP_BATCH, &mut attr);
+        let last = match result {
+            Ok(_) => false,
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ENOENT) => true,
+                // One bucket holds more than there is room for.
+                Some(libc::ENOSPC) if attr.count == 0 => {
+                    room *= 2;
+                    continue;
+                }
+                Some(libc::ENOSPC) => false,
+                _ => return Err(error),
+            },
+        };
+        let count = attr.count as usize;
+        // SAFETY: the kernel has filled `count` keys and as many values, `count` being at
+        // most the room it was told of, and any bytes are a `K` and a `V`: they are Pod.
+        unsafe {
+            keys.set_len(count);
+            values.set_len(count);
+            all.extend(
+                keys.into_iter().zip(values).map(|(k, v)| (k.assume_init(), v.assume_init())),
+            );
+        }
+        if last {
+            return Ok(all);
+        }
+        (position, started) = (next, true);
+    }
+}
+
+/// Returns when every program that was running in the kernel has ended: what such a program
+/// may have read of a map before is then in nobody's hands.
+///
+/// membarrier's global command waits for a grace period of RCU, which programs run under.
+/// Linux 4.3. Fails where processors run without a timer tick (`nohz_full`).
+pub(crate) fn wait_for_programs() -> io::Result<()> {
+    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+    // SAFETY: takes numbers only.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,152 @@
+//! Builds a VIP's table: slots drawn evenly that come out weighted.
+
+use muster_packet::{Backend, Endpoint};
+
+/// A backend and its weight.
+pub(crate) type Weighted = (Endpoint, u32);
+
+/// A VIP's table as it goes into the map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Built {
+    /// Slots in order of their index: first those that are drawn, then the draining.
+    pub(crate) slots: Vec<Backend>,
+    /// How many are drawn.
+    pub(crate) drawn: u32,
+    /// How many drain.
+    pub(crate) draining: u32,
+}
+
+/// Builds the table of a VIP's backends. Backends of weight 0 are listed, but not drawn.
+///
+/// Walker's alias method as given by Vose, in whole numbers: each of the `n` slots has `total`
+/// shares, backend `i` has `weight[i] * n` of the `n * total`. A slot that its backend
+/// does not fill is topped up by one that has too much.
+pub(crate) fn build(vip: Endpoint, backends: &[Weighted]) -> Built {
+    let (live, draining): (Vec<Weighted>, Vec<Weighted>) =
+        backends.iter().partition(|(_, weight)| *weight > 0);
+    let total: u128 = live.iter().map(|(_, weight)| u128::from(*weight)).sum();
+    let count = live.len() as u128;
+
+    let mut slots: Vec<Backend> = live
+        .iter()
+        .chain(&draining)
+        .map(|&(backend, weight)| Backend {
+            vip,
+            backend,
+            alias: backend,
+            threshold: u32::MAX,
+            weight,
+        })
+        .collect();
+
+    let mut shares: Vec<u128> = live.iter().map(|(_, w)| u128::from(*w) * count).collect();
+    let (mut small, mut large): (Vec<usize>, Vec<usize>) =
+        (0..live.len()).partition(|&slot| shares[slot] < total);
+    while let (Some(needy), Some(giver)) = (small.pop(), large.last().copied()) {
+        slots[needy].alias = live[giver].0;
+        slots[needy].threshold = threshold(shares[needy], total);
+        shares[giver] -= total - shares[needy];
+        if shares[giver] < total {
+            large.pop();
+            small.push(giver);
+        }
+    }
+    Built { drawn: as_u32(live.len()), draining: as_u32(draining.len()), slots }
+}
+
+/// The greatest fraction of 2^32 that still means `share` of `total`.
+fn threshold(share: u128, total: u128) -> u32 {
+    let fractions = (share << 32) / total;
+    u32::try_from(fractions.saturating_sub(1)).unwrap_or(u32::MAX)
+}
+
+/// Maps hold fewer entries than a u32 counts.
+fn as_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use muster_packet::{TCP, choose};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const VIP: Endpoint = Endpoint::new([11, 0, 0, 1], 80, TCP);
+
+    fn backend(index: usize) -> Endpoint {
+        Endpoint::new([10, 0, 0, 1], u16::try_from(index + 1).unwrap(), TCP)
+    }
+
+    fn weighted(weights: &[u32]) -> Vec<Weighted> {
+        weights.iter().enumerate().map(|(i, &w)| (backend(i), w)).collect()
+    }
+
+    /// Share of each backend, exactly, from the table.
+    fn shares(built: &Built) -> BTreeMap<Endpoint, f64> {
+        let mut shares = BTreeMap::new();
+        for slot in &built.slots[..built.drawn as usize] {
+            let own = (f64::from(slot.threshold) + 1.0) / 2f64.powi(32);
+            *shares.entry(slot.backend).or_default() += own / f64::from(built.drawn);
+            *shares.entry(slot.alias).or_default() += (1.0 - own) / f64::from(built.drawn);
+        }
+        shares
+    }
+
+    proptest! {
+        #[test]
+        fn every_backend_gets_its_weight_and_draining_ones_nothing(
+            weights in proptest::collection::vec(prop_oneof![Just(0u32), 1u32..20, any::<u32>()], 0..60),
+        ) {
+            let built = build(VIP, &weighted(&weights));
+            prop_assert_eq!(built.slots.len(), weights.len());
+            prop_assert_eq!(built.drawn as usize, weights.iter().filter(|w| **w > 0).count());
+            let shares = shares(&built);
+            let total: f64 = weights.iter().map(|w| f64::from(*w)).sum();
+            for (index, &weight) in weights.iter().enumerate() {
+                let share = shares.get(&backend(index)).copied().unwrap_or(0.0);
+                if weight == 0 {
+                    prop_assert!(share == 0.0);
+                } else {
+                    let wanted = f64::from(weight) / total;
+                    // Each slot is off by at most one part in 2^32.
+                    prop_assert!((share - wanted).abs() < 1e-8, "{share} for {wanted}");
+                }
+            }
+        }
+
+        #[test]
+        fn every_random_number_means_a_backend_that_takes_connections(
+            weights in proptest::collection::vec(0u32..5, 1..20), random: u32,
+        ) {
+            let built = build(VIP, &weighted(&weights));
+            prop_assume!(built.drawn > 0);
+            let choice = choose(random, built.drawn);
+            let slot = built.slots[choice.index as usize];
+            prop_assert_eq!(slot.vip, VIP);
+            let chosen = slot.resolve(choice.fraction);
+            let index = usize::from(chosen.port) - 1;
+            prop_assert!(weights[index] > 0);
+        }
+    }
+
+    #[test]
+    fn equal_weights_need_no_aliases() {
+        let built = build(VIP, &weighted(&[7, 7, 7]));
+        assert!(built.slots.iter().all(|s| s.alias == s.backend && s.threshold == u32::MAX));
+    }
+
+    #[test]
+    fn draining_backends_come_last() {
+        let built = build(VIP, &weighted(&[0, 3, 0, 1]));
+        assert_eq!((built.drawn, built.draining), (2, 2));
+        assert_eq!(built.slots.iter().map(|s| s.weight).collect::<Vec<_>>(), [3, 1, 0, 0]);
+    }
+
+    #[test]
+    fn no_backends_make_an_empty_table() {
+        assert_eq!(build(VIP, &[]), Built { slots: vec![], drawn: 0, draining: 0 });
+    }
+}

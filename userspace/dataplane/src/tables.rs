@@ -1,0 +1,126 @@
+//! The maps that user space reads and writes, typed and named.
+
+use std::{io, marker::PhantomData, os::fd::AsFd};
+
+use aya::{
+    Ebpf, Pod,
+    maps::{Array, HashMap, Map, MapData, MapError},
+};
+use muster_packet::{Backend, Counters, Endpoint, Meta, Slot, Vip};
+
+use crate::{Error, syscall};
+
+/// A hash map of the kernel.
+pub(crate) struct Table<K: Pod, V: Pod> {
+    name: &'static str,
+    map: Map,
+    kinds: PhantomData<(K, V)>,
+}
+
+/// The maps of one agent.
+pub(crate) struct Tables {
+    pub(crate) vips: Table<Endpoint, Vip>,
+    pub(crate) backends: Table<Slot, Backend>,
+    pub(crate) counters: Table<Endpoint, Counters>,
+}
+
+// === impl Tables ===
+
+impl Tables {
+    /// Takes the maps out of a loaded object.
+    pub(crate) fn take(object: &mut Ebpf) -> Result<Self, Error> {
+        Ok(Self {
+            vips: Table::take(object, "vips")?,
+            backends: Table::take(object, "backends")?,
+            counters: Table::take(object, "counters")?,
+        })
+    }
+
+    /// The map of this name, if it is one of these.
+    pub(crate) fn map(&self, name: &str) -> Option<&Map> {
+        [
+            (self.vips.name, &self.vips.map),
+            (self.backends.name, &self.backends.map),
+            (self.counters.name, &self.counters.map),
+        ]
+        .into_iter()
+        .find_map(|(of, map)| (of == name).then_some(map))
+    }
+}
+
+/// Writes the map `meta` of a loaded object.
+pub(crate) fn set_layout(object: &mut Ebpf, layout: u64) -> Result<(), Error> {
+    let map = object.map_mut("meta").ok_or(Error::Missing { name: "meta" })?;
+    let mut meta = Array::<_, Meta>::try_from(map).map_err(named("meta"))?;
+    meta.set(0, Meta { layout }, 0).map_err(named("meta"))
+}
+
+/// Reads the pinned map `meta`; 0 if that cannot be done.
+pub(crate) fn layout(map: MapData) -> u64 {
+    let Ok(map) = Map::from_map_data(map) else { return 0 };
+    let Ok(meta) = Array::<_, Meta>::try_from(&map) else { return 0 };
+    meta.get(&0, 0).map_or(0, |meta| meta.layout)
+}
+
+// === impl Table ===
+
+impl<K: Pod, V: Pod> Table<K, V> {
+    fn take(object: &mut Ebpf, name: &'static str) -> Result<Self, Error> {
+        let map = object.take_map(name).ok_or(Error::Missing { name })?;
+        // Checks kind and sizes once; later conversions cannot fail.
+        HashMap::<_, K, V>::try_from(&map).map_err(named(name))?;
+        Ok(Self { name, map, kinds: PhantomData })
+    }
+
+    /// Everything in the map.
+    pub(crate) fn entries(&self) -> Result<Vec<(K, V)>, Error> {
+        let Map::HashMap(data) = &self.map else { return Err(Error::Missing { name: self.name }) };
+        syscall::entries(data.fd().as_fd()).map_err(|source| Error::Map {
+            map: self.name,
+            call: "BPF_MAP_LOOKUP_BATCH",
+            source,
+        })
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &K) -> Result<Option<V>, Error> {
+        let map = HashMap::<_, K, V>::try_from(&self.map).map_err(named(self.name))?;
+        match map.get(key, 0) {
+            Ok(value) => Ok(Some(value)),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(named(self.name)(error)),
+        }
+    }
+
+    /// Sets the value of a key.
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Result<(), Error> {
+        let mut map = HashMap::<_, K, V>::try_from(&mut self.map).map_err(named(self.name))?;
+        map.insert(key, value, 0).map_err(named(self.name))
+    }
+
+    /// Removes a key; one that is not there is no error.
+    pub(crate) fn remove(&mut self, key: &K) -> Result<(), Error> {
+        let mut map = HashMap::<_, K, V>::try_from(&mut self.map).map_err(named(self.name))?;
+        match map.remove(key) {
+            Err(error) if is_not_found(&error) => Ok(()),
+            other => other.map_err(named(self.name)),
+        }
+    }
+}
+
+fn is_not_found(error: &MapError) -> bool {
+    match error {
+        MapError::KeyNotFound => true,
+        MapError::SyscallError(call) => call.io_error.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+/// Turns aya's error into one that says which map and which command.
+fn named(map: &'static str) -> impl Fn(MapError) -> Error {
+    move |error| match error {
+        MapError::SyscallError(call) => Error::Map { map, call: call.call, source: call.io_error },
+        MapError::IoError(source) => Error::Map { map, call: "bpf", source },
+        other => Error::Map { map, call: "bpf", source: io::Error::other(other) },
+    }
+}

@@ -1,0 +1,12 @@
+//! The data plane in a real kernel: every test has a cgroup, a folder in bpffs and a network
+//! namespace of its own, and leaves nothing behind. They need root.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "this is all test code, also what is outside of test functions"
+)]
+
+mod machine;
+mod server;
+mod tcp;
+mod view;
