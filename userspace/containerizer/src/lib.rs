@@ -1,1 +1,34 @@
-//! placeholder
+//! The containerizer: runs commands in containers of this machine.
+//!
+//! A [`Containerizer`] turns a [`ContainerSpec`] into a running command with a root
+//! filesystem of its own from an OCI image, its own mount, pid, UTS and IPC namespaces, and
+//! limits by cgroups, and says how it ended: also when the containerizer was killed
+//! meanwhile. Beside each container runs a helper process ([`launch::main`]) that waits for
+//! it.
+//!
+//! Needs Linux 5.14 (`cgroup.kill`), cgroup v2 mounted (v1 controllers may be beside it),
+//! and root.
+
+mod cgroup;
+mod checkpoint;
+mod config;
+mod containerizer;
+mod error;
+mod helper;
+mod image;
+mod isolator;
+pub mod launch;
+mod pid;
+mod process;
+mod readiness;
+mod spec;
+mod termination;
+mod usage;
+
+pub use config::Config;
+pub use containerizer::{Containerizer, Launched, Recovered};
+pub use error::{Error, SetupError};
+pub use image::ImageError;
+pub use spec::{CommandSpec, ContainerSpec, SANDBOX};
+pub use termination::{ExecStatus, Termination};
+pub use usage::Usage;

@@ -1,0 +1,11 @@
+//! cgroups: hybrid trees (v1 controllers beside v2) and pure v2 ones.
+//!
+//! Every container has one directory in every hierarchy that counts or limits it, and in
+//! the v2 hierarchy always: that is where eBPF programs attach and where it is killed.
+
+pub(crate) mod file;
+mod group;
+mod hierarchies;
+
+pub(crate) use group::Group;
+pub(crate) use hierarchies::{Controller, Hierarchies, Version};

@@ -1,0 +1,64 @@
+//! The kernel's small files of text.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::Error;
+use crate::error::At;
+
+/// The whole text.
+pub(crate) fn read(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).at("read", path)
+}
+
+/// Writes `text` in one call, as these files want it. Never makes a file.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let mut file = fs::OpenOptions::new().write(true).truncate(true).open(path).at("open", path)?;
+    file.write_all(text.as_bytes()).at("write", path)
+}
+
+/// A file that holds one number; `max` is `None`.
+pub(crate) fn number(path: &Path) -> Result<Option<u64>, Error> {
+    let text = read(path)?;
+    match text.trim() {
+        "max" => Ok(None),
+        digits => match digits.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(error) => Err(std::io::Error::other(error)).at("parse", path),
+        },
+    }
+}
+
+/// The number after `key` in a text of `key number` lines.
+pub(crate) fn field(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once(' ')?;
+        (name == key).then(|| value.trim().parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_by_their_whole_name() {
+        let text = "oom 1\noom_kill 2\nbad x\n";
+        assert_eq!(field(text, "oom"), Some(1));
+        assert_eq!(field(text, "oom_kill"), Some(2));
+        assert_eq!(field(text, "oom_"), None);
+        assert_eq!(field(text, "bad"), None);
+    }
+
+    #[test]
+    fn numbers_or_no_limit() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (text, expected) in [("12\n", Some(12)), ("max\n", None)] {
+            fs::write(file.path(), text).unwrap();
+            assert_eq!(number(file.path()).unwrap(), expected);
+        }
+        fs::write(file.path(), "x").unwrap();
+        assert!(number(file.path()).unwrap_err().to_string().contains("parse"));
+    }
+}

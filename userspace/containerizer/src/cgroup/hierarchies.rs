@@ -1,0 +1,299 @@
+//! Where this machine has which controller.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use procfs::FromBufRead as _;
+use procfs::process::MountInfos;
+use serde::{Deserialize, Serialize};
+
+use super::file;
+use crate::Error;
+use crate::error::At;
+
+/// The controllers that a container is put under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Controller {
+    /// Share and ceiling of CPU time.
+    Cpu,
+    /// CPU time used. In v2 a part of `cpu`.
+    Cpuacct,
+    /// Memory limit and use.
+    Memory,
+    /// Number of tasks.
+    Pids,
+}
+
+impl Controller {
+    const ALL: [Self; 4] = [Self::Cpu, Self::Cpuacct, Self::Memory, Self::Pids];
+
+    /// The kernel's name of it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cpuacct => "cpuacct",
+            Self::Memory => "memory",
+            Self::Pids => "pids",
+        }
+    }
+}
+
+/// The two generations of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Version {
+    /// One hierarchy per controller or set of controllers.
+    V1,
+    /// One hierarchy for all.
+    V2,
+}
+
+/// The cgroup trees of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hierarchies {
+    /// The v2 tree.
+    unified: PathBuf,
+    /// The v1 trees by controller.
+    v1: BTreeMap<Controller, PathBuf>,
+    /// The controllers that the v2 tree has.
+    v2: BTreeSet<Controller>,
+}
+
+impl Hierarchies {
+    /// Finds the trees of this machine.
+    pub(crate) fn detect() -> Result<Self, Error> {
+        let path = "/proc/self/mountinfo";
+        let mounts = fs::read_to_string(path).at("read", path)?;
+        Self::find(&mounts, Path::new("/"))
+    }
+
+    /// Finds the trees in `mountinfo` (proc(5)), whose paths are below `prefix`.
+    fn find(mountinfo: &str, prefix: &Path) -> Result<Self, Error> {
+        let mounts = MountInfos::from_buf_read(mountinfo.as_bytes()).map_err(|error| {
+            Error::Unsupported {
+                what: format!("/proc/self/mountinfo is not understood: {error}"),
+                remedy: "mount proc on /proc".into(),
+            }
+        })?;
+        let below = |point: &Path| prefix.join(point.strip_prefix("/").unwrap_or(point));
+        let mut unified = None;
+        let mut v1 = BTreeMap::new();
+        for mount in mounts {
+            match mount.fs_type.as_str() {
+                "cgroup2" => drop(unified.get_or_insert_with(|| below(&mount.mount_point))),
+                "cgroup" => {
+                    for controller in Controller::ALL {
+                        if mount.super_options.contains_key(controller.name()) {
+                            v1.entry(controller).or_insert_with(|| below(&mount.mount_point));
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        let Some(unified) = unified else {
+            let point = if v1.is_empty() { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/unified" };
+            return Err(Error::Unsupported {
+                what: "cgroup v2 is not mounted".into(),
+                remedy: format!("run: mkdir -p {point} && mount -t cgroup2 cgroup2 {point}"),
+            });
+        };
+        let available = file::read(&unified.join("cgroup.controllers"))?;
+        let mut v2 = BTreeSet::new();
+        for controller in Controller::ALL {
+            if available.split_whitespace().any(|name| name == controller.name()) {
+                v2.insert(controller);
+            }
+        }
+        // v2 counts CPU time in every cgroup, without a controller.
+        if !v1.contains_key(&Controller::Cpuacct) {
+            v2.insert(Controller::Cpuacct);
+        }
+        let found = Self { unified, v1, v2 };
+        for needed in [Controller::Cpu, Controller::Memory] {
+            if found.version(needed).is_none() {
+                let name = needed.name();
+                return Err(Error::Unsupported {
+                    what: format!("the cgroup controller {name} is neither in v1 nor in v2"),
+                    remedy: format!(
+                        "run: mkdir -p /sys/fs/cgroup/{name} && mount -t cgroup -o {name} cgroup \
+                         /sys/fs/cgroup/{name}, or boot without cgroup_disable={name}"
+                    ),
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// In which version `controller` is; `None` if this machine has it in neither.
+    pub(crate) fn version(&self, controller: Controller) -> Option<Version> {
+        if self.v1.contains_key(&controller) {
+            Some(Version::V1)
+        } else {
+            self.v2.contains(&controller).then_some(Version::V2)
+        }
+    }
+
+    /// The top directory of the tree that has `controller`.
+    fn tree(&self, controller: Controller) -> &Path {
+        self.v1.get(&controller).unwrap_or(&self.unified)
+    }
+
+    /// The directory of the cgroup `name` that has the files of `controller`.
+    pub(crate) fn directory(&self, controller: Controller, name: &str) -> PathBuf {
+        self.tree(controller).join(name)
+    }
+
+    /// The directory of the cgroup `name` in the v2 tree.
+    pub(crate) fn unified(&self, name: &str) -> PathBuf {
+        self.unified.join(name)
+    }
+
+    /// The directories of the cgroup `name` in the v1 trees, each once.
+    pub(crate) fn v1(&self, name: &str) -> Vec<PathBuf> {
+        let trees: BTreeSet<&PathBuf> = self.v1.values().collect();
+        trees.into_iter().map(|tree| tree.join(name)).collect()
+    }
+
+    /// Makes the cgroup `root`, under which containers' come, in every tree, with the v2
+    /// controllers enabled for what is below it.
+    pub(crate) fn prepare(&self, root: &str) -> Result<(), Error> {
+        for directory in self.v1(root) {
+            fs::create_dir_all(&directory).at("mkdir", &directory)?;
+        }
+        let mut directory = self.unified.clone();
+        self.enable(&directory)?;
+        for part in Path::new(root) {
+            directory.push(part);
+            match fs::create_dir(&directory) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                made => made.at("mkdir", &directory)?,
+            }
+            self.enable(&directory)?;
+        }
+        Ok(())
+    }
+
+    /// Passes the v2 controllers on to the children of `directory`.
+    fn enable(&self, directory: &Path) -> Result<(), Error> {
+        let path = directory.join("cgroup.subtree_control");
+        for controller in &self.v2 {
+            if *controller == Controller::Cpuacct {
+                continue;
+            }
+            let name = controller.name();
+            let enabled = file::read(&path)?;
+            if enabled.split_whitespace().any(|known| known == name) {
+                continue;
+            }
+            file::write(&path, &format!("+{name}")).map_err(|error| Error::Unsupported {
+                what: format!("the cgroup controller {name} cannot be enabled: {error}"),
+                remedy: format!(
+                    "no process may be in {} itself: move them to a child of it",
+                    directory.display()
+                ),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Removes the cgroup `root` and its parents where nothing else is in them.
+    pub(crate) fn remove(&self, root: &str) -> Result<(), Error> {
+        let mut trees = vec![&self.unified];
+        trees.extend(self.v1.values());
+        for tree in trees {
+            for level in Path::new(root).ancestors() {
+                if level.as_os_str().is_empty() {
+                    break;
+                }
+                let directory = tree.join(level);
+                match fs::remove_dir(&directory) {
+                    // In use by another agent, or by processes that are not ours.
+                    Err(error) if error.raw_os_error() == Some(libc::EBUSY) => break,
+                    Err(error) if error.raw_os_error() == Some(libc::ENOTEMPTY) => break,
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    removed => removed.at("rmdir", &directory)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct
+35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd
+";
+    const UNIFIED: &str = "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
+    const PURE: &str = "31 23 0:28 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n";
+
+    fn tree(directory: &str, controllers: &str) -> tempfile::TempDir {
+        let prefix = tempfile::tempdir().unwrap();
+        let directory = prefix.path().join(directory);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("cgroup.controllers"), controllers).unwrap();
+        prefix
+    }
+
+    #[test]
+    fn hybrid_has_its_controllers_in_v1() {
+        let prefix = tree("sys/fs/cgroup/unified", "\n");
+        let found = Hierarchies::find(&format!("{HYBRID}{UNIFIED}"), prefix.path()).unwrap();
+        assert_eq!(found.version(Controller::Cpu), Some(Version::V1));
+        assert_eq!(found.version(Controller::Memory), Some(Version::V1));
+        assert_eq!(found.version(Controller::Pids), None);
+        let below = |path: &str| prefix.path().join(path);
+        assert_eq!(
+            found.v1("m/a/c"),
+            [below("sys/fs/cgroup/cpu,cpuacct/m/a/c"), below("sys/fs/cgroup/memory/m/a/c")]
+        );
+        assert_eq!(found.unified("m"), below("sys/fs/cgroup/unified/m"));
+    }
+
+    #[test]
+    fn pure_v2_has_all_in_one() {
+        let prefix = tree("sys/fs/cgroup", "cpuset cpu io memory pids\n");
+        let found = Hierarchies::find(PURE, prefix.path()).unwrap();
+        for controller in Controller::ALL {
+            assert_eq!(found.version(controller), Some(Version::V2), "{controller:?}");
+        }
+        assert!(found.v1("m").is_empty());
+    }
+
+    #[test]
+    fn v1_alone_is_told_how_to_mount_v2() {
+        let error = Hierarchies::find(HYBRID, Path::new("/")).unwrap_err().to_string();
+        assert!(error.contains("mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"), "{error}");
+        let error = Hierarchies::find("", Path::new("/")).unwrap_err().to_string();
+        assert!(error.contains("mount -t cgroup2 cgroup2 /sys/fs/cgroup"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_controller_is_named() {
+        let prefix = tree("sys/fs/cgroup", "cpu io\n");
+        let error = Hierarchies::find(PURE, prefix.path()).unwrap_err().to_string();
+        assert!(error.contains("cgroup controller memory"), "{error}");
+    }
+
+    #[test]
+    fn enables_v2_controllers_down_to_the_root() {
+        let prefix = tree("sys/fs/cgroup", "cpu memory\n");
+        let found = Hierarchies::find(PURE, prefix.path()).unwrap();
+        let top = prefix.path().join("sys/fs/cgroup");
+        for level in ["", "m", "m/a"] {
+            fs::create_dir_all(top.join(level)).unwrap();
+            fs::write(top.join(level).join("cgroup.subtree_control"), "cpu\n").unwrap();
+        }
+        found.prepare("m/a").unwrap();
+        for level in ["", "m", "m/a"] {
+            let file = top.join(level).join("cgroup.subtree_control");
+            assert_eq!(fs::read_to_string(file).unwrap(), "+memory", "{level}");
+        }
+    }
+}

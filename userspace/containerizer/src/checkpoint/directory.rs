@@ -1,0 +1,96 @@
+//! All checkpoints of a containerizer.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Checkpoint, Container, sync_directory};
+use crate::Error;
+use crate::error::At as _;
+use crate::spec::valid_id;
+
+/// `<runtime_dir>/containers`, with the right to change it.
+pub(crate) struct Checkpoints {
+    root: PathBuf,
+    /// Locked as long as this is open.
+    _lock: File,
+}
+
+impl Checkpoints {
+    /// Opens the checkpoints in `runtime_dir`, which is made if missing. Only one
+    /// containerizer at a time gets them.
+    pub(crate) fn open(runtime_dir: &Path) -> Result<Self, Error> {
+        let root = runtime_dir.join("containers");
+        // Environments hold secrets.
+        DirBuilder::new().recursive(true).mode(0o700).create(&root).at("mkdir", &root)?;
+        let path = runtime_dir.join("lock");
+        let lock = File::create(&path).at("open", &path)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(Error::InUse { path: runtime_dir.to_owned() });
+            }
+            locked => locked.at("flock", &path)?,
+        }
+        Ok(Self { root, _lock: lock })
+    }
+
+    /// The checkpoint of `id`, whether it is there or not.
+    pub(crate) fn get(&self, id: &str) -> Checkpoint {
+        Checkpoint::at(self.root.join(id))
+    }
+
+    /// The ids of all containers here. Removes what a killed containerizer left unfinished.
+    pub(crate) fn ids(&self) -> Result<Vec<String>, Error> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&self.root).at("read", &self.root)? {
+            let entry = entry.at("read", &self.root)?;
+            match entry.file_name().to_str() {
+                Some(id) if valid_id(id) => ids.push(id.to_owned()),
+                // Not yet one, or no longer.
+                _ => fs::remove_dir_all(entry.path()).at("remove", entry.path())?,
+            }
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// Writes a new checkpoint: there as a whole and on disk, or not at all.
+    pub(crate) fn create(&self, id: &str, container: &Container) -> Result<Checkpoint, Error> {
+        let draft = self.root.join(format!(".new-{id}"));
+        match fs::remove_dir_all(&draft) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.at("remove", &draft)?,
+        }
+        DirBuilder::new().mode(0o700).create(&draft).at("mkdir", &draft)?;
+        let path = draft.join("container.json");
+        let text = serde_json::to_vec(container).map_err(io::Error::from).at("encode", &path)?;
+        let mut options = File::options();
+        options.write(true).create_new(true).mode(0o600);
+        let mut file = options.open(&path).at("create", &path)?;
+        file.write_all(&text).at("write", &path)?;
+        file.sync_all().at("fsync", &path)?;
+        sync_directory(&draft)?;
+        let checkpoint = self.get(id);
+        // Fails if there is one already: a directory that is not empty is not replaced.
+        fs::rename(&draft, checkpoint.directory()).at("rename", checkpoint.directory())?;
+        sync_directory(&self.root)?;
+        Ok(checkpoint)
+    }
+
+    /// Removes a checkpoint, at once as a whole; nothing if it is not there.
+    pub(crate) fn remove(&self, id: &str) -> Result<(), Error> {
+        let doomed = self.root.join(format!(".old-{id}"));
+        let checkpoint = self.get(id);
+        match fs::rename(checkpoint.directory(), &doomed) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed.at("rename", checkpoint.directory())?,
+        }
+        match fs::remove_dir_all(&doomed) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.at("remove", &doomed),
+        }
+    }
+}

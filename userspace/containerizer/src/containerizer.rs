@@ -1,0 +1,324 @@
+//! The containerizer: its interface.
+
+mod entry;
+mod killing;
+mod launching;
+mod recovery;
+mod supervision;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::getuid;
+
+use crate::cgroup::{Group, Hierarchies};
+use crate::checkpoint::Checkpoints;
+use crate::helper::Program;
+use crate::image::Store;
+use crate::isolator::{self, Isolator};
+use crate::launch::order::{Entry as EnterOrder, Order, Report};
+use crate::process::Process;
+use crate::spec::validate_command;
+use crate::{CommandSpec, Config, ContainerSpec, Error, ExecStatus, Termination, Usage};
+use entry::{Entry, State};
+
+/// The oldest kernel that has what containers need: `cgroup.kill`.
+const KERNEL: (u32, u32) = (5, 14);
+/// How much longer than its command a helper may take to say how that went.
+const SLACK: Duration = Duration::from_secs(30);
+
+/// Runs containers. Cheap to clone. The last clone's end ends no container.
+///
+/// Everything here works within a tokio runtime with I/O and time enabled.
+#[derive(Clone)]
+pub struct Containerizer {
+    inner: Arc<Inner>,
+}
+
+/// A container whose command runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launched {
+    /// Its first process, in the pid namespace of the containerizer.
+    pub pid: u32,
+}
+
+/// A container found in the checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Its id.
+    pub id: String,
+    /// Its first process, if one was recorded.
+    pub pid: Option<u32>,
+    /// How it ended; `None` if it runs, or is about to.
+    pub termination: Option<Termination>,
+}
+
+struct Inner {
+    config: Config,
+    hierarchies: Hierarchies,
+    isolators: Vec<Box<dyn Isolator>>,
+    images: Store,
+    checkpoints: Checkpoints,
+    program: Program,
+    containers: Mutex<HashMap<String, Arc<Entry>>>,
+}
+
+impl Containerizer {
+    /// Checks that the machine has what containers need and opens the runtime directory.
+    /// Call [`Self::recover`] before anything else.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] says what is missing and how to get it, [`Error::Config`]
+    /// which field is wrong, [`Error::InUse`] that another agent has the runtime directory.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        config.validate()?;
+        check_machine()?;
+        let hierarchies = Hierarchies::detect()?;
+        hierarchies.prepare(&config.cgroups_root)?;
+        let isolators = isolator::all(&config, &hierarchies);
+        let names: Vec<&str> = isolators.iter().map(|isolator| isolator.name()).collect();
+        tracing::debug!(isolators = ?names, "containerizer");
+        let inner = Inner {
+            images: Store::new(config.image_dir.clone()),
+            checkpoints: Checkpoints::open(&config.runtime_dir)?,
+            program: Program::new(&config.helper)?,
+            hierarchies,
+            isolators,
+            containers: Mutex::default(),
+            config,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Takes over every container with a checkpoint that is not known yet: running ones are
+    /// watched from now on, ended ones have their termination. What was half made by an
+    /// agent that was killed is killed, and reported as [`Termination::Lost`]. All are to be
+    /// destroyed in the end.
+    ///
+    /// # Errors
+    /// When the checkpoints cannot be read, or a remainder not be killed.
+    pub async fn recover(&self) -> Result<Vec<Recovered>, Error> {
+        recovery::recover(&self.inner).await
+    }
+
+    /// Launches a container; returns when its command has been executed. If the caller goes
+    /// away the launch goes on, and [`Self::destroy`] ends it.
+    ///
+    /// # Errors
+    /// Says which field, image, or step of the set-up is at fault. Nothing is left of the
+    /// container then, and its id is free.
+    pub async fn launch(&self, spec: ContainerSpec) -> Result<Launched, Error> {
+        spec.validate()?;
+        let entry = Entry::launching(&spec.id);
+        match self.inner.containers().entry(spec.id.clone()) {
+            std::collections::hash_map::Entry::Occupied(_) => {
+                return Err(Error::Exists { id: spec.id });
+            }
+            std::collections::hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(Arc::clone(&entry));
+            }
+        }
+        let inner = Arc::clone(&self.inner);
+        detached(launching::launch(inner, entry, spec)).await
+    }
+
+    /// Waits until a container has ended. Any number may wait, at any time until it is
+    /// destroyed.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown container, or one that could not be launched.
+    pub async fn wait(&self, id: &str) -> Result<Termination, Error> {
+        self.inner.known(id)?.ended().await
+    }
+
+    /// Ends a container: SIGTERM to its command, and after `grace` SIGKILL to all of it.
+    /// Returns when it has ended. A command that neither catches nor ignores SIGTERM would,
+    /// as process 1, not notice it; it is killed at once, as it would end elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown container, or a failed system call.
+    pub async fn kill(&self, id: &str, grace: Duration) -> Result<(), Error> {
+        let (inner, entry) = (Arc::clone(&self.inner), self.inner.known(id)?);
+        detached(async move { killing::kill(&inner, &entry, grace).await }).await
+    }
+
+    /// Kills a container and removes all that belongs to it but its sandbox. Does nothing
+    /// for one that is not there.
+    ///
+    /// # Errors
+    /// A failed system call; to be tried again.
+    pub async fn destroy(&self, id: &str) -> Result<(), Error> {
+        let inner = Arc::clone(&self.inner);
+        let id = id.to_owned();
+        detached(async move { killing::destroy(&inner, &id).await }).await
+    }
+
+    /// Destroys every container, those of earlier runs too, and removes the cgroups above
+    /// them: what is left is as if this containerizer had never been.
+    ///
+    /// # Errors
+    /// The first failure; the rest is destroyed nevertheless.
+    pub async fn destroy_all(&self) -> Result<(), Error> {
+        let mut result = self.recover().await.map(drop);
+        let ids: Vec<String> = self.inner.containers().keys().cloned().collect();
+        for id in ids {
+            result = result.and(self.destroy(&id).await);
+        }
+        result?;
+        self.inner.hierarchies.remove(&self.inner.config.cgroups_root)
+    }
+
+    /// Runs a command inside a running container: with its files, processes, limits, user,
+    /// variables and working directory. After `timeout` it and its process group are killed,
+    /// as they are when the caller goes away.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] for a container that does not run, [`Error::Setup`] when the
+    /// command cannot be started.
+    pub async fn exec(
+        &self,
+        id: &str,
+        command: CommandSpec,
+        timeout: Duration,
+    ) -> Result<ExecStatus, Error> {
+        validate_command(&command)?;
+        let entry = self.inner.known(id)?;
+        let State::Running(container) = entry.state() else {
+            return Err(Error::NotRunning { id: id.to_owned() });
+        };
+        let inner = Arc::clone(&self.inner);
+        let id = id.to_owned();
+        let (reports, lifeline) = blocking(move || {
+            let Some(init) = inner.checkpoints.get(&id).init()? else {
+                return Err(Error::NotRunning { id });
+            };
+            let mut helper = inner.program.start(None)?;
+            let process: Process = container.plan.process.with_command(&command);
+            let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+            let group = container.plan.group.clone();
+            helper.command(&Order::Enter(EnterOrder { init, group, process, timeout_ms }))?;
+            let (pidfd, reports, lifeline) = helper.detach()?;
+            // Its end needs no attention, but is to be collected.
+            tokio::spawn(crate::helper::ended(pidfd));
+            Ok((reports, lifeline))
+        })
+        .await?;
+        let mut reports = reports;
+        let report = tokio::time::timeout(timeout.saturating_add(SLACK), reports.next()).await;
+        drop(lifeline);
+        match report {
+            Ok(Ok(Report::Finished(status))) => Ok(status),
+            Ok(Ok(Report::Failed(error))) => Err(error.into()),
+            Ok(Ok(Report::Started(_))) | Err(_) => Ok(ExecStatus::TimedOut),
+            Ok(Err(error)) => Err(error),
+        }
+    }
+
+    /// What a running container uses.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] for a container that does not run.
+    pub fn usage(&self, id: &str) -> Result<Usage, Error> {
+        let State::Running(_) = self.inner.known(id)?.state() else {
+            return Err(Error::NotRunning { id: id.to_owned() });
+        };
+        let group = self.inner.group_name(id);
+        let mut usage = Usage::default();
+        for isolator in &self.inner.isolators {
+            isolator.usage(&group, &mut usage)?;
+        }
+        Ok(usage)
+    }
+}
+
+impl Inner {
+    fn containers(&self) -> MutexGuard<'_, HashMap<String, Arc<Entry>>> {
+        // Nothing is ever half done under this lock.
+        self.containers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self, id: &str) -> Result<Arc<Entry>, Error> {
+        let known = self.containers().get(id).cloned();
+        known.ok_or_else(|| Error::NotFound { id: id.to_owned() })
+    }
+
+    fn group_name(&self, id: &str) -> String {
+        format!("{}/{id}", self.config.cgroups_root)
+    }
+
+    fn group(&self, id: &str) -> Group {
+        Group::new(&self.hierarchies, &self.group_name(id))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for entry in self.containers().values() {
+            entry.forget();
+        }
+    }
+}
+
+/// Runs `work` to its end even if the caller does not wait for that.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(work).await.map_err(|_| Error::Interrupted)?
+}
+
+/// Runs what blocks where that does no harm.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Interrupted)?
+}
+
+fn check_machine() -> Result<(), Error> {
+    let unsupported =
+        |what: String, remedy: &str| Err(Error::Unsupported { what, remedy: remedy.into() });
+    if !getuid().is_root() {
+        return unsupported("containers need root".into(), "run the agent as root");
+    }
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    if !recent_enough(&release) {
+        let (major, minor) = KERNEL;
+        return unsupported(
+            format!("Linux {release} is too old for containers"),
+            &format!("run Linux {major}.{minor} or later"),
+        );
+    }
+    let filesystems = PathBuf::from("/proc/filesystems");
+    let known = std::fs::read_to_string(&filesystems).unwrap_or_default();
+    if !known.lines().any(|line| line.ends_with("\toverlay")) {
+        return unsupported(
+            "the kernel has no overlay filesystem".into(),
+            "run: modprobe overlay, or use a kernel with CONFIG_OVERLAY_FS",
+        );
+    }
+    Ok(())
+}
+
+fn recent_enough(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= KERNEL,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::recent_enough;
+
+    #[test]
+    fn compares_releases_as_numbers() {
+        for release in ["5.14.0-427.el9", "5.15", "6.1.0-18-cloud-amd64", "10.0.1"] {
+            assert!(recent_enough(release), "{release}");
+        }
+        for release in ["5.9.1", "5.13.19", "4.18.0", "nonsense", ""] {
+            assert!(!recent_enough(release), "{release}");
+        }
+    }
+}

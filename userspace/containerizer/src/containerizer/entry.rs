@@ -1,0 +1,122 @@
+//! One container, as the containerizer knows it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::task::AbortHandle;
+
+use crate::launch::order::Plan;
+use crate::{Error, Termination};
+
+/// Where a container is in its life.
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    /// On its way to its command.
+    Launching,
+    /// Its helper lives.
+    Running(Arc<Container>),
+    /// It has ended and waits to be destroyed. `None` for one without a readable checkpoint.
+    Ended(Option<Arc<Container>>, Termination),
+    /// Nothing is left of it.
+    Gone,
+}
+
+/// What stays the same all its life.
+#[derive(Debug)]
+pub(super) struct Container {
+    /// As the helper got it.
+    pub(super) plan: Plan,
+}
+
+/// A container of the table.
+pub(super) struct Entry {
+    id: String,
+    state: watch::Sender<State>,
+    cancelled: watch::Sender<bool>,
+    /// Held while the container is being removed.
+    pub(super) removal: AsyncMutex<()>,
+    supervisor: Mutex<Option<AbortHandle>>,
+}
+
+impl Entry {
+    /// A container that is being launched.
+    pub(super) fn launching(id: &str) -> Arc<Self> {
+        Self::new(id, State::Launching)
+    }
+
+    /// A container in `state`.
+    pub(super) fn new(id: &str, state: State) -> Arc<Self> {
+        Arc::new(Self {
+            id: id.to_owned(),
+            state: watch::Sender::new(state),
+            cancelled: watch::Sender::new(false),
+            removal: AsyncMutex::new(()),
+            supervisor: Mutex::new(None),
+        })
+    }
+
+    /// Its id.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where it is now.
+    pub(super) fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// It is there now.
+    pub(super) fn set(&self, state: State) {
+        self.state.send_replace(state);
+    }
+
+    /// Asks that the launch be given up.
+    pub(super) fn cancel(&self) {
+        self.cancelled.send_replace(true);
+    }
+
+    /// Fails if the launch is to be given up.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match *self.cancelled.borrow() {
+            true => Err(Error::Cancelled { id: self.id.clone() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits until the launch is to be given up.
+    pub(super) async fn cancelled(&self) {
+        // The sender lives in `self`.
+        let _ = self.cancelled.subscribe().wait_for(|cancelled| *cancelled).await;
+    }
+
+    /// Waits until it is launched, or is not going to be.
+    pub(super) async fn settled(&self) -> State {
+        let mut states = self.state.subscribe();
+        match states.wait_for(|state| !matches!(state, State::Launching)).await {
+            Ok(state) => state.clone(),
+            Err(_) => State::Gone,
+        }
+    }
+
+    /// Waits until it has ended.
+    pub(super) async fn ended(&self) -> Result<Termination, Error> {
+        let mut states = self.state.subscribe();
+        let over = |state: &State| matches!(state, State::Ended(..) | State::Gone);
+        match states.wait_for(over).await.as_deref() {
+            Ok(State::Ended(_, termination)) => Ok(termination.clone()),
+            _ => Err(Error::NotFound { id: self.id.clone() }),
+        }
+    }
+
+    /// Remembers the task that watches it.
+    pub(super) fn supervised_by(&self, task: AbortHandle) {
+        *self.supervisor.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
+    /// Stops watching it.
+    pub(super) fn forget(&self) {
+        if let Some(task) = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Taking over the containers of an earlier run.
+
+use std::sync::Arc;
+
+use super::entry::{Container, Entry, State};
+use super::supervision::{settle, supervise};
+use super::{Inner, Recovered};
+use crate::pid::boot_id;
+use crate::{Error, Termination};
+
+/// Takes over every container that is on disk and not known.
+pub(super) async fn recover(inner: &Arc<Inner>) -> Result<Vec<Recovered>, Error> {
+    let mut recovered = Vec::new();
+    for id in inner.checkpoints.ids()? {
+        if inner.containers().contains_key(&id) {
+            continue;
+        }
+        let Some(entry) = adopt(inner, &id).await? else { continue };
+        let termination = match entry.state() {
+            State::Ended(_, termination) => Some(termination),
+            _ => None,
+        };
+        // One that cannot be read has been reported as such with its termination.
+        let init = inner.checkpoints.get(&id).init().unwrap_or_default();
+        recovered.push(Recovered { id, pid: init.map(|init| init.pid), termination });
+    }
+    Ok(recovered)
+}
+
+/// Takes over the container `id`; `None` if there is no checkpoint of it.
+pub(super) async fn adopt(inner: &Arc<Inner>, id: &str) -> Result<Option<Arc<Entry>>, Error> {
+    if !crate::spec::valid_id(id) {
+        return Ok(None);
+    }
+    let checkpoint = inner.checkpoints.get(id);
+    let found = match checkpoint.container() {
+        Ok(None) => return Ok(None),
+        Ok(Some(found)) => found,
+        Err(error @ Error::Checkpoint { .. }) => {
+            let group = inner.group(id);
+            group.kill()?;
+            group.emptied().await?;
+            let lost = Termination::Lost(error.to_string());
+            return Ok(Some(insert(inner, Entry::new(id, State::Ended(None, lost)))));
+        }
+        Err(error) => return Err(error),
+    };
+    let same_boot = found.boot_id == boot_id()?;
+    let container = Arc::new(Container { plan: found.plan });
+    let helper = match checkpoint.helper() {
+        _ if !same_boot => None,
+        Ok(helper) => helper,
+        Err(Error::Checkpoint { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let reason = match helper {
+        None if !same_boot => "the machine was restarted",
+        None => "the agent stopped before it was started",
+        Some(helper) => {
+            if let Some(pidfd) = helper.open()? {
+                let entry = insert(inner, Entry::new(id, State::Running(Arc::clone(&container))));
+                supervise(inner, &entry, &container, pidfd);
+                return Ok(Some(entry));
+            }
+            "its launch helper was killed"
+        }
+    };
+    let termination = settle(&checkpoint, &container.plan.group, reason).await?;
+    Ok(Some(insert(inner, Entry::new(id, State::Ended(Some(container), termination)))))
+}
+
+/// Adds an entry, unless there is one by now.
+fn insert(inner: &Inner, entry: Arc<Entry>) -> Arc<Entry> {
+    let mut containers = inner.containers();
+    Arc::clone(containers.entry(entry.id().to_owned()).or_insert(entry))
+}

@@ -1,0 +1,132 @@
+//! The containerizer's side of its helpers.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
+
+use rustix::process::{Signal, pidfd_send_signal};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Interest};
+use tokio::net::unix::pipe::Receiver;
+
+use crate::Error;
+use crate::error::At as _;
+use crate::launch::order::{Order, Report};
+use crate::launch::read_only_copy;
+use crate::pid::{ProcessId, reap};
+use crate::readiness::register;
+
+/// The helper program.
+pub(crate) struct Program {
+    path: PathBuf,
+    /// Its file, in a read-only mount that is attached nowhere. Through it helpers are
+    /// started, so that a container that gets hold of `/proc/<helper>/exe` cannot write to
+    /// the program on the host; and a new version in its place does not change ours.
+    file: OwnedFd,
+}
+
+/// A helper that has been started and does nothing before its order.
+pub(crate) struct Helper {
+    /// By number and start.
+    pub(crate) id: ProcessId,
+    /// By descriptor.
+    pub(crate) pidfd: OwnedFd,
+    program: PathBuf,
+    input: ChildStdin,
+    output: OwnedFd,
+}
+
+/// Reports of a helper.
+pub(crate) struct Reports {
+    program: PathBuf,
+    lines: BufReader<Receiver>,
+}
+
+impl Program {
+    /// The program at `path`.
+    pub(crate) fn new(path: &Path) -> Result<Self, Error> {
+        Ok(Self { path: path.to_owned(), file: read_only_copy(path)? })
+    }
+
+    /// Starts a helper whose complaints go to `log`. Blocks for as long as exec does.
+    pub(crate) fn start(&self, log: Option<&Path>) -> Result<Helper, Error> {
+        let errors = match log {
+            Some(path) => Stdio::from(File::create(path).at("create", path)?),
+            None => Stdio::null(),
+        };
+        let mut child = Command::new(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+            .arg0(&self.path)
+            .arg("launch")
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| self.failed(error.to_string()))?;
+        let pipes = (child.stdin.take(), child.stdout.take());
+        let (Some(input), Some(output)) = pipes else {
+            return Err(self.failed("it has no pipes".into()));
+        };
+        // It is this process' child and not waited for: the number is still its.
+        let id = ProcessId::of(child.id())?;
+        let Some(pidfd) = id.open()? else {
+            let status = child.wait().map_err(|error| self.failed(error.to_string()))?;
+            return Err(self.failed(format!("it ended at once: {status}")));
+        };
+        Ok(Helper { id, pidfd, program: self.path.clone(), input, output: output.into() })
+    }
+
+    fn failed(&self, reason: String) -> Error {
+        Error::Helper { helper: self.path.clone(), reason }
+    }
+}
+
+impl Helper {
+    /// Gives it its order. Blocks until it has been read.
+    pub(crate) fn command(&mut self, order: &Order) -> Result<(), Error> {
+        order.write(&mut self.input).map_err(|error| Error::Helper {
+            helper: self.program.clone(),
+            reason: format!("it does not take its order: {error}"),
+        })
+    }
+
+    /// Lets go of it: its end, its reports, and its lifeline, which is to be kept for as
+    /// long as a command in a container may run.
+    pub(crate) fn detach(self) -> Result<(OwnedFd, Reports, ChildStdin), Error> {
+        let receiver = Receiver::from_owned_fd(self.output).at("epoll", &self.program)?;
+        let reports = Reports { program: self.program, lines: BufReader::new(receiver) };
+        Ok((self.pidfd, reports, self.input))
+    }
+}
+
+impl Reports {
+    /// The next report. A helper that ends without one is an error.
+    pub(crate) async fn next(&mut self) -> Result<Report, Error> {
+        let failed = |reason| Error::Helper { helper: self.program.clone(), reason };
+        let mut line = String::new();
+        self.lines.read_line(&mut line).await.map_err(|error| failed(error.to_string()))?;
+        if line.is_empty() {
+            return Err(failed("it ended without a report".into()));
+        }
+        serde_json::from_str(&line).map_err(|error| failed(format!("an unclear report: {error}")))
+    }
+}
+
+/// Waits until the process has ended, and collects it if it is a child of this one.
+pub(crate) async fn ended(pidfd: OwnedFd) -> io::Result<()> {
+    let pidfd = register(pidfd, Interest::READABLE)?;
+    pidfd.readable().await?.retain_ready();
+    reap(pidfd.get_ref());
+    Ok(())
+}
+
+/// Kills the process; nothing if it has ended.
+pub(crate) fn kill(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
+    match pidfd_send_signal(pidfd, signal) {
+        Err(rustix::io::Errno::SRCH) => Ok(()),
+        sent => Ok(sent?),
+    }
+}

@@ -1,0 +1,19 @@
+//! Images: an OCI image layout per image, and a store of extracted layers.
+//!
+//! `<image_dir>/<name>/` is an image layout (OCI image-spec 1.1); tags are the
+//! `org.opencontainers.image.ref.name` annotations of its `index.json`. Layers are
+//! extracted once each into `<image_dir>/.layers/sha256/<digest>`, in the form that
+//! overlayfs stacks.
+
+mod blob;
+mod digest;
+mod error;
+mod extract;
+mod layout;
+mod reference;
+mod store;
+mod tree;
+
+pub use error::ImageError;
+
+pub(crate) use store::Store;

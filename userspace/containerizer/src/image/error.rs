@@ -1,0 +1,103 @@
+//! What can be wrong with an image.
+
+use std::io;
+use std::path::PathBuf;
+
+/// An image that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The reference is not `name[:tag]`.
+    #[error("image `{reference}`: {reason}")]
+    Reference {
+        /// What was given.
+        reference: String,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+    /// The store holds no image of that name.
+    #[error("image {image}: not in the image store: no image layout at {path}")]
+    Missing {
+        /// The image.
+        image: String,
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The image has no such tag.
+    #[error("image {image}: no such tag; there is {tags}")]
+    Tag {
+        /// The image.
+        image: String,
+        /// The tags that there are.
+        tags: String,
+    },
+    /// The image is made for other machines.
+    #[error("image {image}: not for {wanted}; it is for {found}")]
+    Platform {
+        /// The image.
+        image: String,
+        /// This machine's platform, `linux/amd64`.
+        wanted: String,
+        /// The platforms that there are.
+        found: String,
+    },
+    /// A media type that is not understood.
+    #[error("image {image}: blob {blob} has the unsupported media type {media_type}")]
+    MediaType {
+        /// The image.
+        image: String,
+        /// The blob's digest.
+        blob: String,
+        /// Its media type.
+        media_type: String,
+    },
+    /// A blob is missing, damaged or not what its descriptor says.
+    #[error("image {image}: blob {blob}: {reason}")]
+    Blob {
+        /// The image.
+        image: String,
+        /// The blob's digest.
+        blob: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An entry of a layer cannot be extracted.
+    #[error("image {image}: layer {blob}: entry `{entry}`: {reason}")]
+    Entry {
+        /// The image.
+        image: String,
+        /// The layer's digest.
+        blob: String,
+        /// The entry's path.
+        entry: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A JSON document of the layout is malformed.
+    #[error("image {image}: {document}: {reason}")]
+    Document {
+        /// The image.
+        image: String,
+        /// `oci-layout`, `index.json`, or a blob's digest.
+        document: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The image says nothing about what to run.
+    #[error("image {image}: neither Entrypoint nor Cmd is set; give the container a command")]
+    NoCommand {
+        /// The image.
+        image: String,
+    },
+    /// A system call on the store failed.
+    #[error("image {image}: {operation} {path}: {source}")]
+    Io {
+        /// The image.
+        image: String,
+        /// The system call or operation.
+        operation: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,82 @@
+//! A command that joins a running container.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, chdir, kill_process_group, pidfd_send_signal};
+use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
+
+use super::init::{self, Streams};
+use super::order::Entry;
+use super::run::{Child, start};
+use super::system::SingleThreaded;
+use crate::error::Step as _;
+use crate::{ExecStatus, SetupError};
+
+/// Runs the command and returns how it ended. It is killed when its time is over, and when
+/// the containerizer closes its end of standard input, as its death does.
+pub(super) fn enter(entry: &Entry, alone: SingleThreaded) -> Result<ExecStatus, SetupError> {
+    let Some(container) = entry.init.open()? else {
+        return Err(SetupError::new("enter the container", "it has ended"));
+    };
+    let deadline = Instant::now() + Duration::from_millis(entry.timeout_ms);
+    // This process stays where it is: a pid namespace is entered by the children.
+    move_into_thread_name_spaces(container.as_fd(), ThreadNameSpaceType::PROCESS_ID)
+        .step(|| "enter the pid namespace".into())?;
+    let child = start(&entry.group, 0, alone, |_| Ok(()), |go| join(entry, &container, go))?;
+    if await_end(&child, deadline)? {
+        return child.wait();
+    }
+    kill(&child);
+    child.wait()?;
+    Ok(ExecStatus::TimedOut)
+}
+
+/// The child's part.
+fn join(entry: &Entry, container: &OwnedFd, go: OwnedFd) -> Result<Infallible, SetupError> {
+    init::isolate_from_helper()?;
+    let null = || {
+        File::options().read(true).write(true).open("/dev/null").step(|| "open /dev/null".into())
+    };
+    let streams = Streams { input: null()?, output: null()?, errors: null()? };
+    let namespaces = ThreadNameSpaceType::MOUNT
+        | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
+        | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION;
+    move_into_thread_name_spaces(container.as_fd(), namespaces)
+        .step(|| "enter the namespaces".into())?;
+    chdir("/").step(|| "chdir /".into())?;
+    let identity = init::identity(&entry.process)?;
+    init::become_command(&entry.process, &identity, &streams, go)
+}
+
+/// Whether the child ended before the deadline and before the containerizer went away.
+fn await_end(child: &Child, deadline: Instant) -> Result<bool, SetupError> {
+    let stdin = io::stdin();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left)
+            .map_err(|_| SetupError::new("wait", "the timeout is out of range"))?;
+        let mut fds =
+            [PollFd::new(&child.pidfd, PollFlags::IN), PollFd::new(&stdin, PollFlags::empty())];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(!fds[0].revents().is_empty()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error).step(|| "poll the command".into()),
+        }
+    }
+}
+
+/// Kills the command and the processes of its group.
+fn kill(child: &Child) {
+    // Gone already is as good as killed: the child is waited for next.
+    if let Some(group) = i32::try_from(child.id.pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = pidfd_send_signal(&child.pidfd, Signal::KILL);
+}

@@ -1,0 +1,59 @@
+//! News of a container's memory running out.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+
+use rustix::event::{EventfdFlags, PollFlags, eventfd};
+
+use crate::SetupError;
+use crate::cgroup::{Group, Version, file};
+use crate::error::Step as _;
+
+/// A descriptor that the kernel makes ready when a container's memory has run out.
+pub(super) enum OomWatch {
+    /// v1: an eventfd that counts.
+    V1(OwnedFd),
+    /// v2: `memory.events`, marked at every change.
+    V2(File),
+}
+
+impl OomWatch {
+    /// Watches the memory of `group`.
+    pub(super) fn new(group: &Group) -> Result<Self, SetupError> {
+        if group.memory_version == Version::V2 {
+            let path = group.memory.join("memory.events");
+            let events = File::open(&path).step(|| format!("open {}", path.display()))?;
+            return Ok(Self::V2(events));
+        }
+        let path = group.memory.join("memory.oom_control");
+        let control = File::open(&path).step(|| format!("open {}", path.display()))?;
+        let event = eventfd(0, EventfdFlags::CLOEXEC).step(|| "eventfd".into())?;
+        let path = group.memory.join("cgroup.event_control");
+        file::write(&path, &format!("{} {}", event.as_raw_fd(), control.as_raw_fd()))
+            .map_err(|error| SetupError::new("watch memory", error.to_string()))?;
+        Ok(Self::V1(event))
+    }
+
+    /// What to poll.
+    pub(super) fn poll(&self) -> (BorrowedFd<'_>, PollFlags) {
+        match self {
+            Self::V1(event) => (event.as_fd(), PollFlags::IN),
+            Self::V2(events) => (events.as_fd(), PollFlags::PRI),
+        }
+    }
+
+    /// Whether the news that made it ready is that memory has run out. Makes it unready.
+    pub(super) fn take(&mut self) -> bool {
+        match self {
+            Self::V1(event) => rustix::io::read(event, &mut [0; 8]).is_ok(),
+            Self::V2(events) => {
+                let mut text = String::new();
+                use std::io::{Seek as _, SeekFrom};
+                let read =
+                    events.seek(SeekFrom::Start(0)).and_then(|_| events.read_to_string(&mut text));
+                read.is_ok() && file::field(&text, "oom_kill").is_some_and(|kills| kills > 0)
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What the containerizer and its helper say to each other.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::Group;
+use crate::error::Step as _;
+use crate::pid::ProcessId;
+use crate::process::Process;
+use crate::{ExecStatus, SetupError};
+
+/// The longest order: a command line with its environment is at most 2 MB in Linux.
+const LENGTH_MAX: u32 = 16 << 20;
+
+/// What a helper is to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// Run a container until it ends.
+    Run(Plan),
+    /// Run a command in a container.
+    Enter(Entry),
+}
+
+/// A container, down to its last path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    /// Its checkpoint's directory.
+    pub(crate) checkpoint: PathBuf,
+    /// Its cgroups, which are there.
+    pub(crate) group: Group,
+    /// Its root filesystem.
+    pub(crate) root: Root,
+    /// A directory for what only this container needs: `upper`, `work`, `root`.
+    pub(crate) scratch: PathBuf,
+    /// Its sandbox on the host.
+    pub(crate) sandbox: PathBuf,
+    /// Its host name, if not the host's.
+    pub(crate) hostname: Option<String>,
+    /// Its command.
+    pub(crate) process: Process,
+}
+
+/// Where a root filesystem comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Root {
+    /// The host's own, with the container's /proc, /sys and /dev.
+    Host,
+    /// Layers, uppermost first, below the container's own writable one.
+    Layers(Vec<PathBuf>),
+}
+
+/// A command to run in a container.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// The container's first process.
+    pub(crate) init: ProcessId,
+    /// The container's cgroups.
+    pub(crate) group: Group,
+    /// The command.
+    pub(crate) process: Process,
+    /// After so many milliseconds it is killed.
+    pub(crate) timeout_ms: u64,
+}
+
+/// What a helper has to tell.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// The container's command runs.
+    Started(ProcessId),
+    /// The container, or the command in it, could not be started.
+    Failed(SetupError),
+    /// The command in the container has ended.
+    Finished(ExecStatus),
+}
+
+impl Order {
+    /// Sends the order: its length and then its JSON, so that half of one is known as such.
+    pub(crate) fn write(&self, target: &mut impl Write) -> io::Result<()> {
+        let text = serde_json::to_vec(self)?;
+        let length = u32::try_from(text.len()).map_err(io::Error::other)?;
+        target.write_all(&length.to_le_bytes())?;
+        target.write_all(&text)?;
+        target.flush()
+    }
+
+    /// Receives an order; `None` if the other side ended before it was complete.
+    pub(crate) fn read(source: &mut impl Read) -> Result<Option<Self>, SetupError> {
+        let mut length = [0; 4];
+        if !filled(source.read_exact(&mut length))? {
+            return Ok(None);
+        }
+        let length = u32::from_le_bytes(length);
+        if length > LENGTH_MAX {
+            return Err(SetupError::new("read order", "this is no order of a containerizer"));
+        }
+        let mut text = vec![0; length as usize];
+        if !filled(source.read_exact(&mut text))? {
+            return Ok(None);
+        }
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| SetupError::new("read order", error.to_string()))
+    }
+}
+
+fn filled(read: io::Result<()>) -> Result<bool, SetupError> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read.map(|()| true).step(|| "read order".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_an_order_is_none() {
+        let order = Order::Enter(Entry {
+            init: ProcessId { pid: 1, started: 2 },
+            group: Group {
+                unified: "/u".into(),
+                v1: Vec::new(),
+                memory: "/m".into(),
+                memory_version: crate::cgroup::Version::V2,
+            },
+            process: Process {
+                argv: vec!["true".into()],
+                environment: Vec::new(),
+                directory: "/".into(),
+                user: String::new(),
+            },
+            timeout_ms: 5,
+        });
+        let mut bytes = Vec::new();
+        order.write(&mut bytes).unwrap();
+        for length in 0..bytes.len() {
+            assert!(Order::read(&mut &bytes[..length]).unwrap().is_none(), "{length}");
+        }
+        assert!(matches!(Order::read(&mut &*bytes), Ok(Some(Order::Enter(_)))));
+    }
+
+    #[test]
+    fn something_else_is_refused() {
+        assert!(Order::read(&mut &b"GET / HTTP/1.1\r\n"[..]).is_err());
+        assert!(Order::read(&mut &b"\x02\0\0\0{}"[..]).is_err());
+    }
+}

@@ -1,0 +1,204 @@
+//! The helper's part: from the order to the exit status.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+
+use super::Answers;
+use super::init;
+use super::oom::OomWatch;
+use super::order::{Plan, Report};
+use super::system::{self, Forked, SingleThreaded, open_directory};
+use crate::checkpoint::{Checkpoint, Outcome, Reserved};
+use crate::error::Step as _;
+use crate::pid::ProcessId;
+use crate::{ExecStatus, SetupError, Termination, isolator};
+
+/// The namespaces that a container has of its own.
+const NAMESPACES: i32 =
+    libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
+
+/// A child that has become, or is becoming, a command.
+pub(super) struct Child {
+    /// By number and start.
+    pub(super) id: ProcessId,
+    /// By descriptor.
+    pub(super) pidfd: OwnedFd,
+    /// Hangs up when this process dies.
+    _lifeline: OwnedFd,
+}
+
+/// Runs a container and returns when it has ended and that is on disk.
+pub(super) fn run(
+    plan: &Plan,
+    alone: SingleThreaded,
+    mut answers: Answers,
+) -> Result<(), SetupError> {
+    let checkpoint = Checkpoint::at(plan.checkpoint.clone());
+    // A disk too full for the exit status is too full for the container.
+    let mut status = checkpoint.reserve_outcome().map_err(|error| refuse(&mut answers, &error))?;
+    let started = OomWatch::new(&plan.group).and_then(|oom| {
+        let child = start(
+            &plan.group,
+            NAMESPACES,
+            alone,
+            |child| Ok(checkpoint.write_init(child)?),
+            |go| init::run(plan, go),
+        )?;
+        Ok((oom, child))
+    });
+    let (mut oom, child) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            record(&mut status, &Outcome::NotStarted(error.clone()))?;
+            answers.send(&Report::Failed(error));
+            return Ok(());
+        }
+    };
+    answers.send(&Report::Started(child.id));
+    drop(answers);
+    let out_of_memory = watch(plan, &child, &mut oom)?;
+    let ended = match child.wait()? {
+        ExecStatus::Exited(code) => Termination::Exited(code),
+        ExecStatus::Signaled(signal) => Termination::Signaled(signal),
+        ExecStatus::TimedOut => Termination::Lost("wait without an answer".into()),
+    };
+    let exceeded = isolator::exceeded(&plan.group, out_of_memory)?;
+    record(&mut status, &Outcome::Ended(exceeded.unwrap_or(ended)))
+}
+
+/// Waits for the end. When memory runs out the whole container is killed, and not only the
+/// process that the kernel chose: the rest could not know what it misses.
+fn watch(plan: &Plan, child: &Child, oom: &mut OomWatch) -> Result<bool, SetupError> {
+    let mut out_of_memory = false;
+    loop {
+        let (memory, flags) = oom.poll();
+        let ready = {
+            let mut fds =
+                [PollFd::new(&child.pidfd, PollFlags::IN), PollFd::from_borrowed_fd(memory, flags)];
+            let watched = if out_of_memory { &mut fds[..1] } else { &mut fds[..] };
+            match poll(watched, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error).step(|| "poll the container".into()),
+            }
+            fds.map(|fd| !fd.revents().is_empty())
+        };
+        if ready[1] && !out_of_memory && oom.take() {
+            out_of_memory = true;
+            plan.group.kill()?;
+        }
+        if ready[0] {
+            return Ok(out_of_memory);
+        }
+    }
+}
+
+/// Forks into the container's cgroups, lets `record` note the child, and returns when it
+/// has become its command.
+pub(super) fn start(
+    group: &crate::cgroup::Group,
+    namespaces: i32,
+    alone: SingleThreaded,
+    record: impl FnOnce(ProcessId) -> Result<(), SetupError>,
+    part: impl FnOnce(OwnedFd) -> Result<std::convert::Infallible, SetupError>,
+) -> Result<Child, SetupError> {
+    let pipe = || pipe_with(PipeFlags::CLOEXEC).step(|| "pipe".into());
+    let ((go, lifeline), (failures, failed)) = (pipe()?, pipe()?);
+    let cgroup =
+        open_directory(&group.unified).step(|| format!("open {}", group.unified.display()))?;
+    let forked = alone.fork(namespaces, cgroup.as_fd()).step(|| "clone3".into())?;
+    let (pid, pidfd) = match forked {
+        Forked::Parent { pid, pidfd } => (pid, pidfd),
+        Forked::Child => {
+            drop((lifeline, failures));
+            system::child(failed, || part(go))
+        }
+    };
+    drop((go, failed));
+    let prepared: Result<ProcessId, SetupError> = (|| {
+        let id = ProcessId::of(pid)?;
+        for directory in &group.v1 {
+            let path = directory.join("cgroup.procs");
+            let mut file = File::options()
+                .write(true)
+                .open(&path)
+                .step(|| format!("open {}", path.display()))?;
+            file.write_all(pid.to_string().as_bytes())
+                .step(|| format!("join cgroup {}", directory.display()))?;
+        }
+        record(id)?;
+        rustix::io::write(&lifeline, b"g").step(|| "tell the child".into())?;
+        Ok(id)
+    })();
+    if prepared.is_err() {
+        // It waits for a word that will not come. That it has ended already is fine.
+        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+    }
+    // Closed by exec, or by the child's end.
+    let mut text = Vec::new();
+    let read = File::from(failures).read_to_end(&mut text).step(|| "hear from the child".into());
+    let child = |id| Child { id, pidfd, _lifeline: lifeline };
+    match (prepared, read) {
+        (Ok(id), Ok(0)) => Ok(child(id)),
+        (prepared, read) => {
+            let told = serde_json::from_slice::<SetupError>(&text);
+            let unknown = ProcessId { pid, started: 0 };
+            let child = child(unknown);
+            // It is ending if it has said why, and has to if not.
+            let _ = pidfd_send_signal(&child.pidfd, Signal::KILL);
+            child.wait()?;
+            prepared?;
+            read?;
+            Err(told.unwrap_or_else(|error| {
+                SetupError::new("set up the container", format!("an unclear failure: {error}"))
+            }))
+        }
+    }
+}
+
+impl Child {
+    /// Waits for its end.
+    pub(super) fn wait(&self) -> Result<ExecStatus, SetupError> {
+        loop {
+            match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
+                Err(Errno::INTR) | Ok(None) => {}
+                Err(error) => return Err(error).step(|| "waitid".into()),
+                Ok(Some(status)) => {
+                    return Ok(match (status.exit_status(), status.terminating_signal()) {
+                        (Some(code), _) => ExecStatus::Exited(code),
+                        (None, signal) => ExecStatus::Signaled(signal.unwrap_or_default()),
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn record(status: &mut Reserved, outcome: &Outcome) -> Result<(), SetupError> {
+    Ok(status.write(outcome)?)
+}
+
+fn refuse(answers: &mut Answers, error: &crate::Error) -> SetupError {
+    let error = SetupError::new("reserve room for the exit status", error.to_string());
+    answers.send(&Report::Failed(error.clone()));
+    error
+}
+
+impl From<crate::Error> for SetupError {
+    fn from(error: crate::Error) -> Self {
+        match error {
+            crate::Error::Setup(error) => error,
+            crate::Error::Io { operation, path, source } => Self {
+                step: format!("{operation} {}", path.display()),
+                reason: source.to_string(),
+                errno: source.raw_os_error(),
+            },
+            other => Self::new("launch helper", other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! System calls without a safe form elsewhere.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::mem::size_of;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::path::Path;
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
+
+use crate::SetupError;
+use crate::error::Step as _;
+
+/// `CLONE_INTO_CGROUP`, which does not fit the C library's type.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// The assurance that this process has one thread: only then may a forked child do more
+/// than exec.
+#[derive(Clone, Copy)]
+pub(super) struct SingleThreaded(());
+
+/// Both ends of a fork.
+pub(super) enum Forked {
+    /// In the parent: the child, by number and by descriptor.
+    Parent {
+        /// Its number in the parent's pid namespace.
+        pid: u32,
+        /// Its descriptor, readable when it has ended.
+        pidfd: OwnedFd,
+    },
+    /// In the child.
+    Child,
+}
+
+impl SingleThreaded {
+    /// Counts the threads.
+    pub(super) fn check() -> Result<Self, SetupError> {
+        let threads =
+            std::fs::read_dir("/proc/self/task").step(|| "read /proc/self/task".into())?;
+        match threads.count() {
+            1 => Ok(Self(())),
+            count => Err(SetupError::new(
+                "fork",
+                format!("this process has {count} threads; call launch::main first of all"),
+            )),
+        }
+    }
+
+    /// Forks a child into new namespaces (`CLONE_NEW…` flags) and into the v2 cgroup whose
+    /// directory is `cgroup` (clone3, Linux 5.7): it is there from its first instruction.
+    pub(super) fn fork(self, namespaces: i32, cgroup: BorrowedFd<'_>) -> io::Result<Forked> {
+        let mut pidfd: i32 = -1;
+        let flags = namespaces | libc::CLONE_PIDFD;
+        let arguments = libc::clone_args {
+            flags: u64::from(flags.cast_unsigned()) | CLONE_INTO_CGROUP,
+            pidfd: (&raw mut pidfd) as u64,
+            child_tid: 0,
+            parent_tid: 0,
+            exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()),
+            stack: 0,
+            stack_size: 0,
+            tls: 0,
+            set_tid: 0,
+            set_tid_size: 0,
+            cgroup: u64::from(cgroup.as_raw_fd().cast_unsigned()),
+        };
+        // SAFETY: without CLONE_VM and with no stack this is fork(2): the child goes on in a
+        // copy of this address space. `self` says that there is no other thread, so no lock
+        // is held in that copy. The arguments live until the call returns.
+        let pid = unsafe {
+            libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<libc::clone_args>())
+        };
+        match pid {
+            ..0 => Err(io::Error::last_os_error()),
+            0 => Ok(Forked::Child),
+            _ => {
+                // SAFETY: the kernel has just stored a new descriptor there, which nobody
+                // else knows of.
+                let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+                Ok(Forked::Parent { pid: u32::try_from(pid).map_err(io::Error::other)?, pidfd })
+            }
+        }
+    }
+}
+
+/// Runs the child's part after a fork: it ends in another program, or with a failure that
+/// is written into `failures`. Never returns into the parent's code, not even by a panic.
+pub(super) fn child(failures: OwnedFd, part: impl FnOnce() -> Result<Infallible, SetupError>) -> ! {
+    struct Exit;
+    impl Drop for Exit {
+        fn drop(&mut self) {
+            exit()
+        }
+    }
+    let _exit_on_panic = Exit;
+    let Err(error) = part();
+    let text = serde_json::to_vec(&error).unwrap_or_default();
+    // Who should read this is the parent; if it is gone, so is the reason to tell.
+    let _ = File::from(failures).write_all(&text);
+    exit()
+}
+
+fn exit() -> ! {
+    // SAFETY: ends the process without running the parent's exit handlers a second time.
+    unsafe { libc::_exit(127) }
+}
+
+/// Marks every descriptor from `first` on to be closed by exec (Linux 5.11).
+pub(super) fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: changes a flag of descriptors; none becomes invalid.
+    let result =
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sets and clears `MOUNT_ATTR_…` flags of the mount at `path` below `directory`, and of
+/// those below it if `recursive` (Linux 5.12). An empty path is the directory itself.
+pub(super) fn mount_setattr(
+    directory: BorrowedFd<'_>,
+    path: &std::ffi::CStr,
+    recursive: bool,
+    set: u64,
+    clear: u64,
+) -> io::Result<()> {
+    let attributes =
+        libc::mount_attr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path and the attributes live until the call returns, and the size is theirs.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            directory.as_raw_fd(),
+            path.as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives every signal its default action and unblocks all: what is ignored or blocked
+/// stays so over exec, and this process ignores SIGPIPE.
+pub(super) fn reset_signals() -> Result<(), SetupError> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    for signal in Signal::iterator() {
+        if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
+            continue;
+        }
+        // SAFETY: the default action runs no code of ours.
+        unsafe { nix::sys::signal::sigaction(signal, &default) }
+            .step(|| format!("sigaction {signal}"))?;
+    }
+    nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+        .step(|| "sigprocmask".into())
+}
+
+/// The directory `path`, open as an anchor for other calls.
+pub(super) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags, open};
+    Ok(open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}

@@ -1,0 +1,203 @@
+//! What a caller wants to run.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// Where the sandbox is inside a container with an image (Mesos' `--sandbox_directory`).
+pub const SANDBOX: &str = "/mnt/mesos/sandbox";
+
+/// The longest container id, as in Mesos.
+const ID_MAX: usize = 242;
+/// The longest host name that Linux takes.
+const HOSTNAME_MAX: usize = 64;
+
+/// A container to launch.
+#[derive(Clone, Debug)]
+pub struct ContainerSpec {
+    /// Unique among all containers of this containerizer, running or not yet destroyed:
+    /// letters, digits, `-`, `_` and `.`, at most 242.
+    pub id: String,
+    /// An image of the store, `name[:tag]`. `None` is the host's root filesystem.
+    pub image: Option<String>,
+    /// What to run. `None` is the image's entrypoint with its cmd.
+    pub command: Option<CommandSpec>,
+    /// With `command: None`, replaces the image's cmd unless empty.
+    pub args: Vec<String>,
+    /// Variables, over those of the image; a later one wins.
+    pub environment: Vec<(String, String)>,
+    /// `user`, `uid`, `user:group` or `uid:gid`, looked up in the container's root
+    /// filesystem. `None` is the image's user, or root.
+    pub user: Option<String>,
+    /// An existing directory on the host, the container's own. With an image it is at
+    /// [`SANDBOX`] inside, without one it is the working directory. `stdout` and `stderr`
+    /// are made in it.
+    pub sandbox: PathBuf,
+    /// The container's host name. `None` is the host's.
+    pub hostname: Option<String>,
+    /// CPUs in thousandths.
+    pub cpus_milli: u64,
+    /// The memory limit in bytes; less than 32 MB counts as 32 MB.
+    pub mem_bytes: u64,
+}
+
+/// A command, in either of the two ways to give one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommandSpec {
+    /// A line for `/bin/sh -c`.
+    Shell(String),
+    /// A program, found by `PATH`, and its arguments.
+    Argv(Vec<String>),
+}
+
+impl CommandSpec {
+    /// The program and its arguments.
+    pub(crate) fn argv(&self) -> Vec<String> {
+        match self {
+            Self::Shell(line) => vec!["/bin/sh".into(), "-c".into(), line.clone()],
+            Self::Argv(argv) => argv.clone(),
+        }
+    }
+}
+
+impl ContainerSpec {
+    /// Checks every field that can be judged without the image.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        let refuse = |field, reason: String| Err(Error::Spec { field, reason });
+        if !valid_id(&self.id) {
+            return refuse(
+                "id",
+                format!(
+                    "`{}` is not 1 to {ID_MAX} letters, digits, `-`, `_` or `.` (no leading `.`)",
+                    self.id
+                ),
+            );
+        }
+        if !self.sandbox.is_absolute() || !self.sandbox.is_dir() {
+            return refuse(
+                "sandbox",
+                format!(
+                    "{} is not an existing directory with an absolute path",
+                    self.sandbox.display()
+                ),
+            );
+        }
+        if let Some(name) = &self.hostname
+            && (name.is_empty()
+                || name.len() > HOSTNAME_MAX
+                || !name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'.'))
+        {
+            return refuse(
+                "hostname",
+                format!(
+                    "`{name}` is not 1 to {HOSTNAME_MAX} ASCII letters, digits, hyphens and dots"
+                ),
+            );
+        }
+        if let Some(command) = &self.command {
+            validate_command(command)?;
+        }
+        if self.command.is_some() && !self.args.is_empty() {
+            return refuse("args", "only without a command, as arguments of the image's".into());
+        }
+        if self.command.is_none() && self.image.is_none() {
+            return refuse("command", "missing, and there is no image that has one".into());
+        }
+        validate_environment(&self.environment)?;
+        if self.args.iter().any(|arg| arg.contains('\0')) {
+            return refuse("args", "an argument holds a NUL character".into());
+        }
+        if self.cpus_milli == 0 {
+            return refuse("cpus_milli", "must be more than 0".into());
+        }
+        if i64::try_from(self.mem_bytes).is_err() {
+            return refuse("mem_bytes", format!("{} is more than any machine has", self.mem_bytes));
+        }
+        Ok(())
+    }
+}
+
+/// Whether `id` can name a container: it becomes a directory and a cgroup.
+pub(crate) fn valid_id(id: &str) -> bool {
+    (1..=ID_MAX).contains(&id.len())
+        && !id.starts_with('.')
+        && id.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
+}
+
+/// Checks a command by itself.
+pub(crate) fn validate_command(command: &CommandSpec) -> Result<(), Error> {
+    let argv = command.argv();
+    let reason = if argv.first().is_none_or(String::is_empty) {
+        "names no program"
+    } else if argv.iter().any(|arg| arg.contains('\0')) {
+        "holds a NUL character"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Spec { field: "command", reason: reason.into() })
+}
+
+fn validate_environment(environment: &[(String, String)]) -> Result<(), Error> {
+    for (name, value) in environment {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(Error::Spec {
+                field: "environment",
+                reason: format!("`{name}` is no variable: empty, or with `=` or NUL"),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> ContainerSpec {
+        ContainerSpec {
+            id: "c-1".into(),
+            image: Some("busybox".into()),
+            command: Some(CommandSpec::Shell("true".into())),
+            args: Vec::new(),
+            environment: vec![("A".into(), "1".into())],
+            user: None,
+            sandbox: "/tmp".into(),
+            hostname: None,
+            cpus_milli: 100,
+            mem_bytes: 64 << 20,
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut ContainerSpec)) -> String {
+        let mut spec = spec();
+        change(&mut spec);
+        spec.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn takes_a_plain_one() {
+        spec().validate().unwrap();
+    }
+
+    #[test]
+    fn refuses_by_the_name_of_the_field() {
+        assert!(refused(|s| s.id = "../x".into()).starts_with("id:"));
+        assert!(refused(|s| s.id = ".tmp".into()).starts_with("id:"));
+        assert!(refused(|s| s.id = "x".repeat(243)).starts_with("id:"));
+        assert!(refused(|s| s.sandbox = "/nowhere/at/all".into()).starts_with("sandbox:"));
+        assert!(refused(|s| s.hostname = Some("a b".into())).starts_with("hostname:"));
+        assert!(refused(|s| s.command = Some(CommandSpec::Argv(vec![]))).starts_with("command:"));
+        assert!(refused(|s| s.args = vec!["x".into()]).starts_with("args:"));
+        assert!(refused(|s| (s.image, s.command) = (None, None)).starts_with("command:"));
+        assert!(refused(|s| s.environment[0].0 = "A=B".into()).starts_with("environment:"));
+        assert!(refused(|s| s.cpus_milli = 0).starts_with("cpus_milli:"));
+        assert!(refused(|s| s.mem_bytes = u64::MAX).starts_with("mem_bytes:"));
+    }
+
+    #[test]
+    fn a_shell_line_is_one_argument() {
+        assert_eq!(CommandSpec::Shell("a; b".into()).argv(), ["/bin/sh", "-c", "a; b"]);
+    }
+}

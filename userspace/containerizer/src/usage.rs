@@ -1,0 +1,33 @@
+//! What a container uses.
+
+/// Counters of a container, as its cgroups give them. A field is `None` where this
+/// machine's controllers do not count it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Seconds on a CPU in user mode.
+    pub cpus_user_time_secs: Option<f64>,
+    /// Seconds on a CPU in the kernel.
+    pub cpus_system_time_secs: Option<f64>,
+    /// The ceiling in CPUs, or without one the share.
+    pub cpus_limit: Option<f64>,
+    /// Enforcement periods (100 ms each) in which it could run.
+    pub cpus_nr_periods: Option<u64>,
+    /// Periods in which it was held back.
+    pub cpus_nr_throttled: Option<u64>,
+    /// Seconds it was held back.
+    pub cpus_throttled_time_secs: Option<f64>,
+    /// All memory charged to it, page cache included, in bytes.
+    pub mem_total_bytes: Option<u64>,
+    /// Anonymous memory in RAM, in bytes.
+    pub mem_rss_bytes: Option<u64>,
+    /// Page cache, in bytes.
+    pub mem_cache_bytes: Option<u64>,
+    /// The most memory that was ever charged to it, in bytes.
+    pub mem_max_usage_bytes: Option<u64>,
+    /// The memory limit in bytes; `None` also when there is none.
+    pub mem_limit_bytes: Option<u64>,
+    /// Tasks (threads) in it.
+    pub threads: Option<u64>,
+    /// Processes in it.
+    pub processes: Option<u64>,
+}

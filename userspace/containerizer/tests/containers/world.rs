@@ -1,0 +1,190 @@
+//! A containerizer of a test's own, of which nothing is left when the test ends.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use muster_containerizer::{
+    CommandSpec, Config, ContainerSpec, Containerizer, Error, Launched, Termination,
+};
+use tokio::runtime::Runtime;
+
+use super::image::{Image, busybox};
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Longer than anything here takes on a loaded machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct World {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) config: Config,
+    pub(crate) runtime: Runtime,
+    containerizer: Option<Containerizer>,
+}
+
+impl World {
+    /// An image store with `busybox:latest` and a containerizer upon it.
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().canonicalize().unwrap();
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let config = Config {
+            image_dir: path.join("images"),
+            runtime_dir: path.join("run"),
+            cgroups_root: format!("muster-containerizer-test/{}-{number}", std::process::id()),
+            helper: helper(),
+            cfs_quota: true,
+        };
+        Image::new(&config.image_dir, "busybox").layer(busybox()).tag("latest");
+        let runtime = Runtime::new().unwrap();
+        let containerizer = {
+            let _context = runtime.enter();
+            Containerizer::new(config.clone()).unwrap()
+        };
+        Self { directory, config, runtime, containerizer: Some(containerizer) }
+    }
+
+    pub(crate) fn containerizer(&self) -> &Containerizer {
+        self.containerizer.as_ref().unwrap()
+    }
+
+    /// Ends the containerizer as if its process had ended, and starts another.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        let _context = self.runtime.enter();
+        self.containerizer = Some(Containerizer::new(self.config.clone()).unwrap());
+    }
+
+    /// Ends the containerizer as if its process had ended.
+    pub(crate) fn stop(&mut self) {
+        self.containerizer = None;
+        // Its tasks end soon after.
+        let lock = fs::File::open(self.config.runtime_dir.join("lock")).unwrap();
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    }
+
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, work).await.expect("too slow") })
+    }
+
+    /// Where the sandbox of container `id` is.
+    pub(crate) fn sandbox(&self, id: &str) -> PathBuf {
+        self.config.image_dir.parent().unwrap().join("work").join(id)
+    }
+
+    /// A busybox container that runs `line` in a shell.
+    pub(crate) fn shell(&self, id: &str, line: &str) -> ContainerSpec {
+        let sandbox = self.sandbox(id);
+        fs::create_dir_all(&sandbox).unwrap();
+        ContainerSpec {
+            id: id.into(),
+            image: Some("busybox".into()),
+            command: Some(CommandSpec::Shell(line.into())),
+            args: Vec::new(),
+            environment: Vec::new(),
+            user: None,
+            sandbox,
+            hostname: None,
+            cpus_milli: 100,
+            mem_bytes: 64 << 20,
+        }
+    }
+
+    pub(crate) fn launch(&self, spec: ContainerSpec) -> Result<Launched, Error> {
+        self.run(self.containerizer().launch(spec))
+    }
+
+    /// How the container ends.
+    pub(crate) fn wait(&self, id: &str) -> Termination {
+        self.run(self.containerizer().wait(id)).unwrap()
+    }
+
+    /// Runs a container to its end and returns that with what it printed.
+    pub(crate) fn finish(&self, spec: ContainerSpec) -> (Termination, String) {
+        let id = spec.id.clone();
+        self.launch(spec).unwrap();
+        let termination = self.wait(&id);
+        (termination, self.stdout(&id))
+    }
+
+    /// What the shell line prints in a container of its own.
+    pub(crate) fn output(&self, id: &str, line: &str) -> String {
+        let (termination, output) = self.finish(self.shell(id, line));
+        let errors = fs::read_to_string(self.sandbox(id).join("stderr")).unwrap();
+        assert_eq!(termination, Termination::Exited(0), "{output}\n{errors}");
+        output
+    }
+
+    pub(crate) fn stdout(&self, id: &str) -> String {
+        fs::read_to_string(self.sandbox(id).join("stdout")).unwrap()
+    }
+
+    /// Waits until the container has printed `text`.
+    pub(crate) fn await_output(&self, id: &str, text: &str) {
+        let path = self.sandbox(id).join("stdout");
+        let seen = || fs::read_to_string(&path).is_ok_and(|output| output.contains(text));
+        self.await_that(&format!("{text} in {}", path.display()), seen);
+    }
+
+    pub(crate) fn await_that(&self, what: &str, holds: impl Fn() -> bool) {
+        self.runtime.block_on(async {
+            let deadline = tokio::time::Instant::now() + PATIENCE;
+            while !holds() {
+                assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+    }
+
+    /// Everything of `id` that could be left: cgroups, scratch, checkpoint.
+    pub(crate) fn remains(&self, id: &str) -> Vec<PathBuf> {
+        let mut remains = vec![
+            self.config.runtime_dir.join("containers").join(id),
+            self.sandbox(id).parent().unwrap().join(format!(".{id}.rootfs")),
+        ];
+        remains.extend(self.cgroups(id));
+        remains.retain(|path| path.exists());
+        remains
+    }
+
+    /// The cgroups of `id` in all trees.
+    pub(crate) fn cgroups(&self, id: &str) -> Vec<PathBuf> {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let trees = mounts.lines().filter_map(|line| {
+            let fields: Vec<&str> = line.split(' ').collect();
+            fields[2].starts_with("cgroup").then(|| PathBuf::from(fields[1]))
+        });
+        trees
+            .map(|tree| tree.join(&self.config.cgroups_root).join(id))
+            .filter(|p| p.exists())
+            .collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let containerizer = self.containerizer.take().or_else(|| {
+            let _context = self.runtime.enter();
+            Containerizer::new(self.config.clone()).ok()
+        });
+        let destroyed = containerizer
+            .ok_or_else(|| "no containerizer".to_owned())
+            .and_then(|c| self.runtime.block_on(c.destroy_all()).map_err(|e| e.to_string()));
+        if !std::thread::panicking() {
+            destroyed.unwrap();
+        } else if let Err(error) = destroyed {
+            eprintln!("cannot clean up: {error}");
+        }
+    }
+}
+
+/// The helper: this package's example, which cargo builds with the tests.
+fn helper() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let helper = own.parent().and_then(Path::parent).unwrap().join("examples/launch");
+    assert!(helper.is_file(), "run: cargo build -p muster-containerizer --example launch");
+    helper
+}
