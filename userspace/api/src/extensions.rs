@@ -7,11 +7,11 @@ use crate::mesos::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId, TaskState}
 /// Questions about a [`TaskState`].
 pub trait TaskStateExt {
     /// Whether a task in this state will never run again, as the master counts it.
-    fn is_terminal(self) -> bool;
+    fn is_terminal(&self) -> bool;
 }
 
 impl TaskStateExt for TaskState {
-    fn is_terminal(self) -> bool {
+    fn is_terminal(&self) -> bool {
         matches!(
             self,
             Self::TaskFinished

@@ -97,7 +97,9 @@ mod tests {
 
     use super::*;
 
-    fn task(ports: Vec<(u32, &str, &[(&str, &str)])>) -> TaskInfo {
+    type Wanted<'a> = (u32, &'a str, &'a [(&'a str, &'a str)]);
+
+    fn task(ports: Vec<Wanted<'_>>) -> TaskInfo {
         let ports = ports
             .into_iter()
             .map(|(number, protocol, labels)| Port {

@@ -108,7 +108,7 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Say something to an agent.
-    ToAgent(LinkId, ToAgent),
+    ToAgent(LinkId, Box<ToAgent>),
     /// End a link, after what was said before.
     CloseLink(LinkId),
     /// Say something to a framework.
@@ -124,6 +124,12 @@ pub struct Step {
     pub batch: Batch,
     /// What to say once they are on disk.
     pub outputs: Vec<Output>,
+}
+
+impl Step {
+    fn tell_agent(&mut self, link: LinkId, message: ToAgent) {
+        self.outputs.push(Output::ToAgent(link, Box::new(message)));
+    }
 }
 
 /// Counts since the start, for the metrics.
@@ -260,7 +266,7 @@ impl Master {
         }
         if let Some(delta) = self.view.flush() {
             for link in self.links.keys() {
-                self.step.outputs.push(Output::ToAgent(*link, ToAgent::Delta(delta.clone())));
+                self.step.tell_agent(*link, ToAgent::Delta(delta.clone()));
             }
         }
         std::mem::take(&mut self.step)
@@ -323,7 +329,7 @@ impl Master {
 
     fn say_to_agent(&mut self, agent: &str, message: ToAgent) -> bool {
         let Some(link) = self.agents.get(agent).and_then(|agent| agent.link) else { return false };
-        self.step.outputs.push(Output::ToAgent(link, message));
+        self.step.tell_agent(link, message);
         true
     }
 

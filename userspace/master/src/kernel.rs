@@ -207,7 +207,7 @@ impl Thread {
                 }
             }
             let Step { batch, outputs } = self.master.settle(self.clock.now());
-            if !self.write(batch, &mut receiver) {
+            if !self.write(&batch, &mut receiver) {
                 return;
             }
             for output in outputs {
@@ -222,7 +222,7 @@ impl Thread {
 
     /// Writes, and keeps trying: what has not been written is not said, and while the
     /// disk refuses nothing new is taken in but questions. False: the master is to stop.
-    fn write(&mut self, batch: Batch, receiver: &mut mpsc::Receiver<Message>) -> bool {
+    fn write(&mut self, batch: &Batch, receiver: &mut mpsc::Receiver<Message>) -> bool {
         while let Err(error) = self.store.commit(batch.clone()) {
             tracing::error!(%error, "nothing is written, so nothing new is done; trying again");
             self.set_stalled(Some(error.to_string()));
@@ -250,7 +250,7 @@ impl Thread {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::ToAgent(link, message) => {
-                let message = MasterMessage { message: Some(message) };
+                let message = MasterMessage { message: Some(*message) };
                 if self.links.get(&link).is_some_and(|sender| sender.try_send(message).is_err()) {
                     // Gone, or too slow: its stream ends with the sender.
                     self.links.remove(&link);

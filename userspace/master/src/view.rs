@@ -8,7 +8,7 @@ use muster_api::muster::{AgentEntry, Backend, Protocol, ViewDelta, ViewSnapshot,
 
 /// How long a VIP that lost its last task stays, without backends. Connections to it
 /// are refused meanwhile instead of leaving for the network's default route.
-const LINGER: Duration = Duration::from_secs(300);
+const LINGER: Duration = Duration::from_mins(5);
 
 /// What identifies a VIP, in an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -205,27 +205,27 @@ mod tests {
         Key { address: "11.0.0.1".parse().unwrap(), port: 80, protocol: Protocol::Tcp }
     }
 
-    fn serving(port: u16, weight: u32) -> Option<Claimant> {
+    fn serving(port: u16, weight: u32) -> Claimant {
         let claim = Claim {
             key: key(),
             name: "web.marathon".into(),
             backend: "10.0.0.1".parse().unwrap(),
             port,
         };
-        Some(Claimant { claims: vec![claim], agent: "S0".into(), weight })
+        Claimant { claims: vec![claim], agent: "S0".into(), weight }
     }
 
     #[test]
     fn a_delta_holds_what_changed_and_nothing_else() {
         let mut view = View::new("e".into());
-        view.set_task("f/a", serving(31000, 1));
+        view.set_task("f/a", Some(serving(31000, 1)));
         let delta = view.flush().unwrap();
         assert_eq!((delta.from, delta.to), (0, 1));
         assert_eq!(delta.vips_changed[0].backends[0].task_id, "a");
-        view.set_task("f/a", serving(31000, 1));
+        view.set_task("f/a", Some(serving(31000, 1)));
         assert_eq!(view.flush(), None);
-        view.set_task("f/b", serving(31001, 1));
-        view.set_task("f/a", serving(31000, 0));
+        view.set_task("f/b", Some(serving(31001, 1)));
+        view.set_task("f/a", Some(serving(31000, 0)));
         let delta = view.flush().unwrap();
         let backends: Vec<_> =
             delta.vips_changed[0].backends.iter().map(|b| (b.port, b.weight)).collect();
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn an_empty_vip_lingers_then_goes() {
         let mut view = View::new("e".into());
-        view.set_task("f/a", serving(31000, 1));
+        view.set_task("f/a", Some(serving(31000, 1)));
         view.set_task("f/a", None);
         view.expire(Duration::from_secs(10));
         assert_eq!(view.flush().unwrap().vips_changed[0].backends, []);
@@ -250,10 +250,10 @@ mod tests {
     #[test]
     fn a_task_that_comes_back_ends_the_wait() {
         let mut view = View::new("e".into());
-        view.set_task("f/a", serving(31000, 1));
+        view.set_task("f/a", Some(serving(31000, 1)));
         view.set_task("f/a", None);
         view.expire(Duration::from_secs(10));
-        view.set_task("f/b", serving(31001, 1));
+        view.set_task("f/b", Some(serving(31001, 1)));
         view.set_task("f/b", None);
         view.expire(Duration::from_secs(320));
         assert_eq!(view.snapshot().vips.len(), 1);

@@ -80,18 +80,18 @@ impl Master {
         self.view.set_agent(entry(&id, &agent));
         self.links.insert(link, id.clone());
         self.agents.insert(id.clone(), agent);
-        self.step.outputs.push(Output::ToAgent(
+        self.step.tell_agent(
             link,
             ToAgent::Registered(Registered {
                 agent_id: Some(id.as_str().into()),
                 master_id: self.options.master_id.clone(),
                 ping_interval_seconds: self.options.agent_ping_timeout.as_secs_f64(),
             }),
-        ));
+        );
         self.reconcile_agent(now, &id, register.tasks);
         if !self.view.is_current(&register.view_epoch, register.view_version) {
             let snapshot = self.view.snapshot();
-            self.step.outputs.push(Output::ToAgent(link, ToAgent::Snapshot(snapshot)));
+            self.step.tell_agent(link, ToAgent::Snapshot(snapshot));
         }
         self.readmit(&id);
     }
@@ -127,7 +127,7 @@ impl Master {
 
     fn refuse(&mut self, link: LinkId, reason: String) {
         tracing::warn!(reason, "agent refused");
-        self.step.outputs.push(Output::ToAgent(link, ToAgent::Refused(Refused { reason })));
+        self.step.tell_agent(link, ToAgent::Refused(Refused { reason }));
         self.step.outputs.push(Output::CloseLink(link));
     }
 

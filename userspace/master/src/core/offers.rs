@@ -21,7 +21,7 @@ use crate::registry::RegistryBatch as _;
 /// Mesos' default of `Filters.refuse_seconds`.
 const REFUSE: Duration = Duration::from_secs(5);
 /// Longest filter; more is cut, as in Mesos.
-const MAX_REFUSE: Duration = Duration::from_secs(365 * 24 * 3600);
+const MAX_REFUSE: Duration = Duration::from_hours(365 * 24);
 
 impl Master {
     /// Runs the allocator and sends what it grants.

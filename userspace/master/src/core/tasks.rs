@@ -27,7 +27,7 @@ impl Task {
         Ok(Self {
             resources,
             role: role.unwrap_or_else(|| "*".to_owned()),
-            kill: known.and_then(|known| known.kill.clone()),
+            kill: known.and_then(|known| known.kill),
             info,
             status,
         })
@@ -182,7 +182,7 @@ impl Master {
             );
             return;
         }
-        task.kill = Some(kill.kill_policy.clone().unwrap_or_default());
+        task.kill = Some(kill.kill_policy.unwrap_or_default());
         let agent = task.agent().to_owned();
         let message = Kill {
             framework_id: Some(framework.into()),

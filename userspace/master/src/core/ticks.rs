@@ -46,7 +46,7 @@ impl Master {
                     *pinged = now;
                     *unanswered += 1;
                     if let Some(link) = agent.link {
-                        self.step.outputs.push(Output::ToAgent(link, ToAgent::Ping(Ping {})));
+                        self.step.tell_agent(link, ToAgent::Ping(Ping {}));
                     }
                 }
                 Liveness::Recovered { since } | Liveness::Disconnected { since } => {

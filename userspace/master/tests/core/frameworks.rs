@@ -1,6 +1,6 @@
 //! Subscription, failover and end of frameworks.
 
-use muster_api::mesos::scheduler::{Call, call, event};
+use muster_api::mesos::scheduler::{Call, Event, call, event};
 use muster_api::muster::master_message::Message as ToAgent;
 use muster_master::core::{Input, Output};
 
@@ -11,7 +11,7 @@ fn a_subscriber_hears_its_id_then_a_heartbeat_then_one_every_15_seconds() {
     let mut world = World::new();
     let (id, outputs) = world.framework(10, "marathon");
     assert_eq!(id, "master0-0000");
-    let kinds: Vec<_> = events(&outputs, 10).map(|event| event.r#type()).collect();
+    let kinds: Vec<_> = events(&outputs, 10).map(Event::r#type).collect();
     assert_eq!(kinds, [event::Type::Subscribed, event::Type::Heartbeat]);
     assert_eq!(events(&world.advance(14), 10).count(), 0);
     assert_eq!(events(&world.advance(1), 10).next().unwrap().r#type(), event::Type::Heartbeat);

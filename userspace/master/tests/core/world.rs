@@ -52,7 +52,10 @@ impl World {
             self.now += Duration::from_secs(1);
             let said = self.step(Input::Tick);
             for output in &said {
-                if let (Output::ToAgent(link, ToAgent::Ping(_)), false) = (output, self.silent) {
+                if let Output::ToAgent(link, message) = output
+                    && matches!(**message, ToAgent::Ping(_))
+                    && !self.silent
+                {
                     self.step(Input::Pong { link: *link });
                 }
             }
@@ -136,7 +139,7 @@ fn options(incarnation: u32) -> Options {
         offer_timeout: None,
         agent_ping_timeout: Duration::from_secs(15),
         max_agent_ping_timeouts: 5,
-        agent_reregister_timeout: Duration::from_secs(600),
+        agent_reregister_timeout: Duration::from_mins(10),
         seed: 7,
     }
 }
@@ -305,7 +308,7 @@ pub(crate) fn to_agent(outputs: &[Output], link: u64) -> Vec<&ToAgent> {
     outputs
         .iter()
         .filter_map(|output| match output {
-            Output::ToAgent(to, message) if *to == link => Some(message),
+            Output::ToAgent(to, message) if *to == link => Some(message.as_ref()),
             _ => None,
         })
         .collect()
@@ -315,7 +318,10 @@ pub(crate) fn registered(outputs: &[Output]) -> String {
     outputs
         .iter()
         .find_map(|output| match output {
-            Output::ToAgent(_, ToAgent::Registered(registered)) => registered.agent_id.clone(),
+            Output::ToAgent(_, message) => match message.as_ref() {
+                ToAgent::Registered(registered) => registered.agent_id.clone(),
+                _ => None,
+            },
             _ => None,
         })
         .expect("Registered")
