@@ -1,0 +1,8 @@
+//! What the API shows: Marathon's JSON.
+
+pub(crate) mod app;
+pub(crate) mod deployment;
+pub(crate) mod info;
+pub(crate) mod queue;
+pub(crate) mod statistics;
+pub(crate) mod task;
