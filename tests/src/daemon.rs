@@ -1,6 +1,8 @@
 //! A master or an agent as a process.
 
 use std::env;
+use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -48,9 +50,39 @@ impl Daemon {
         Self { name, program, arguments, netns, cgroup, log, child: None }
     }
 
-    /// Its arguments, to change before the next start.
-    pub fn arguments_mut(&mut self) -> &mut Vec<String> {
-        &mut self.arguments
+    /// The same program on the same machine with the same flags, not started, with a log of its
+    /// own: to start it wrongly.
+    #[must_use]
+    pub fn another(&self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            program: self.program.clone(),
+            arguments: self.arguments.clone(),
+            netns: self.netns.clone(),
+            cgroup: self.cgroup.clone(),
+            log: self.log.with_file_name(format!("{name}.log")),
+            child: None,
+        }
+    }
+
+    /// Gives the flag `name` another value, or adds it, for the next start.
+    pub fn set_flag(&mut self, name: &str, value: impl Display) {
+        let position = self.arguments.iter().position(|argument| argument == name);
+        if let Some(slot) = position.and_then(|position| self.arguments.get_mut(position + 1)) {
+            *slot = value.to_string();
+        } else {
+            self.arguments.extend([name.to_owned(), value.to_string()]);
+        }
+    }
+
+    /// Makes the next start run shell commands first, in a mount namespace of their own.
+    pub fn run_first(&mut self, commands: &str) {
+        let program = std::mem::replace(&mut self.program, PathBuf::from("unshare"));
+        let mut arguments = vec!["--mount".to_owned(), "sh".to_owned(), "-c".to_owned()];
+        arguments.push(format!("{commands} && exec \"$0\" \"$@\""));
+        arguments.push(program.display().to_string());
+        arguments.append(&mut self.arguments);
+        self.arguments = arguments;
     }
 
     /// Starts it unless it runs.
@@ -90,9 +122,9 @@ impl Daemon {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).args(more);
         // The caller's own settings have no place in a test: they would be flags here.
-        for (key, _) in
-            env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("MUSTER_"))
-        {
+        let ours =
+            |key: &OsStr| key.to_string_lossy().starts_with("MUSTER_") && key != "MUSTER_LOG";
+        for (key, _) in env::vars_os().filter(|(key, _)| ours(key)) {
             command.env_remove(key);
         }
         command.env("NO_COLOR", "1");

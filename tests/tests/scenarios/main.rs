@@ -1,0 +1,18 @@
+//! Scenarios: real binaries, a real kernel, network namespaces as machines.
+
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod t10_deploy;
+#[cfg(test)]
+mod t20_master_killed;
+#[cfg(test)]
+mod t30_agent_killed;
+#[cfg(test)]
+mod t40_bad_input;
+#[cfg(test)]
+mod t41_bad_machines;
+#[cfg(test)]
+mod t50_clean;
+#[cfg(test)]
+mod t60_health;

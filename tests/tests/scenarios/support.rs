@@ -1,0 +1,168 @@
+//! What several scenarios need.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use muster_harness::image::{self, Recipe};
+use muster_harness::marathon::Task;
+use muster_harness::{Cluster, Error, Options, paths, ready};
+use nix::unistd::geteuid;
+use serde_json::{Value, json};
+
+/// How long deployments, replacements and removals may take.
+pub(crate) const WITHIN: Duration = Duration::from_mins(2);
+
+/// Whether scenarios can run here. In CI they must.
+pub(crate) fn privileged() -> bool {
+    if geteuid().is_root() {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none(), "CI must run the scenarios, as root");
+    eprintln!("skipped: scenarios make namespaces and cgroups, so they need root");
+    false
+}
+
+/// A cluster called `name` with its images; none where scenarios can not run.
+pub(crate) fn cluster(name: &str, agents: usize) -> Option<Cluster> {
+    if !privileged() {
+        return None;
+    }
+    for recipe in Recipe::ALL {
+        image::make(recipe, &paths::images()).unwrap();
+    }
+    Some(Cluster::start(&Options::named(name).agents(agents)).unwrap())
+}
+
+/// nginx behind the VIP `/nginx:80`, one instance a machine, checked every second.
+pub(crate) fn nginx(instances: usize) -> Value {
+    json!({
+        "id": "/nginx",
+        "cpus": 0.1,
+        "mem": 64,
+        "instances": instances,
+        "container": { "type": "MESOS", "docker": { "image": "nginx" } },
+        "constraints": [["hostname", "UNIQUE"]],
+        "portDefinitions": [
+            { "port": 0, "protocol": "tcp", "name": "http", "labels": { "VIP_0": "/nginx:80" } }
+        ],
+        "healthChecks": [
+            { "protocol": "MESOS_HTTP", "path": "/", "portIndex": 0, "gracePeriodSeconds": 30,
+              "intervalSeconds": 1, "timeoutSeconds": 10, "maxConsecutiveFailures": 5 }
+        ]
+    })
+}
+
+/// A shell in the image `busybox`, that notes each of its starts in its sandbox and sleeps.
+pub(crate) fn sleeper(id: &str, instances: usize) -> Value {
+    json!({
+        "id": id,
+        "cpus": 0.05,
+        "mem": 32,
+        "instances": instances,
+        "container": { "type": "MESOS", "docker": { "image": "busybox" } },
+        "cmd": format!("echo started >> \"$MESOS_SANDBOX/{STARTS}\"; exec sleep 100000"),
+    })
+}
+
+const STARTS: &str = "starts";
+
+/// Waits until `instances` tasks of `app` are up, as its deployment ends, and returns them.
+pub(crate) fn await_up(cluster: &mut Cluster, app: &str, instances: usize) -> Vec<Task> {
+    let what = format!("{instances} instances of {app} to be up");
+    cluster
+        .wait_for(&what, WITHIN, |cluster| {
+            let marathon = cluster.marathon();
+            let state = marathon.app(app)?;
+            let tasks = marathon.tasks(app)?;
+            let checked = state["healthChecks"].as_array().is_some_and(|checks| !checks.is_empty());
+            let field = if checked { "tasksHealthy" } else { "tasksRunning" };
+            let up = tasks.iter().filter(|task| task.is_up()).count();
+            let done = state[field] == instances
+                && up == instances
+                && tasks.len() == instances
+                && state["deployments"].as_array().is_none_or(Vec::is_empty);
+            ready(done, || format!("{field} {}, {tasks:?}", state[field]))?;
+            Ok(tasks)
+        })
+        .unwrap()
+}
+
+/// Waits until the application and all its tasks are gone, also from the master.
+pub(crate) fn await_gone(cluster: &mut Cluster, app: &str) {
+    cluster
+        .wait_for(&format!("{app} to be gone"), WITHIN, |cluster| {
+            let answer = cluster.marathon().send("GET", &format!("/v2/apps{app}"), None)?;
+            ready(answer.status == 404, || format!("status {}", answer.status))?;
+            let alive = live_tasks(cluster)?;
+            ready(alive.is_empty(), || format!("the master has {alive:?}"))
+        })
+        .unwrap();
+}
+
+/// Ids of the tasks that the master thinks are alive.
+pub(crate) fn live_tasks(cluster: &Cluster) -> Result<BTreeSet<String>, Error> {
+    let state = cluster.master_get("/state")?;
+    let frameworks = state["frameworks"].as_array().cloned().unwrap_or_default();
+    let tasks = frameworks.iter().flat_map(|framework| {
+        framework["tasks"].as_array().cloned().unwrap_or_default().into_iter()
+    });
+    let ended = ["TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_LOST", "TASK_ERROR"];
+    Ok(tasks
+        .filter(|task| !ended.contains(&task["state"].as_str().unwrap_or_default()))
+        .map(|task| task["id"].as_str().unwrap_or_default().to_owned())
+        .collect())
+}
+
+/// How often each task started: the lines that sleepers wrote, by task id, on all machines.
+pub(crate) fn starts(cluster: &Cluster) -> BTreeMap<String, usize> {
+    let mut starts = BTreeMap::new();
+    for agent in cluster.agents() {
+        collect_starts(&agent.work().join("work/slaves"), &mut starts);
+    }
+    starts
+}
+
+/// Below `…/executors/<task>/runs/<container>/`.
+fn collect_starts(directory: &Path, starts: &mut BTreeMap<String, usize>) {
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
+            collect_starts(&path, starts);
+        } else if path.file_name().is_some_and(|name| name == STARTS) {
+            let mut above = path.ancestors().skip(1);
+            let task =
+                above.find(|parent| parent.parent().is_some_and(|p| p.ends_with("executors")));
+            let task = task.unwrap().file_name().unwrap().to_string_lossy().into_owned();
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            *starts.entry(task).or_insert(0) += lines;
+        }
+    }
+}
+
+/// The VIP of port 80 once every agent has `backends` backends for it.
+pub(crate) fn await_vip(cluster: &mut Cluster, backends: usize) -> String {
+    cluster
+        .wait_for(&format!("a VIP with {backends} backends everywhere"), WITHIN, |cluster| {
+            let mut found = String::new();
+            for index in 0..cluster.agents().len() {
+                let vips = cluster.vips(index)?;
+                let vip = vips.iter().find(|(vip, _)| vip.ends_with(":80"));
+                let (vip, known) = vip.ok_or_else(|| Error::NotYet(format!("vips: {vips:?}")))?;
+                ready(known.len() == backends, || format!("{vip} has {known:?}"))?;
+                vip.clone_into(&mut found);
+            }
+            Ok(found)
+        })
+        .unwrap()
+}
+
+/// Stops the cluster and asks that its agents' own cleanup left nothing.
+pub(crate) fn stop(cluster: Cluster) {
+    let left = cluster.stop().unwrap();
+    assert!(left.is_empty(), "left behind: {left:#?}");
+}

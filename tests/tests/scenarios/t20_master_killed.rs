@@ -1,0 +1,42 @@
+//! The master is killed during a deployment, ten times at different moments.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use muster_harness::interrupt;
+
+use crate::support::{await_gone, await_up, cluster, live_tasks, sleeper, starts, stop};
+
+/// Milliseconds from the acknowledged request to SIGKILL.
+const MOMENTS: [u64; 10] = [0, 5, 10, 20, 40, 80, 160, 320, 640, 1280];
+
+const INSTANCES: usize = 10;
+
+#[test]
+fn t20_a_deployment_survives_its_master_being_killed() {
+    let Some(mut cluster) = cluster("t20", 3) else { return };
+    for (round, moment) in MOMENTS.into_iter().enumerate() {
+        let app = format!("/round{round}");
+        cluster.marathon().create(&sleeper(&app, INSTANCES)).unwrap();
+        interrupt::pause(Duration::from_millis(moment)).unwrap();
+        cluster.master().daemon().kill().unwrap();
+        cluster.start_master().unwrap();
+
+        let tasks = await_up(&mut cluster, &app, INSTANCES);
+        cluster.await_agents().unwrap();
+        let ids: BTreeSet<String> = tasks.into_iter().map(|task| task.id).collect();
+        assert_eq!(live_tasks(&cluster).unwrap(), ids, "killed after {moment} ms");
+        let mut starts = starts(&cluster);
+        starts.retain(|task, _| task.starts_with(&format!("round{round}.")));
+        let started: BTreeSet<String> = starts.keys().cloned().collect();
+        assert_eq!(started, ids, "killed after {moment} ms: all started ones, and no others, run");
+        assert!(
+            starts.values().all(|count| *count == 1),
+            "killed after {moment} ms, a task started twice: {starts:?}"
+        );
+
+        cluster.marathon().delete(&app).unwrap();
+        await_gone(&mut cluster, &app);
+    }
+    stop(cluster);
+}
