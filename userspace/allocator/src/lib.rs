@@ -1,1 +1,30 @@
-//! placeholder
+//! Who is offered what: Mesos' hierarchical allocator with dominant resource fairness.
+//!
+//! The allocator knows agents, frameworks and roles, and hands out what agents have free in
+//! cycles: [`Allocator::allocate`]. A cycle goes over the agents in random order, first for
+//! the roles that are short of what quota guarantees them, then for all; each time the role
+//! with the smallest dominant share is served first, and within it the framework with the
+//! smallest share of the role. Whatever is free of an agent goes to one framework, except
+//! where quota cuts it.
+//!
+//! It is pure: time is what the caller says it is, chance comes from a seed, and equal
+//! calls in equal order have equal results.
+#![forbid(unsafe_code)]
+
+mod capabilities;
+pub mod draw;
+mod error;
+mod grant;
+mod maintenance;
+mod options;
+mod plain;
+mod shares;
+
+pub use capabilities::{AgentCapabilities, FrameworkCapabilities};
+pub use draw::Draw;
+pub use error::Error;
+pub use grant::Grant;
+pub use maintenance::{InverseOffer, Unavailability};
+pub use options::{AgentOptions, Domain, FrameworkOptions, Options, Quota, SorterKind};
+pub use plain::Allocator;
+pub use shares::{FrameworkShare, RoleShare, Shares};

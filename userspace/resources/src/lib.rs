@@ -29,6 +29,7 @@ mod resource;
 mod resources;
 pub mod role;
 mod scalar;
+mod shrink;
 mod value;
 
 pub use disk::{Disk, Source, SourceKind};

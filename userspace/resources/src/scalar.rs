@@ -58,6 +58,13 @@ impl Scalar {
         self.0 == 0
     }
 
+    /// This as a part of `whole`, or 0 if that is nothing. Equal parts give the same number:
+    /// a third is a third, of whatever it is.
+    #[expect(clippy::cast_precision_loss, reason = "the nearest one is wanted")]
+    pub fn ratio(self, whole: Self) -> f64 {
+        if whole.0 <= 0 { 0.0 } else { self.0 as f64 / whole.0 as f64 }
+    }
+
     /// Difference, or nothing where that is negative.
     #[must_use]
     pub fn minus_floored(self, other: Self) -> Self {

@@ -1,0 +1,40 @@
+//! Refused offers.
+
+use std::time::Duration;
+
+use muster_resources::Resources;
+
+/// Resources that a framework does not want for a while.
+#[derive(Clone, Debug)]
+pub(super) struct Filter {
+    refused: Resources,
+    /// When it ends at the earliest.
+    end: Duration,
+    /// Ends only after the next cycle: it is not longer than the time between cycles, so
+    /// that it could end without having had any effect.
+    after: Option<u64>,
+}
+
+impl Filter {
+    /// A filter made after `cycles` cycles.
+    pub(super) fn new(
+        refused: Resources,
+        now: Duration,
+        refuse: Duration,
+        interval: Duration,
+        cycles: u64,
+    ) -> Self {
+        let end = now.saturating_add(refuse.max(interval));
+        Self { refused, end, after: (refuse <= interval).then_some(cycles) }
+    }
+
+    /// Whether it is over before the cycle that comes after `cycles` cycles.
+    pub(super) fn is_over(&self, now: Duration, cycles: u64) -> bool {
+        now >= self.end && self.after.is_none_or(|after| cycles > after)
+    }
+
+    /// Whether an offer is not wanted: it holds nothing that was not refused.
+    pub(super) fn refuses(&self, offer: &Resources) -> bool {
+        self.refused.contains(offer)
+    }
+}
