@@ -6,6 +6,7 @@
 //! in here knows a clock, a socket or a disk.
 
 mod agents;
+mod allocation;
 mod frameworks;
 mod launch;
 mod model;

@@ -1,1 +1,84 @@
-fn main() {}
+//! `muster`: the whole data centre in one binary. This is its command line, no more.
+
+mod agent;
+mod duration;
+mod master;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// A whole data centre that works like one computer.
+#[derive(Debug, Parser)]
+#[command(name = "muster", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a master: the kernel of the cluster, and its services.
+    Master(Box<master::Flags>),
+    /// Runs an agent: this machine becomes part of the cluster.
+    Agent(Box<agent::Flags>),
+    /// Starts a container; run by the agent, never by hand.
+    #[command(hide = true)]
+    Launch {
+        /// What the agent passes on.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Command::Launch { .. } = arguments.command {
+        // Before any thread exists: the helper forks.
+        return muster_containerizer::launch::main();
+    }
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new("info")),
+        )
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| match arguments.command {
+            Command::Master(flags) => runtime.block_on(master::run(*flags)),
+            Command::Agent(flags) => runtime.block_on(agent::run(*flags)),
+            Command::Launch { .. } => Ok(()),
+        });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Resolves when the process is asked to end.
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot listen for a signal; only SIGKILL will end this process");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::interrupt()) => {}
+    }
+}

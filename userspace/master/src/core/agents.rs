@@ -11,6 +11,7 @@ use muster_api::muster::master_message::Message as ToAgent;
 use muster_api::muster::{AgentEntry, AgentTask, Kill, Refused, Register, Registered};
 use muster_resources::Resources;
 
+use super::allocation::{agent_options, agree};
 use super::{Agent, Framework, LinkId, Liveness, Master, Output, Task, TaskKey};
 use crate::registry::RegistryBatch as _;
 
@@ -194,12 +195,17 @@ impl Master {
         let mut used: BTreeMap<String, Resources> = BTreeMap::new();
         for key in self.tasks_of(id) {
             if let Some(task) = self.tasks.get(&key).filter(|task| !task.is_terminal()) {
-                *used.entry(key.0).or_default() += &task.resources;
+                *used.entry(key.0).or_default() += &task.allocated();
             }
         }
+        for framework in used.keys() {
+            self.track(framework);
+        }
         let agent = &self.agents[id];
-        self.allocator.remove_agent(id);
-        self.allocator.add_agent(id, super::offers::agent_options(agent), used);
+        if self.allocator.has_agent(id) {
+            agree(self.allocator.remove_agent(id));
+        }
+        agree(self.allocator.add_agent(id, agent_options(agent), used));
         self.allocate = true;
     }
 
@@ -211,7 +217,9 @@ impl Master {
             agent.liveness = Liveness::Disconnected { since: now };
         }
         self.rescind_offers(now, |offer| offer.agent == id);
-        self.allocator.deactivate_agent(&id);
+        if self.allocator.has_agent(&id) {
+            agree(self.allocator.deactivate_agent(&id));
+        }
     }
 
     /// Gives an agent up: its tasks may still run, but nobody can tell.
@@ -251,7 +259,9 @@ impl Master {
                 self.lose_task(now, &key, state, Reason::AgentRemoved, message);
             }
         }
-        self.allocator.remove_agent(id);
+        if self.allocator.has_agent(id) {
+            agree(self.allocator.remove_agent(id));
+        }
         self.view.remove_agent(id);
         let mut event = Event {
             failure: Some(event::Failure {
@@ -283,6 +293,7 @@ impl Master {
             ..Default::default()
         };
         self.frameworks.insert(id.to_owned(), Framework::away(info, now, now, false));
+        self.track(id);
     }
 }
 

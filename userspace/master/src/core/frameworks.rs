@@ -1,6 +1,6 @@
 //! Frameworks subscribe, fail over and go; what they say is sorted here.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use muster_api::mesos::scheduler::call::Type;
@@ -9,7 +9,8 @@ use muster_api::mesos::{FrameworkId, FrameworkInfo};
 use muster_api::muster::Kill;
 use muster_api::muster::master_message::Message as ToAgent;
 
-use super::{ConnectionId, Framework, Master, Output, Task, TaskKey, model, offers, ticks};
+use super::allocation::{agree, framework_options};
+use super::{ConnectionId, Framework, Master, Output, Task, TaskKey, model, ticks};
 use crate::registry::RegistryBatch as _;
 
 impl Master {
@@ -147,16 +148,21 @@ impl Master {
 
     /// Makes the allocator offer to the framework as it is now.
     fn offer_to(&mut self, id: &str) {
-        let used = self.used_by(id);
+        self.track(id);
         let Some(framework) = self.frameworks.get(id) else { return };
-        let options = offers::framework_options(framework);
-        if self.allocator.has_framework(id) {
-            self.allocator.update_framework(id, options);
-            self.allocator.activate_framework(id);
-        } else {
-            self.allocator.add_framework(id, options, used);
-        }
+        let options = framework_options(framework);
+        agree(self.allocator.update_framework(id, options));
+        agree(self.allocator.activate_framework(id));
         self.allocate = true;
+    }
+
+    /// Makes the allocator know the framework, if only for what its tasks hold.
+    pub(super) fn track(&mut self, id: &str) {
+        let Some(framework) = self.frameworks.get(id) else { return };
+        if !self.allocator.has_framework(id) {
+            let options = framework_options(framework);
+            agree(self.allocator.add_framework(id, options, BTreeMap::new()));
+        }
     }
 
     fn update_framework(&mut self, id: &str, update: call::UpdateFramework) {
@@ -196,7 +202,7 @@ impl Master {
             framework.disconnected = Some(now);
         }
         self.rescind_offers(now, |offer| offer.framework == id);
-        self.allocator.deactivate_framework(&id);
+        agree(self.allocator.deactivate_framework(&id));
     }
 
     /// Ends a framework and its tasks; its id is never accepted again.
@@ -212,7 +218,8 @@ impl Master {
             self.connections.remove(&connection);
             self.step.outputs.push(Output::CloseConnection(connection));
         }
-        self.allocator.deactivate_framework(id);
+        self.track(id);
+        agree(self.allocator.deactivate_framework(id));
         let tasks: Vec<TaskKey> = self.tasks_of_framework(id);
         for key in tasks {
             let Some(agent) = self.tasks.get(&key).map(|task| task.agent().to_owned()) else {
@@ -237,7 +244,7 @@ impl Master {
     pub(super) fn retire(&mut self, id: &str) {
         let done = self.frameworks.get(id).is_some_and(|framework| framework.completed);
         if done && self.tasks_of_framework(id).is_empty() && self.allocator.has_framework(id) {
-            self.allocator.remove_framework(id);
+            agree(self.allocator.remove_framework(id));
         }
     }
 }

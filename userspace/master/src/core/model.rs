@@ -182,6 +182,11 @@ impl Task {
         self.status.state().is_terminal()
     }
 
+    /// What it holds, marked with its role.
+    pub fn allocated(&self) -> Resources {
+        self.resources.clone().allocated_to(&self.role)
+    }
+
     /// Its row in the registry.
     pub fn row(&self, framework: &str) -> AgentTask {
         AgentTask {

@@ -15,7 +15,8 @@ use muster_api::muster::Launch;
 use muster_api::muster::master_message::Message as ToAgent;
 use muster_resources::Resources;
 
-use super::{Agent, Framework, Master, Offer, Task, launch};
+use super::allocation::agree;
+use super::{Agent, Master, Offer, Task, launch};
 use crate::registry::RegistryBatch as _;
 
 /// Mesos' default of `Filters.refuse_seconds`.
@@ -79,14 +80,14 @@ impl Master {
     /// Gives an offer's resources back to the allocator.
     fn take_offer(&mut self, now: Duration, id: &str, filter: Option<Duration>) -> Option<Offer> {
         let offer = self.offers.remove(id)?;
-        self.allocator.recover(
+        agree(self.allocator.recover(
             now,
             &offer.framework,
             &offer.role,
             &offer.agent,
             &offer.resources,
             filter,
-        );
+        ));
         Some(offer)
     }
 
@@ -110,7 +111,9 @@ impl Master {
                 framework.suppressed.remove(role);
             }
         }
-        self.allocator.revive(framework, roles);
+        if let Err(error) = self.allocator.revive(framework, roles) {
+            tracing::warn!(framework, %error, "REVIVE ignored");
+        }
         self.allocate = true;
     }
 
@@ -119,7 +122,9 @@ impl Master {
             let all = if roles.is_empty() { framework.roles() } else { roles.to_vec() };
             framework.suppressed.extend(all);
         }
-        self.allocator.suppress(framework, roles);
+        if let Err(error) = self.allocator.suppress(framework, roles) {
+            tracing::warn!(framework, %error, "SUPPRESS ignored");
+        }
     }
 
     /// Carries out operations on offers of one agent and role; the rest goes back.
@@ -175,7 +180,14 @@ impl Master {
             }
         }
         if let Ok(offers) = offers {
-            self.allocator.recover(now, framework, &offers.role, &offers.agent, &pool, filter);
+            agree(self.allocator.recover(
+                now,
+                framework,
+                &offers.role,
+                &offers.agent,
+                &pool,
+                filter,
+            ));
         }
     }
 
@@ -368,23 +380,5 @@ fn url(agent: &Agent) -> muster_api::mesos::Url {
         },
         path: Some("/slave(1)".to_owned()),
         ..muster_api::mesos::Url::default()
-    }
-}
-
-pub(super) fn agent_options(agent: &Agent) -> muster_allocator::AgentOptions {
-    muster_allocator::AgentOptions {
-        hostname: agent.info.hostname.clone(),
-        total: agent.total.clone(),
-        attributes: agent.info.attributes.clone(),
-        ..muster_allocator::AgentOptions::default()
-    }
-}
-
-pub(super) fn framework_options(framework: &Framework) -> muster_allocator::FrameworkOptions {
-    muster_allocator::FrameworkOptions {
-        roles: framework.roles(),
-        suppressed: framework.suppressed.clone(),
-        active: true,
-        ..muster_allocator::FrameworkOptions::default()
     }
 }

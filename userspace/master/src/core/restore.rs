@@ -51,7 +51,10 @@ impl Master {
                 reason: "it has no info".to_owned(),
             })?;
             let framework = Framework::away(info, seconds(row.registered_time), now, row.completed);
-            self.frameworks.insert(id, framework);
+            self.frameworks.insert(id.clone(), framework);
+            if !row.completed {
+                self.track(&id);
+            }
         }
         for row in tasks {
             let bad = |key: &str, reason: String| Error::Row {

@@ -10,6 +10,7 @@ use muster_api::muster::master_message::Message as ToAgent;
 use muster_api::muster::{Acknowledge, Kill, StatusUpdate};
 use muster_resources::Resources;
 
+use super::allocation::agree;
 use super::{Completed, LinkId, Liveness, Master, Task, TaskKey};
 use crate::claims;
 use crate::registry::RegistryBatch as _;
@@ -79,7 +80,7 @@ impl Master {
         self.step.batch.put_task(&row);
         self.restated.insert(key.clone());
         if let Some((role, agent, resources)) = held {
-            self.allocator.recover(now, &key.0, &role, &agent, &resources, None);
+            agree(self.allocator.recover(now, &key.0, &role, &agent, &resources, None));
         }
     }
 
@@ -113,7 +114,7 @@ impl Master {
             let ended = task.is_terminal();
             task.status = status.clone();
             if !ended {
-                self.allocator.recover(now, &key.0, &held.0, &held.1, &held.2, None);
+                agree(self.allocator.recover(now, &key.0, &held.0, &held.1, &held.2, None));
             }
         }
         self.forget_task(key);
@@ -270,17 +271,6 @@ impl Master {
 
     pub(super) fn tasks_of(&self, agent: &str) -> Vec<TaskKey> {
         self.tasks_by_agent.get(agent).into_iter().flatten().cloned().collect()
-    }
-
-    /// What all tasks of a framework hold, by agent.
-    pub(super) fn used_by(&self, framework: &str) -> std::collections::BTreeMap<String, Resources> {
-        let mut used = std::collections::BTreeMap::<String, Resources>::new();
-        for key in self.tasks_of_framework(framework) {
-            if let Some(task) = self.tasks.get(&key).filter(|task| !task.is_terminal()) {
-                *used.entry(task.agent().to_owned()).or_default() += &task.resources;
-            }
-        }
-        used
     }
 
     /// Brings a task's place in the cluster view up to date.

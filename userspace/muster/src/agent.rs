@@ -1,0 +1,115 @@
+//! `muster agent`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+
+use crate::duration;
+
+/// Flags of an agent. Each is also read from the environment, as `MUSTER_` and its name:
+/// `MUSTER_WORK_DIR`.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// The master: HOST or HOST:PORT; the port is 5052 unless given.
+    #[arg(long, env = "MUSTER_MASTER")]
+    master: String,
+    /// Address to listen on, and that other machines reach this one at.
+    #[arg(long, env = "MUSTER_IP", default_value = "127.0.0.1")]
+    ip: IpAddr,
+    /// Port of the agent's HTTP interface.
+    #[arg(long, env = "MUSTER_PORT", default_value_t = 5051)]
+    port: u16,
+    /// Port of the VIPs' HTTP interface.
+    #[arg(long, env = "MUSTER_VIP_PORT", default_value_t = 61421)]
+    vip_port: u16,
+    /// Name of this machine in the cluster; the system's by default.
+    #[arg(long, env = "MUSTER_HOSTNAME")]
+    hostname: Option<String>,
+    /// Name of this agent on its machine, in bpffs; the host name by default.
+    #[arg(long, env = "MUSTER_NAME")]
+    name: Option<String>,
+    /// Directory of checkpoints and sandboxes.
+    #[arg(long, env = "MUSTER_WORK_DIR", default_value = "/var/lib/muster/agent")]
+    work_dir: PathBuf,
+    /// Directory of what is known of containers until the machine restarts.
+    #[arg(long, env = "MUSTER_RUNTIME_DIR", default_value = "/run/muster/agent")]
+    runtime_dir: PathBuf,
+    /// The image store.
+    #[arg(long, env = "MUSTER_IMAGE_DIR", default_value = "/var/lib/muster/images")]
+    image_dir: PathBuf,
+    /// What this machine offers: "cpus:4;mem:8192;ports:[31000-32000]". Of cpus, mem and
+    /// ports, those not given are found out.
+    #[arg(long, env = "MUSTER_RESOURCES", default_value = "")]
+    resources: String,
+    /// What is special about this machine: "rack:r1;floor:3".
+    #[arg(long, env = "MUSTER_ATTRIBUTES", default_value = "")]
+    attributes: String,
+    /// Parent of the containers' cgroups in every hierarchy; "muster/NAME" by default.
+    #[arg(long, env = "MUSTER_CGROUPS_ROOT")]
+    cgroups_root: Option<String>,
+    /// Makes CPUs a ceiling, not only a share.
+    #[arg(long, env = "MUSTER_CGROUPS_ENABLE_CFS")]
+    cgroups_enable_cfs: bool,
+    /// Where bpffs is mounted.
+    #[arg(long, env = "MUSTER_BPFFS", default_value = "/sys/fs/bpf")]
+    bpffs: PathBuf,
+    /// How long sandboxes of ended tasks are kept.
+    #[arg(long, env = "MUSTER_GC_DELAY", default_value = "1weeks", value_parser = duration::parse)]
+    gc_delay: Duration,
+    /// What to do with what an earlier agent of these directories left.
+    #[arg(long, env = "MUSTER_RECOVER", value_enum, default_value_t = Recover::Reconnect)]
+    recover: Recover,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Recover {
+    /// Adopt what runs, and go on.
+    Reconnect,
+    /// Destroy all of it, tasks included, and end.
+    Cleanup,
+}
+
+pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
+    let hostname = match flags.hostname {
+        Some(hostname) => hostname,
+        None => system_hostname()?,
+    };
+    let name = flags.name.unwrap_or_else(|| hostname.clone());
+    let config = muster_agent::Config {
+        master: flags.master,
+        ip: flags.ip,
+        port: flags.port,
+        vip_port: flags.vip_port,
+        hostname,
+        work_dir: flags.work_dir,
+        runtime_dir: flags.runtime_dir,
+        image_dir: flags.image_dir,
+        resources: flags.resources,
+        attributes: flags.attributes,
+        cgroups_root: flags.cgroups_root.unwrap_or_else(|| format!("muster/{name}")),
+        cgroups_enable_cfs: flags.cgroups_enable_cfs,
+        bpffs: flags.bpffs,
+        gc_delay: flags.gc_delay,
+        recover: match flags.recover {
+            Recover::Reconnect => muster_agent::Recover::Reconnect,
+            Recover::Cleanup => muster_agent::Recover::Cleanup,
+        },
+        helper: std::env::current_exe().context("finding this program's own file")?,
+        name,
+    };
+    muster_agent::run(config, crate::terminated()).await?;
+    Ok(())
+}
+
+/// The name the system gives this machine.
+///
+/// # Errors
+/// When it has none that can be read.
+pub(crate) fn system_hostname() -> anyhow::Result<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .context("reading the machine's name; give one with --hostname")?;
+    Ok(name.trim().to_owned())
+}
