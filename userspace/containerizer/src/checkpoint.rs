@@ -69,6 +69,11 @@ impl Checkpoint {
         &self.directory
     }
 
+    /// Whether it is there.
+    pub(crate) fn exists(&self) -> bool {
+        self.directory.exists()
+    }
+
     /// The container; `None` when there is none here.
     pub(crate) fn container(&self) -> Result<Option<Container>, Error> {
         self.read("container.json")

@@ -111,6 +111,10 @@ impl Containerizer {
     /// container then, and its id is free.
     pub async fn launch(&self, spec: ContainerSpec) -> Result<Launched, Error> {
         spec.validate()?;
+        // One of an earlier run that has not been taken over.
+        if self.inner.checkpoints.get(&spec.id).exists() {
+            return Err(Error::Exists { id: spec.id });
+        }
         let entry = Entry::launching(&spec.id);
         match self.inner.containers().entry(spec.id.clone()) {
             std::collections::hash_map::Entry::Occupied(_) => {
@@ -198,7 +202,11 @@ impl Containerizer {
             let process: Process = container.plan.process.with_command(&command);
             let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
             let group = container.plan.group.clone();
-            helper.command(&Order::Enter(EnterOrder { init, group, process, timeout_ms }))?;
+            let order = Order::Enter(EnterOrder { init, group, process, timeout_ms });
+            if let Err(error) = helper.command(&order) {
+                helper.abandon();
+                return Err(error);
+            }
             let (pidfd, reports, lifeline) = helper.detach()?;
             // Its end needs no attention, but is to be collected.
             tokio::spawn(crate::helper::ended(pidfd));

@@ -93,6 +93,16 @@ impl Helper {
         })
     }
 
+    /// Ends it before it has done anything.
+    pub(crate) fn abandon(self) {
+        use rustix::process::{WaitId, WaitIdOptions, waitid};
+        use std::os::fd::AsFd as _;
+        drop((self.input, self.output));
+        // A child that is not collected can be killed and waited for; nothing else fails.
+        let _ = kill(&self.pidfd, Signal::KILL);
+        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+    }
+
     /// Lets go of it: its end, its reports, and its lifeline, which is to be kept for as
     /// long as a command in a container may run.
     pub(crate) fn detach(self) -> Result<(OwnedFd, Reports, ChildStdin), Error> {

@@ -17,8 +17,8 @@ pub(super) enum State {
     Running(Arc<Container>),
     /// It has ended and waits to be destroyed. `None` for one without a readable checkpoint.
     Ended(Option<Arc<Container>>, Termination),
-    /// Nothing is left of it.
-    Gone,
+    /// Nothing is left of it. `None` for one that was never launched.
+    Gone(Option<Termination>),
 }
 
 /// What stays the same all its life.
@@ -94,16 +94,18 @@ impl Entry {
         let mut states = self.state.subscribe();
         match states.wait_for(|state| !matches!(state, State::Launching)).await {
             Ok(state) => state.clone(),
-            Err(_) => State::Gone,
+            Err(_) => State::Gone(None),
         }
     }
 
     /// Waits until it has ended.
     pub(super) async fn ended(&self) -> Result<Termination, Error> {
         let mut states = self.state.subscribe();
-        let over = |state: &State| matches!(state, State::Ended(..) | State::Gone);
+        let over = |state: &State| matches!(state, State::Ended(..) | State::Gone(_));
         match states.wait_for(over).await.as_deref() {
-            Ok(State::Ended(_, termination)) => Ok(termination.clone()),
+            Ok(State::Ended(_, termination) | State::Gone(Some(termination))) => {
+                Ok(termination.clone())
+            }
             _ => Err(Error::NotFound { id: self.id.clone() }),
         }
     }

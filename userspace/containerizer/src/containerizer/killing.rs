@@ -80,18 +80,21 @@ pub(super) async fn destroy(inner: &Arc<Inner>, id: &str) -> Result<(), Error> {
     if let State::Launching = entry.state() {
         entry.cancel();
     }
-    let container = match entry.settled().await {
+    let (container, termination) = match entry.settled().await {
         State::Running(container) => {
             container.plan.group.kill()?;
-            entry.ended().await?;
-            Some(container)
+            (Some(container), entry.ended().await?)
         }
-        State::Ended(container, _) => container,
-        State::Launching | State::Gone => return Ok(()),
+        State::Ended(container, termination) => (container, termination),
+        State::Launching | State::Gone(_) => return Ok(()),
     };
+    let _one_at_a_time = entry.removal.lock().await;
+    if let State::Gone(_) = entry.state() {
+        return Ok(());
+    }
     remove(inner, &entry, container.as_deref()).await?;
     inner.containers().remove(id);
-    entry.set(State::Gone);
+    entry.set(State::Gone(Some(termination)));
     Ok(())
 }
 
@@ -102,7 +105,6 @@ pub(super) async fn remove(
     entry: &Entry,
     container: Option<&Container>,
 ) -> Result<(), Error> {
-    let _one_at_a_time = entry.removal.lock().await;
     let group = inner.group(entry.id());
     group.kill()?;
     group.emptied().await?;

@@ -30,7 +30,7 @@ pub(super) async fn launch(
             tracing::warn!(id = entry.id(), %error, "cannot remove what was not launched");
         }
         inner.containers().remove(entry.id());
-        entry.set(State::Gone);
+        entry.set(State::Gone(None));
     }
     launched
 }
@@ -126,9 +126,15 @@ fn prepare(inner: &Inner, entry: &Entry, plan: &Plan, limits: Limits) -> Result<
     }
     entry.check()?;
     let mut helper = inner.program.start(Some(&checkpoint.log()))?;
-    checkpoint.write_helper(helper.id)?;
-    helper.command(&Order::Run(plan.clone()))?;
-    Ok(helper)
+    let commanded =
+        checkpoint.write_helper(helper.id).and_then(|()| helper.command(&Order::Run(plan.clone())));
+    match commanded {
+        Ok(()) => Ok(helper),
+        Err(error) => {
+            helper.abandon();
+            Err(error)
+        }
+    }
 }
 
 fn make_scratch(plan: &Plan) -> Result<(), Error> {

@@ -57,7 +57,10 @@ pub(super) async fn adopt(inner: &Arc<Inner>, id: &str) -> Result<Option<Arc<Ent
         None if !same_boot => "the machine was restarted",
         None => "the agent stopped before it was started",
         Some(helper) => {
-            if let Some(pidfd) = helper.open()? {
+            // With the outcome written a helper has nothing left to do but to exit.
+            if checkpoint.outcome().is_ok_and(|outcome| outcome.is_none())
+                && let Some(pidfd) = helper.open()?
+            {
                 let entry = insert(inner, Entry::new(id, State::Running(Arc::clone(&container))));
                 supervise(inner, &entry, &container, pidfd);
                 return Ok(Some(entry));

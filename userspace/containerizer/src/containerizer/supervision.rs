@@ -55,8 +55,11 @@ pub(super) async fn settle(
     // Usually all is dead by now; what had left the pid namespace's reach is not.
     group.kill()?;
     group.emptied().await?;
-    if let Some(outcome) = checkpoint.outcome()? {
-        return Ok(outcome.into());
+    match checkpoint.outcome() {
+        Ok(Some(outcome)) => return Ok(outcome.into()),
+        Ok(None) => {}
+        Err(error @ Error::Checkpoint { .. }) => return Ok(Termination::Lost(error.to_string())),
+        Err(error) => return Err(error),
     }
     let reason = match checkpoint.last_words() {
         Some(words) => format!("{reason}: {words}"),

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -86,7 +87,10 @@ impl Store {
         };
         let staging = self.directory.join(".layers/staging");
         for directory in [&layers, &staging] {
-            fs::create_dir_all(directory).map_err(failed("mkdir", directory))?;
+            // Closed to others: set-user-ID files of an image are not for the host's users.
+            let mut builder = fs::DirBuilder::new();
+            let made = builder.recursive(true).mode(0o700).create(directory);
+            made.map_err(failed("mkdir", directory))?;
         }
         // Held until the layer is in its place: others wait and then find it, and what a
         // killed one left behind is free to be removed.

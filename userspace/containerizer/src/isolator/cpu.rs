@@ -63,8 +63,8 @@ impl Isolator for Cpu {
                 let quota = file::read(&directory.join("cpu.cfs_quota_us"))?;
                 // -1 is no quota.
                 usage.cpus_limit = match quota.trim().parse::<u64>() {
-                    Ok(quota) => Some(micros(quota) / micros(PERIOD)),
-                    Err(_) => shares.map(|shares| thousandths(shares) * 1000.0 / 1024.0),
+                    Ok(quota) => Some(float(quota) / float(PERIOD)),
+                    Err(_) => shares.map(|shares| float(shares) / 1024.0),
                 };
                 usage.cpus_throttled_time_secs =
                     file::field(&throttling, "throttled_time").map(|ns| micros(ns / 1000));
@@ -74,8 +74,8 @@ impl Isolator for Cpu {
                 let max = file::read(&directory.join("cpu.max"))?;
                 let quota = max.split(' ').next().and_then(|quota| quota.parse::<u64>().ok());
                 usage.cpus_limit = match quota {
-                    Some(quota) => Some(micros(quota) / micros(PERIOD)),
-                    None => weight.map(|weight| thousandths(weight) * 10.0),
+                    Some(quota) => Some(float(quota) / float(PERIOD)),
+                    None => weight.map(|weight| float(weight) / 100.0),
                 };
                 usage.cpus_throttled_time_secs =
                     file::field(&throttling, "throttled_usec").map(micros);
@@ -86,8 +86,7 @@ impl Isolator for Cpu {
         let time = self.hierarchies.directory(Controller::Cpuacct, group);
         if self.hierarchies.version(Controller::Cpuacct) == Some(Version::V1) {
             let text = file::read(&time.join("cpuacct.stat"))?;
-            let seconds =
-                |key| file::field(&text, key).map(|ticks| thousandths(ticks) * 1000.0 / USER_HZ);
+            let seconds = |key| file::field(&text, key).map(|ticks| float(ticks) / USER_HZ);
             usage.cpus_user_time_secs = seconds("user");
             usage.cpus_system_time_secs = seconds("system");
         } else {
@@ -114,14 +113,14 @@ fn quota(cpus_milli: u64) -> u64 {
     cpus_milli.saturating_mul(PERIOD / 1000).max(QUOTA_MIN)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years")]
+/// Seconds.
 fn micros(micros: u64) -> f64 {
-    micros as f64 / 1e6
+    float(micros) / 1e6
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn thousandths(thousandths: u64) -> f64 {
-    thousandths as f64 / 1e3
+#[expect(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years")]
+fn float(count: u64) -> f64 {
+    count as f64
 }
 
 #[cfg(test)]

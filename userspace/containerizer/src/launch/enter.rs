@@ -18,13 +18,17 @@ use super::system::SingleThreaded;
 use crate::error::Step as _;
 use crate::{ExecStatus, SetupError};
 
+/// Longer than any command is meant to take: a month.
+const TIMEOUT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Runs the command and returns how it ended. It is killed when its time is over, and when
 /// the containerizer closes its end of standard input, as its death does.
 pub(super) fn enter(entry: &Entry, alone: SingleThreaded) -> Result<ExecStatus, SetupError> {
     let Some(container) = entry.init.open()? else {
         return Err(SetupError::new("enter the container", "it has ended"));
     };
-    let deadline = Instant::now() + Duration::from_millis(entry.timeout_ms);
+    let timeout = Duration::from_millis(entry.timeout_ms).min(TIMEOUT_MAX);
+    let deadline = Instant::now() + timeout;
     // This process stays where it is: a pid namespace is entered by the children.
     move_into_thread_name_spaces(container.as_fd(), ThreadNameSpaceType::PROCESS_ID)
         .step(|| "enter the pid namespace".into())?;

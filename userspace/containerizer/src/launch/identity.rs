@@ -15,7 +15,8 @@ pub(super) struct Identity {
     pub(super) uid: u32,
     /// Primary group.
     pub(super) gid: u32,
-    /// Supplementary groups.
+    /// Supplementary groups. The primary one is among them: a set-group-ID program must not
+    /// be a way to be without it.
     pub(super) groups: Vec<u32>,
     /// Home directory.
     pub(super) home: String,
@@ -61,14 +62,17 @@ impl Identity {
                 .map(|(_, gid, _)| gid)
                 .or_else(|| wanted.parse().ok())
                 .ok_or_else(|| format!("group `{wanted}` is not in /etc/group"))?;
-            return Ok(Self { uid, gid, groups: Vec::new(), home });
+            return Ok(Self { uid, gid, groups: vec![gid], home });
         }
-        let groups = group
+        let mut groups: Vec<u32> = group
             .lines()
             .filter_map(group_line)
             .filter(|(.., members)| name.is_some_and(|name| members.split(',').any(|m| m == name)))
             .map(|(_, gid, _)| gid)
             .collect();
+        if !groups.contains(&gid) {
+            groups.insert(0, gid);
+        }
         Ok(Self { uid, gid, groups, home })
     }
 }
@@ -129,20 +133,20 @@ nohome:x:40:41
 
     #[test]
     fn names_numbers_and_nothing() {
-        assert_eq!(resolve(""), identity(0, 0, &[6], "/root"));
-        assert_eq!(resolve("www"), identity(33, 34, &[4], "/var/www"));
-        assert_eq!(resolve("33"), identity(33, 34, &[4], "/var/www"));
-        assert_eq!(resolve("1234"), identity(1234, 0, &[], "/"));
-        assert_eq!(resolve("nohome"), identity(40, 41, &[], "/"));
+        assert_eq!(resolve(""), identity(0, 0, &[0, 6], "/root"));
+        assert_eq!(resolve("www"), identity(33, 34, &[34, 4], "/var/www"));
+        assert_eq!(resolve("33"), identity(33, 34, &[34, 4], "/var/www"));
+        assert_eq!(resolve("1234"), identity(1234, 0, &[0], "/"));
+        assert_eq!(resolve("nohome"), identity(40, 41, &[41], "/"));
     }
 
     #[test]
     fn a_group_given_is_the_only_one() {
-        assert_eq!(resolve("www:adm"), identity(33, 4, &[], "/var/www"));
-        assert_eq!(resolve("www:77"), identity(33, 77, &[], "/var/www"));
-        assert_eq!(resolve("7:8"), identity(7, 8, &[], "/"));
-        assert_eq!(resolve(":adm"), identity(0, 4, &[], "/root"));
-        assert_eq!(resolve("www:33"), identity(33, 99, &[], "/var/www"));
+        assert_eq!(resolve("www:adm"), identity(33, 4, &[4], "/var/www"));
+        assert_eq!(resolve("www:77"), identity(33, 77, &[77], "/var/www"));
+        assert_eq!(resolve("7:8"), identity(7, 8, &[8], "/"));
+        assert_eq!(resolve(":adm"), identity(0, 4, &[4], "/root"));
+        assert_eq!(resolve("www:33"), identity(33, 99, &[99], "/var/www"));
     }
 
     #[test]

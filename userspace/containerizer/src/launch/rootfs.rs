@@ -35,6 +35,11 @@ pub(super) fn enter(plan: &Plan) -> Result<(), SetupError> {
             // As in a container with an image: its own /dev is the only way to a device.
             mount_setattr(CWD, c"/", true, libc::MOUNT_ATTR_NODEV, 0)
                 .step(|| "mount_setattr /".into())?;
+            // The same sysfs is not mounted twice at one place.
+            match unmount("/sys", UnmountFlags::DETACH) {
+                Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+                Err(error) => return Err(error).step(|| "unmount /sys".into()),
+            }
             mounts::kernel_interfaces()?;
         }
         Root::Layers(layers) => {

@@ -152,11 +152,13 @@ pub(super) fn start(
             // It is ending if it has said why, and has to if not.
             let _ = pidfd_send_signal(&child.pidfd, Signal::KILL);
             child.wait()?;
+            // What the child says explains what the helper met with, not the other way round.
+            if let Ok(told) = told {
+                return Err(told);
+            }
             prepared?;
             read?;
-            Err(told.unwrap_or_else(|error| {
-                SetupError::new("set up the container", format!("an unclear failure: {error}"))
-            }))
+            Err(SetupError::new("set up the container", "the child failed without a word"))
         }
     }
 }

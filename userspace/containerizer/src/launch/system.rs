@@ -140,17 +140,27 @@ pub(super) fn mount_setattr(
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Gives every signal its default action and unblocks all: what is ignored or blocked
-/// stays so over exec, and this process ignores SIGPIPE.
+/// Gives every signal its default action and unblocks all: what is ignored or blocked stays
+/// so over exec, this process ignores SIGPIPE, and who started it may have more habits.
 pub(super) fn reset_signals() -> Result<(), SetupError> {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    for signal in Signal::iterator() {
-        if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
+    /// The kernel's `struct sigaction`, all zero: `SIG_DFL` without flags.
+    const DEFAULT: [u64; 4] = [0; 4];
+    /// Bytes of the kernel's signal set.
+    const SET: usize = 8;
+    for signal in 1..=64 {
+        if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
             continue;
         }
-        // SAFETY: the default action runs no code of ours.
-        unsafe { nix::sys::signal::sigaction(signal, &default) }
-            .step(|| format!("sigaction {signal}"))?;
+        // SAFETY: the structure is as large as the kernel's and lives until the call
+        // returns; the default action runs no code of ours. The C library's form will not do:
+        // it keeps two signals for itself.
+        let result = unsafe {
+            let old = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), old, SET)
+        };
+        if result != 0 {
+            return Err(io::Error::last_os_error()).step(|| format!("sigaction {signal}"));
+        }
     }
     nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
         .step(|| "sigprocmask".into())

@@ -26,7 +26,13 @@ impl Layer {
     }
 
     /// Adds an entry whose path is taken as it is.
-    pub(crate) fn entry(mut self, kind: tar::EntryType, path: &str, mode: u32, content: &[u8]) -> Self {
+    pub(crate) fn entry(
+        mut self,
+        kind: tar::EntryType,
+        path: &str,
+        mode: u32,
+        content: &[u8],
+    ) -> Self {
         let mut header = header();
         header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
         header.set_entry_type(kind);

@@ -72,7 +72,26 @@ impl World {
 
     /// Where the sandbox of container `id` is.
     pub(crate) fn sandbox(&self, id: &str) -> PathBuf {
-        self.config.image_dir.parent().unwrap().join("work").join(id)
+        self.work().join(id)
+    }
+
+    /// Where all sandboxes are.
+    pub(crate) fn work(&self) -> PathBuf {
+        self.config.image_dir.with_file_name("work")
+    }
+
+    /// Everything of any container that is left, but sandboxes.
+    pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
+        let mut directories = vec![self.config.runtime_dir.join("containers"), self.work()];
+        directories.extend(self.cgroups(""));
+        let entries = directories.iter().flat_map(|directory| fs::read_dir(directory).unwrap());
+        let entries = entries.map(|entry| entry.unwrap());
+        let left = entries.filter(|entry| {
+            entry.file_type().unwrap().is_dir()
+                && (!entry.path().starts_with(self.work())
+                    || entry.file_name().to_str().unwrap().starts_with('.'))
+        });
+        left.map(|entry| entry.path()).collect()
     }
 
     /// A busybox container that runs `line` in a shell.
@@ -182,7 +201,7 @@ impl Drop for World {
 }
 
 /// The helper: this package's example, which cargo builds with the tests.
-fn helper() -> PathBuf {
+pub(crate) fn helper() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let helper = own.parent().and_then(Path::parent).unwrap().join("examples/launch");
     assert!(helper.is_file(), "run: cargo build -p muster-containerizer --example launch");

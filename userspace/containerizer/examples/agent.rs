@@ -1,0 +1,41 @@
+//! An agent that launches and destroys containers until it is killed, for tests that do so:
+//! `agent <image_dir> <runtime_dir> <cgroups_root> <helper> <work_dir>`.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use muster_containerizer::{CommandSpec, Config, ContainerSpec, Containerizer};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let mut next = || arguments.next().ok_or("an argument is missing");
+    let containerizer = Containerizer::new(Config {
+        image_dir: next()?.into(),
+        runtime_dir: next()?.into(),
+        cgroups_root: next()?,
+        helper: next()?.into(),
+        cfs_quota: false,
+    })?;
+    let work_dir = PathBuf::from(next()?);
+    for number in 0.. {
+        let id = format!("{}-{number}", std::process::id());
+        let sandbox = work_dir.join(&id);
+        std::fs::create_dir_all(&sandbox)?;
+        let spec = ContainerSpec {
+            id: id.clone(),
+            image: Some("busybox".into()),
+            command: Some(CommandSpec::Shell("sleep 1000".into())),
+            args: Vec::new(),
+            environment: Vec::new(),
+            user: None,
+            sandbox,
+            hostname: None,
+            cpus_milli: 100,
+            mem_bytes: 32 << 20,
+        };
+        containerizer.launch(spec).await?;
+        containerizer.destroy(&id).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! What a restart of the agent, or the death of a helper, leaves.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use muster_containerizer::{Containerizer, Error, Recovered, Termination};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::world::{World, helper};
+
+const NOTHING: [PathBuf; 0] = [];
+
+fn recover(world: &World) -> Vec<Recovered> {
+    world.run(world.containerizer().recover()).unwrap()
+}
+
+fn checkpoint(world: &World, id: &str) -> PathBuf {
+    world.config.runtime_dir.join("containers").join(id)
+}
+
+fn kill(pid: u64) {
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+}
+
+fn recorded(world: &World, id: &str, file: &str) -> Value {
+    let text = fs::read(checkpoint(world, id).join(file)).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+/// Whether the process has ended, waited for or not.
+fn is_dead(pid: u32) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat.contains(") Z "),
+        Err(_) => true,
+    }
+}
+
+/// Helpers whose complaints go to a checkpoint of `world`.
+fn helpers(world: &World) -> Vec<PathBuf> {
+    let ours = fs::read_dir("/proc").unwrap().filter_map(Result::ok).filter(|process| {
+        let errors = fs::read_link(process.path().join("fd/2"));
+        errors.is_ok_and(|errors| errors.starts_with(&world.config.runtime_dir))
+    });
+    ours.map(|process| process.path()).collect()
+}
+
+#[test]
+fn running_containers_are_taken_over() {
+    let mut world = World::new();
+    let line = "trap 'exit 6' TERM; echo ready; while :; do sleep 0.01; done";
+    let pid = world.launch(world.shell("c", line)).unwrap().pid;
+    world.await_output("c", "ready");
+    world.restart();
+    let expected = Recovered { id: "c".into(), pid: Some(pid), termination: None };
+    assert_eq!(recover(&world), [expected]);
+    assert_eq!(recover(&world), [], "known by now");
+    assert!(world.containerizer().usage("c").unwrap().processes.unwrap() > 0);
+    world.run(world.containerizer().kill("c", Duration::from_secs(60))).unwrap();
+    assert_eq!(world.wait("c"), Termination::Exited(6));
+    world.run(world.containerizer().destroy("c")).unwrap();
+    assert_eq!(world.remains("c"), NOTHING);
+}
+
+#[test]
+fn an_end_while_nobody_watched_is_known() {
+    let mut world = World::new();
+    world
+        .launch(world.shell("c", "while [ ! -e $MESOS_SANDBOX/go ]; do sleep 0.01; done; exit 9"))
+        .unwrap();
+    world.stop();
+    fs::write(world.sandbox("c").join("go"), "").unwrap();
+    let outcome = checkpoint(&world, "c").join("outcome.json");
+    world.await_that("the helper has recorded the end", || outcome.exists());
+    world.restart();
+    assert_eq!(recover(&world)[0].termination, Some(Termination::Exited(9)));
+    assert_eq!(world.wait("c"), Termination::Exited(9));
+    // And again, by yet another one.
+    world.restart();
+    assert_eq!(recover(&world)[0].termination, Some(Termination::Exited(9)));
+}
+
+#[test]
+fn a_killed_helper_takes_its_container_along() {
+    let world = World::new();
+    let pid = world.launch(world.shell("c", "sleep 1000 & sleep 1000")).unwrap().pid;
+    kill(recorded(&world, "c", "helper.json")["pid"].as_u64().unwrap());
+    let termination = world.wait("c");
+    assert_eq!(termination, Termination::Lost("its launch helper was killed".into()));
+    assert!(is_dead(pid));
+    for cgroup in world.cgroups("c") {
+        assert_eq!(fs::read_to_string(cgroup.join("cgroup.procs")).unwrap(), "");
+    }
+}
+
+#[test]
+fn a_helper_killed_while_nobody_watched() {
+    let mut world = World::new();
+    let pid = world.launch(world.shell("c", "exec sleep 1000")).unwrap().pid;
+    let helper = recorded(&world, "c", "helper.json")["pid"].as_u64().unwrap();
+    world.stop();
+    kill(helper);
+    world.await_that("the kernel has killed the container", || is_dead(pid));
+    world.restart();
+    let lost = Some(Termination::Lost("its launch helper was killed".into()));
+    assert_eq!(recover(&world)[0].termination, lost);
+    world.restart();
+    assert_eq!(recover(&world)[0].termination, lost, "and stays so");
+    world.run(world.containerizer().destroy("c")).unwrap();
+    assert_eq!(world.remains("c"), NOTHING);
+}
+
+#[test]
+fn a_number_used_again_is_not_taken_for_the_helper() {
+    let mut world = World::new();
+    world.launch(world.shell("c", "exec sleep 1000")).unwrap();
+    let mut helper = recorded(&world, "c", "helper.json");
+    world.stop();
+    kill(helper["pid"].as_u64().unwrap());
+    // Somebody else has the numbers now: this test.
+    let mut init = recorded(&world, "c", "init.json");
+    for (value, file) in [(&mut helper, "helper.json"), (&mut init, "init.json")] {
+        value["pid"] = std::process::id().into();
+        fs::write(checkpoint(&world, "c").join(file), value.to_string()).unwrap();
+    }
+    world.restart();
+    assert!(matches!(recover(&world)[0].termination, Some(Termination::Lost(_))));
+    world.run(world.containerizer().kill("c", Duration::ZERO)).unwrap();
+    world.run(world.containerizer().destroy("c")).unwrap();
+    assert_eq!(world.remains("c"), NOTHING);
+}
+
+#[test]
+fn after_another_boot_nothing_runs() {
+    let mut world = World::new();
+    world.launch(world.shell("c", "exit 0")).unwrap();
+    world.wait("c");
+    world.stop();
+    let path = checkpoint(&world, "c");
+    let mut container = recorded(&world, "c", "container.json");
+    container["boot_id"] = "another".into();
+    fs::write(path.join("container.json"), container.to_string()).unwrap();
+    fs::remove_file(path.join("outcome.json")).unwrap();
+    for cgroup in world.cgroups("c") {
+        fs::remove_dir(cgroup).unwrap();
+    }
+    world.restart();
+    let lost = Termination::Lost("the machine was restarted".into());
+    assert_eq!(recover(&world)[0].termination, Some(lost));
+    world.run(world.containerizer().destroy("c")).unwrap();
+    assert_eq!(world.remains("c"), NOTHING);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_reported_and_destroyed() {
+    let mut world = World::new();
+    world.launch(world.shell("good", "exec sleep 1000")).unwrap();
+    world.launch(world.shell("bad", "exec sleep 1000")).unwrap();
+    world.stop();
+    fs::write(checkpoint(&world, "bad").join("container.json"), "{\"boot").unwrap();
+    world.restart();
+    let recovered = recover(&world);
+    let Some(Termination::Lost(reason)) = &recovered[0].termination else {
+        panic!("{recovered:?}");
+    };
+    assert!(reason.contains("bad/container.json: "), "{reason}");
+    assert_eq!(recovered[1].termination, None);
+    world.run(world.containerizer().destroy("bad")).unwrap();
+    assert_eq!(world.cgroups("bad"), NOTHING);
+    assert!(!checkpoint(&world, "bad").exists());
+}
+
+#[test]
+fn a_runtime_directory_has_one_containerizer() {
+    let world = World::new();
+    let error = Containerizer::new(world.config.clone()).err().unwrap();
+    assert!(matches!(error, Error::InUse { .. }), "{error}");
+}
+
+/// An agent in a process of its own that launches and destroys until it is killed.
+struct Agent(Child);
+
+impl Agent {
+    fn start(world: &World) -> Self {
+        let agent = Command::new(helper().with_file_name("agent"))
+            .args([&world.config.image_dir, &world.config.runtime_dir])
+            .arg(&world.config.cgroups_root)
+            .arg(&world.config.helper)
+            .arg(world.work())
+            .stdout(Stdio::null())
+            .spawn();
+        Self(agent.unwrap())
+    }
+
+    fn end(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // A second time does no harm.
+        self.end();
+    }
+}
+
+fn pause(world: &World, time: Duration) {
+    world.runtime.block_on(async { tokio::time::sleep(time).await });
+}
+
+#[test]
+fn an_agent_killed_at_any_moment_leaves_nothing_for_good() {
+    let mut world = World::new();
+    // The image's layer is extracted by then.
+    world.output("c", "true");
+    world.run(world.containerizer().destroy("c")).unwrap();
+    let mut ends = [0; 4];
+    for round in 0..60 {
+        world.stop();
+        let mut agent = Agent::start(&world);
+        pause(&world, Duration::from_micros(10_000 + 1_700 * round));
+        agent.end();
+        world.restart();
+        let recovered = recover(&world);
+        let end = match recovered.first().map(|container| &container.termination) {
+            None => 0,
+            Some(None) => 1,
+            Some(Some(Termination::Lost(_))) => 2,
+            Some(Some(_)) => 3,
+        };
+        ends[end] += 1;
+        for container in &recovered {
+            world.run(world.containerizer().destroy(&container.id)).unwrap();
+        }
+        assert_eq!(world.leftovers(), NOTHING, "{round}");
+        world.await_that("helpers without an order have ended", || helpers(&world).is_empty());
+    }
+    eprintln!("none {}, running {}, lost {}, ended {}", ends[0], ends[1], ends[2], ends[3]);
+    assert!(ends[1] > 0 && ends[1] < 60, "the moments are all the same: {ends:?}");
+}
+
+#[test]
+fn a_helper_killed_at_any_moment_of_a_launch_leaves_nothing() {
+    let world = World::new();
+    for round in 0..30 {
+        let id = format!("c{round}");
+        let containerizer = world.containerizer().clone();
+        let spec = world.shell(&id, "exec sleep 1000");
+        let launch = world.runtime.spawn(async move { containerizer.launch(spec).await });
+        world.await_that("there is a helper, or it is over", || {
+            checkpoint(&world, &id).join("helper.json").exists() || launch.is_finished()
+        });
+        pause(&world, Duration::from_micros(300 * round));
+        kill(recorded(&world, &id, "helper.json")["pid"].as_u64().unwrap());
+        match world.run(launch).unwrap() {
+            Ok(_) => assert!(matches!(world.wait(&id), Termination::Lost(_)), "{round}"),
+            Err(error) => assert!(matches!(error, Error::Helper { .. }), "{round}: {error}"),
+        }
+        world.run(world.containerizer().destroy(&id)).unwrap();
+        assert_eq!(world.remains(&id), NOTHING, "{round}");
+    }
+}
