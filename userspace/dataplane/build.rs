@@ -157,7 +157,12 @@ fn flags(root: &Path, toolchain: &Toolchain, linker: &Path, arch: &str) -> OsStr
         flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     };
     cut(root, "/muster");
-    cut(&toolchain.sysroot.join("lib/rustlib/src/rust"), "/rust");
+    let library = toolchain.sysroot.join("lib/rustlib/src/rust");
+    // Debian's is a link; the compiler knows it by both names.
+    if let Ok(target) = library.canonicalize() {
+        cut(&target, "/rust");
+    }
+    cut(&library, "/rust");
     // The registry's folder name depends on where the registry is.
     let sources = cargo_home().map(|home| home.join("registry/src"));
     for source in sources.into_iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten() {
@@ -174,7 +179,13 @@ fn build() -> Result<(), Error> {
     let crate_dir = variable("CARGO_MANIFEST_DIR")?;
     let out = variable("OUT_DIR")?;
     let root = crate_dir.ancestors().nth(2).unwrap_or(&crate_dir).to_owned();
-    for path in ["ebpf/programs", "ebpf/packet/src", "ebpf/packet/Cargo.toml"] {
+    for path in [
+        "ebpf/Cargo.toml",
+        "ebpf/Cargo.lock",
+        "ebpf/programs",
+        "ebpf/packet/src",
+        "ebpf/packet/Cargo.toml",
+    ] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
     for name in ["PATH", "RUSTUP_HOME", "CARGO_HOME"] {
@@ -212,23 +223,35 @@ fn compile(
     out: &Path,
 ) -> Result<PathBuf, Error> {
     let target_dir = out.join("ebpf");
+    // First of all the sources: their folders' names go into the flags.
+    cargo(root, toolchain, |command| command.args(["fetch", "--locked", "--quiet"]))?;
+    cargo(root, toolchain, |command| {
+        command
+            .args(["build", "--release", "--locked", "-Zbuild-std=core", "--target", TARGET])
+            .arg("--target-dir")
+            .arg(&target_dir)
+            .env("CARGO_ENCODED_RUSTFLAGS", flags(root, toolchain, linker, arch))
+    })?;
+    Ok(target_dir.join(TARGET).join("release").join(OBJECT))
+}
+
+/// Runs cargo in the object's workspace.
+fn cargo(
+    root: &Path,
+    toolchain: &Toolchain,
+    arguments: impl FnOnce(&mut Command) -> &mut Command,
+) -> Result<(), Error> {
     let mut command = Command::new(&toolchain.cargo);
     scrub(&mut command);
     command
-        .current_dir(root.join("ebpf/programs"))
-        .args(["build", "--release", "--locked", "-Zbuild-std=core", "--target", TARGET])
-        .arg("--target-dir")
-        .arg(&target_dir)
+        .current_dir(root.join("ebpf"))
         .env("RUSTC", &toolchain.rustc)
         // Debian's compiler is a stable one; a nightly does not mind.
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(root, toolchain, linker, arch));
-    let text = toolchain.cargo.display().to_string();
-    let status = command.status().map_err(|source| Error::Run { command: text.clone(), source })?;
-    if !status.success() {
-        return Err(Error::Failed { command: text });
-    }
-    Ok(target_dir.join(TARGET).join("release").join(OBJECT))
+        .env("RUSTC_BOOTSTRAP", "1");
+    arguments(&mut command);
+    let name = toolchain.cargo.display().to_string();
+    let status = command.status().map_err(|source| Error::Run { command: name.clone(), source })?;
+    if status.success() { Ok(()) } else { Err(Error::Failed { command: name }) }
 }
 
 // === impl Error ===
@@ -251,7 +274,7 @@ impl fmt::Display for Error {
             }
             Self::Variable { name } => write!(f, "cargo did not set {name}"),
             Self::Run { command, source } => write!(f, "{command}: {source}"),
-            Self::Failed { command } => write!(f, "{command} build failed, as shown above"),
+            Self::Failed { command } => write!(f, "{command} failed, as shown above"),
             Self::Copy { path, source } => write!(f, "{}: {source}", path.display()),
         }
     }

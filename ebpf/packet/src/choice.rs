@@ -25,6 +25,7 @@ impl Choice {
     /// The slot some steps further on, going round: whatever the first choice was, `count`
     /// steps see every slot.
     #[inline(always)]
+    #[must_use]
     pub const fn step(self, steps: u32, count: u32) -> Self {
         let index = match self.index.wrapping_add(steps).checked_rem(count) {
             Some(index) => index,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_packet::{Backend, Slot, Vip};
+use muster_packet::{Backend, Counters, Slot, Vip};
 use tracing::warn;
 
 use crate::{
@@ -31,14 +31,12 @@ pub(crate) fn apply(tables: &mut Tables, current: Current, plan: Plan) -> Result
         changes.removed += 1;
     }
     for backend in &plan.count {
-        match tables.counters.insert(*backend, muster_packet::Counters::default()) {
-            Ok(()) => {
-                state.current.counted.insert(*backend);
-            }
+        let result = tables.counters.insert(*backend, Counters::default());
+        if let Err(error) = result {
             // It is served all the same.
-            Err(error) => {
-                changes.skipped.push(Skipped::Count { backend: endpoint_text(*backend), error })
-            }
+            changes.skipped.push(Skipped::Count { backend: endpoint_text(*backend), error });
+        } else {
+            state.current.counted.insert(*backend);
         }
     }
     for write in plan.write {

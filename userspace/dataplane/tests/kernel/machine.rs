@@ -103,14 +103,9 @@ impl Machine {
         &self.cgroup
     }
 
-    /// An address of this network that takes packets and never answers.
-    pub(crate) fn silent_address(&self) -> Ipv4Addr {
-        ip("link add silent0 type veth peer name silent1");
-        ip("link set silent0 up");
-        ip("link set silent1 up");
-        ip("addr add 10.99.0.1/24 dev silent0");
-        ip("neigh add 10.99.0.2 lladdr 02:00:00:00:00:02 dev silent0");
-        Ipv4Addr::new(10, 99, 0, 2)
+    /// Puts this process back where it came from.
+    pub(crate) fn leave(&self) {
+        enter(&self.home);
     }
 
     /// An agent with its data plane open, and this process in its cgroup.
@@ -124,7 +119,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        enter(&self.home);
+        self.leave();
         for agent in &self.agents {
             if let Err(error) = DataPlane::remove(agent) {
                 eprintln!("{}: {error}", agent.agent);
@@ -134,6 +129,16 @@ impl Drop for Machine {
         wait_until("the test's cgroup is empty", || fs::remove_dir(&self.cgroup).is_ok());
         fs::remove_dir(&self.bpffs).unwrap();
     }
+}
+
+/// An address of this thread's network that takes packets and never answers.
+pub(crate) fn silent_address() -> Ipv4Addr {
+    ip("link add silent0 type veth peer name silent1");
+    ip("link set silent0 up");
+    ip("link set silent1 up");
+    ip("addr add 10.99.0.1/24 dev silent0");
+    ip("neigh add 10.99.0.2 lladdr 02:00:00:00:00:02 dev silent0");
+    Ipv4Addr::new(10, 99, 0, 2)
 }
 
 /// Changes this thread's network namespace.

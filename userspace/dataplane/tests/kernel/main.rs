@@ -6,7 +6,12 @@
     reason = "this is all test code, also what is outside of test functions"
 )]
 
+mod adoption;
+mod http;
 mod machine;
+mod maps;
+mod process;
 mod server;
 mod tcp;
+mod udp;
 mod view;

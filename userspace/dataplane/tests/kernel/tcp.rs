@@ -9,7 +9,7 @@ use std::{
 use muster_dataplane::{BackendStatus, DataPlane, Protocol};
 
 use crate::{
-    machine::{Machine, enter, wait_until},
+    machine::{Machine, enter, silent_address, wait_until},
     server::{Server, ask, begin_connect, servers},
     view::{tcp, udp, weighted},
 };
@@ -224,7 +224,7 @@ fn connections_are_counted_by_what_became_of_them() {
 #[test]
 fn handshake_under_way_is_pending_until_given_up() {
     let Some(mut machine) = Machine::new() else { return };
-    let silent = SocketAddrV4::new(machine.silent_address(), 80);
+    let silent = SocketAddrV4::new(silent_address(), 80);
     let (_, mut plane) = machine.plane();
     plane.reconcile(&[tcp(VIP, &[silent])]).unwrap();
 

@@ -1,0 +1,223 @@
+//! What is in the maps, and what is not written to them.
+
+use std::{
+    net::{Ipv4Addr, SocketAddrV4},
+    process::Command,
+};
+
+use aya::maps::{HashMap, Map, MapData};
+use muster_api::muster::{Backend, Vip as View};
+use muster_dataplane::{Config, DataPlane, Error, Protocol};
+use muster_packet::{Endpoint, MAX_VIPS, TCP, Vip};
+use serde_json::Value;
+
+use crate::{
+    machine::Machine,
+    server::{Server, ask},
+    view::{tcp, udp, weighted},
+};
+
+/// The pinned map `vips`.
+fn vips(config: &Config) -> HashMap<MapData, Endpoint, Vip> {
+    let data = MapData::from_pin(config.directory().unwrap().join("vips")).unwrap();
+    Map::from_map_data(data).unwrap().try_into().unwrap()
+}
+
+/// What `bpftool map dump pinned` prints, as JSON.
+fn dump(config: &Config, map: &str) -> Vec<Value> {
+    let path = config.directory().unwrap().join(map);
+    let output =
+        Command::new("bpftool").args(["-j", "map", "dump", "pinned"]).arg(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn bpftool_shows_named_fields() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let (config, mut plane) = machine.plane();
+    plane.reconcile(&[tcp("11.0.0.1:80", &[server.address])]).unwrap();
+    ask("11.0.0.1:80".parse::<SocketAddrV4>().unwrap()).unwrap();
+
+    let vips = dump(&config, "vips");
+    let vip = &vips[0]["formatted"];
+    assert_eq!(vip["key"]["address"], serde_json::json!([11, 0, 0, 1]));
+    assert_eq!(vip["key"]["port"], 80);
+    assert_eq!(vip["key"]["protocol"], 6);
+    assert_eq!(vip["value"]["backends"], 1);
+
+    let backends = dump(&config, "backends");
+    let backend = &backends[0]["formatted"];
+    assert_eq!(backend["key"]["table"], vip["value"]["table"]);
+    assert_eq!(backend["value"]["vip"]["address"], serde_json::json!([11, 0, 0, 1]));
+    assert_eq!(backend["value"]["backend"]["port"], server.address.port());
+    assert_eq!(backend["value"]["weight"], 1);
+
+    let counters = dump(&config, "counters");
+    assert_eq!(counters[0]["formatted"]["value"]["successes"], 1);
+    assert_eq!(dump(&config, "meta").len(), 1);
+}
+
+#[test]
+fn only_what_changed_is_written() {
+    let Some(mut machine) = Machine::new() else { return };
+    let (config, mut plane) = machine.plane();
+    let (a, b): (SocketAddrV4, SocketAddrV4) =
+        ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+    let view = [tcp("11.0.0.1:80", &[a, b]), tcp("11.0.0.2:80", &[a]), udp("11.0.0.2:80", &[a])];
+    let changes = plane.reconcile(&view).unwrap();
+    assert_eq!((changes.added, changes.changed, changes.removed, changes.unchanged), (3, 0, 0, 0));
+
+    let key = |last, protocol| Endpoint::new([11, 0, 0, last], 80, protocol);
+    let read = |key| vips(&config).get(&key, 0).unwrap();
+    let before = [read(key(1, TCP)), read(key(2, TCP))];
+    let changed = [
+        // Another order is no change.
+        tcp("11.0.0.1:80", &[b, a]),
+        weighted(tcp("11.0.0.2:80", &[a]), &[2]),
+        udp("11.0.0.3:80", &[]),
+    ];
+    let changes = plane.reconcile(&changed).unwrap();
+    assert_eq!((changes.added, changes.changed, changes.removed, changes.unchanged), (1, 1, 1, 1));
+    assert_eq!(read(key(1, TCP)), before[0]);
+    assert_ne!(read(key(2, TCP)).table, before[1].table);
+    // Nothing is left of the former tables.
+    assert_eq!(dump(&config, "backends").len(), 3);
+    assert!(plane.reconcile(&changed).unwrap().is_empty());
+}
+
+#[test]
+fn entries_of_others_in_the_maps_are_put_right() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let (config, mut plane) = machine.plane();
+    let view = [tcp("11.0.0.1:80", &[server.address])];
+    plane.reconcile(&view).unwrap();
+    let stranger = Endpoint::new([11, 9, 9, 9], 9, TCP);
+    vips(&config).insert(stranger, Vip::new(77, 1, 0), 0).unwrap();
+    vips(&config).insert(Endpoint::new([11, 0, 0, 1], 80, TCP), Vip::new(78, 1, 0), 0).unwrap();
+    let changes = plane.reconcile(&view).unwrap();
+    assert_eq!((changes.changed, changes.removed), (1, 1));
+    assert_eq!(plane.vips().unwrap().len(), 1);
+    ask("11.0.0.1:80".parse::<SocketAddrV4>().unwrap()).unwrap();
+}
+
+#[test]
+fn bad_parts_of_the_view_are_named_and_the_rest_is_served() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let (_, mut plane) = machine.plane();
+    let mut bad = tcp("11.0.0.2:80", &[server.address]);
+    bad.key.as_mut().unwrap().port = 0;
+    let mut partly = tcp("11.0.0.1:80", &[server.address]);
+    partly.backends.insert(0, Backend { address: "::1".into(), port: 80, ..Backend::default() });
+    let changes = plane.reconcile(&[bad, partly]).unwrap();
+    let skipped: Vec<String> = changes.skipped.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        skipped,
+        [
+            "VIP 11.0.0.2:0/tcp: key.port 0: must be 1 to 65535",
+            "VIP 11.0.0.1:80/tcp: backends[0].address \"::1\": IPv6 is not supported",
+        ]
+    );
+    assert_eq!(changes.added, 1);
+    assert_eq!(ask("11.0.0.1:80".parse::<SocketAddrV4>().unwrap()).unwrap(), server.address);
+}
+
+/// `11.x.y.z:80` for the VIP of this number, with `backends` backends of its own.
+fn numbered(number: usize, backends: usize) -> View {
+    let bytes = u32::try_from(number).unwrap().to_be_bytes();
+    let backends: Vec<_> = (1..=backends)
+        .map(|port| {
+            SocketAddrV4::new(
+                Ipv4Addr::from([10, bytes[1], bytes[2], bytes[3]]),
+                u16::try_from(port).unwrap(),
+            )
+        })
+        .collect();
+    tcp(&format!("11.{}.{}.{}:80", bytes[1], bytes[2], bytes[3]), &backends)
+}
+
+#[test]
+fn ten_thousand_vips_of_ten_backends() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let (config, mut plane) = machine.plane();
+    let mut view: Vec<_> = (0..9_999).map(|number| numbered(number, 10)).collect();
+    view.push(tcp("11.255.0.1:80", &[server.address]));
+
+    let changes = plane.reconcile(&view).unwrap();
+    assert_eq!((changes.added, changes.skipped.len()), (10_000, 0));
+    assert_eq!(ask("11.255.0.1:80".parse::<SocketAddrV4>().unwrap()).unwrap(), server.address);
+    let vips = plane.vips().unwrap();
+    assert_eq!(vips.len(), 10_000);
+    assert_eq!(vips.iter().map(|vip| vip.backends.len()).sum::<usize>(), 99_991);
+
+    drop(plane);
+    let mut plane = DataPlane::open(&config).unwrap();
+    assert_eq!(plane.reconcile(&view).unwrap().unchanged, 10_000);
+    // All of them change at once.
+    for vip in &mut view[..9_999] {
+        vip.backends.truncate(9);
+    }
+    let changes = plane.reconcile(&view).unwrap();
+    assert_eq!((changes.changed, changes.unchanged, changes.skipped.len()), (9_999, 1, 0));
+    assert_eq!(plane.reconcile(&[]).unwrap().removed, 10_000);
+}
+
+#[test]
+fn full_map_is_named_and_what_has_room_is_served() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let (_, mut plane) = machine.plane();
+    let served = tcp("11.0.0.1:1", &[server.address]);
+    let mut view = vec![served.clone()];
+    view.extend((0..MAX_VIPS + 2).map(|number| numbered(number, 0)));
+    let changes = plane.reconcile(&view).unwrap();
+    assert_eq!(changes.added, MAX_VIPS);
+    assert_eq!(changes.skipped.len(), 3);
+    let error = changes.skipped[0].to_string();
+    assert!(error.contains("map vips: ") && error.contains("Argument list too long"), "{error}");
+    // In the order of addresses, the one that is asked for is early.
+    assert_eq!(ask("11.0.0.1:1".parse::<SocketAddrV4>().unwrap()).unwrap(), server.address);
+
+    // There is room again at once when others go.
+    let mut view = vec![served];
+    view.extend((0..MAX_VIPS - 1).map(|number| numbered(number + 40_000, 0)));
+    let changes = plane.reconcile(&view).unwrap();
+    assert_eq!((changes.added, changes.unchanged, changes.skipped.len()), (MAX_VIPS - 1, 1, 0));
+}
+
+#[test]
+fn machine_without_what_is_needed_is_told_what() {
+    let Some(mut machine) = Machine::new() else { return };
+    let config = machine.agent();
+    let folder = tempfile::tempdir().unwrap();
+
+    let no_bpffs = Config { bpffs: folder.path().to_owned(), ..config.clone() };
+    let error = DataPlane::open(&no_bpffs).err().unwrap();
+    assert!(matches!(error, Error::NoBpffs { .. }));
+    assert!(error.to_string().contains("mount -t bpf bpf"), "{error}");
+
+    let no_cgroup = Config { cgroup: folder.path().join("muster/a1"), ..config.clone() };
+    let error = DataPlane::open(&no_cgroup).err().unwrap();
+    assert!(matches!(error, Error::NoCgroup { .. }));
+    assert!(error.to_string().contains("the one of this machine is at /sys/fs/cgroup"), "{error}");
+    assert!(!config.directory().unwrap().exists());
+
+    let nameless = Config { agent: String::new(), ..config };
+    assert!(matches!(DataPlane::open(&nameless), Err(Error::AgentName { .. })));
+}
+
+#[test]
+fn one_vip_reads_as_in_the_list_of_all() {
+    let Some(mut machine) = Machine::new() else { return };
+    let (_, mut plane) = machine.plane();
+    plane.reconcile(&[weighted(numbered(1, 3), &[1, 0, 4]), numbered(2, 0)]).unwrap();
+    for vip in plane.vips().unwrap() {
+        assert_eq!(plane.vip(vip.address, vip.protocol).unwrap(), Some(vip));
+    }
+    let elsewhere = "11.0.0.9:80".parse().unwrap();
+    assert_eq!(plane.vip(elsewhere, Protocol::Tcp).unwrap(), None);
+}
