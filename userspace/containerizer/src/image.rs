@@ -5,6 +5,7 @@
 //! extracted once each into `<image_dir>/.layers/sha256/<digest>`, in the form that
 //! overlayfs stacks.
 
+mod archive;
 mod blob;
 mod digest;
 mod error;

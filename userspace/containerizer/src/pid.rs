@@ -69,7 +69,7 @@ pub(crate) fn boot_id() -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::process::{Command, Stdio};
 
     use super::*;
 
@@ -83,14 +83,17 @@ mod tests {
 
     #[test]
     fn an_ended_process_is_gone_before_and_after_it_is_reaped() {
-        let child = Command::new("/bin/true").spawn().unwrap();
+        let mut child = Command::new("/bin/cat").stdin(Stdio::piped()).spawn().unwrap();
         let id = ProcessId::of(child.id()).unwrap();
-        let Some(fd) = id.open().unwrap() else { return };
+        let fd = id.open().unwrap().unwrap();
+        assert!(!ended(&fd));
+        drop(child.stdin.take());
         let mut fds = [PollFd::new(&fd, PollFlags::IN)];
         poll(&mut fds, None).unwrap();
         assert!(ended(&fd));
         assert!(id.open().unwrap().is_none(), "a zombie is not alive");
         reap(&fd);
         assert!(id.open().unwrap().is_none());
+        assert!(child.wait().is_err(), "it has been collected");
     }
 }

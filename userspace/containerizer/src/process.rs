@@ -35,17 +35,16 @@ impl Process {
     ) -> Result<Self, ImageError> {
         let config = image.and_then(|image| image.config().as_ref());
         let list = |list: Option<&Vec<String>>| list.cloned().unwrap_or_default();
-        let argv = match &spec.command {
-            Some(command) => command.argv(),
-            None => {
-                let mut argv = list(config.and_then(|config| config.entrypoint().as_ref()));
-                if spec.args.is_empty() {
-                    argv.extend(list(config.and_then(|config| config.cmd().as_ref())));
-                } else {
-                    argv.extend(spec.args.iter().cloned());
-                }
-                argv
+        let argv = if let Some(command) = &spec.command {
+            command.argv()
+        } else {
+            let mut argv = list(config.and_then(|config| config.entrypoint().as_ref()));
+            if spec.args.is_empty() {
+                argv.extend(list(config.and_then(|config| config.cmd().as_ref())));
+            } else {
+                argv.extend(spec.args.iter().cloned());
             }
+            argv
         };
         if argv.first().is_none_or(String::is_empty) {
             let image = spec.image.clone().unwrap_or_default();

@@ -77,10 +77,10 @@ impl Entry {
 
     /// Fails if the launch is to be given up.
     pub(super) fn check(&self) -> Result<(), Error> {
-        match *self.cancelled.borrow() {
-            true => Err(Error::Cancelled { id: self.id.clone() }),
-            false => Ok(()),
+        if *self.cancelled.borrow() {
+            return Err(Error::Cancelled { id: self.id.clone() });
         }
+        Ok(())
     }
 
     /// Waits until the launch is to be given up.

@@ -1,5 +1,8 @@
 //! Layers: archives of changes, extracted into what overlayfs stacks.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -12,8 +15,9 @@ use rustix::fs::{
     mkdirat, mknodat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
-use tar::{Archive, Entry, EntryType};
+use tar::EntryType;
 
+use super::archive::{Archive, Member};
 use super::tree::{Before, Place, Tree, make_opaque};
 
 /// An entry that cannot be extracted.
@@ -39,10 +43,9 @@ pub(crate) fn extract(source: impl Read, root: &Path) -> Result<(), EntryError> 
     let mut layer =
         Layer { tree: Tree::open(root).map_err(damaged)?, directories: BTreeMap::new() };
     let mut archive = Archive::new(source);
-    for entry in archive.entries().map_err(damaged)? {
-        let mut entry = entry.map_err(damaged)?;
-        layer.add(&mut entry).map_err(|error| EntryError {
-            entry: entry.path_bytes().escape_ascii().to_string(),
+    while let Some(member) = archive.next().map_err(damaged)? {
+        layer.add(&member, &mut archive).map_err(|error| EntryError {
+            entry: member.path.escape_ascii().to_string(),
             reason: error.to_string(),
         })?;
     }
@@ -56,13 +59,10 @@ struct Layer {
 }
 
 impl Layer {
-    fn add<R: Read>(&mut self, entry: &mut Entry<'_, R>) -> io::Result<()> {
-        let kind = entry.header().entry_type();
-        if matches!(kind, EntryType::XGlobalHeader) {
-            return Ok(());
-        }
-        let path = inside(Path::new(OsStr::from_bytes(&entry.path_bytes())))?;
-        let metadata = Metadata::read(entry)?;
+    fn add(&mut self, member: &Member, data: &mut impl Read) -> io::Result<()> {
+        let kind = member.kind;
+        let path = inside(Path::new(OsStr::from_bytes(&member.path)))?;
+        let metadata = Metadata::of(member)?;
         let Some(name) = path.file_name() else {
             return self.root(kind, &metadata);
         };
@@ -71,7 +71,7 @@ impl Layer {
         }
         let before = self.tree.clear(&path, kind.is_dir())?;
         if kind.is_hard_link() {
-            return self.hard_link(entry, &path);
+            return self.hard_link(&member.link, &path);
         }
         let place = self.tree.place(&path)?;
         match kind {
@@ -86,28 +86,20 @@ impl Layer {
                 self.directories.insert(path, metadata.modified);
                 return Ok(());
             }
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                io::copy(entry, &mut place.create()?)?;
+            EntryType::Regular | EntryType::Continuous => {
+                io::copy(data, &mut place.create()?)?;
             }
             EntryType::Symlink => {
-                let target = entry.link_name_bytes().ok_or(Errno::INVAL)?;
-                symlinkat(OsStr::from_bytes(&target), place.parent, &place.name)?;
+                symlinkat(OsStr::from_bytes(&member.link), place.parent, &place.name)?;
             }
             EntryType::Char | EntryType::Block | EntryType::Fifo => {
-                let header = entry.header();
-                let (kind, device) = match kind {
-                    EntryType::Fifo => (FileType::Fifo, 0),
-                    _ => {
-                        let major = header.device_major()?.ok_or(Errno::INVAL)?;
-                        let minor = header.device_minor()?.ok_or(Errno::INVAL)?;
-                        let kind = match kind {
-                            EntryType::Char => FileType::CharacterDevice,
-                            _ => FileType::BlockDevice,
-                        };
-                        (kind, makedev(major, minor))
-                    }
+                let (file_type, (major, minor)) = match kind {
+                    EntryType::Char => (FileType::CharacterDevice, member.device()?),
+                    EntryType::Block => (FileType::BlockDevice, member.device()?),
+                    _ => (FileType::Fifo, (0, 0)),
                 };
-                mknodat(place.parent, &place.name, kind, Mode::RUSR, device)?;
+                let device = makedev(major, minor);
+                mknodat(place.parent, &place.name, file_type, Mode::RUSR, device)?;
             }
             other => {
                 let kind = char::from(other.as_byte());
@@ -149,17 +141,17 @@ impl Layer {
         }
     }
 
-    fn hard_link<R: Read>(&mut self, entry: &Entry<'_, R>, path: &Path) -> io::Result<()> {
-        let target = entry.link_name_bytes().ok_or(Errno::INVAL)?;
-        let target = Path::new(OsStr::from_bytes(&target));
+    fn hard_link(&mut self, target: &[u8], path: &Path) -> io::Result<()> {
+        let target = Path::new(OsStr::from_bytes(target));
         // Relative to the root, whether written with a leading slash or not.
         let target = inside(target.strip_prefix("/").unwrap_or(target))?;
         let (Some(directory), Some(name)) = (target.parent(), target.file_name()) else {
             return Err(io::Error::other("a hard link to the root"));
         };
-        let from = match directory.as_os_str().is_empty() {
-            true => self.tree.root().try_clone_to_owned()?,
-            false => self.tree.existing(directory)?,
+        let from = if directory.as_os_str().is_empty() {
+            self.tree.root().try_clone_to_owned()?
+        } else {
+            self.tree.existing(directory)?
         };
         let place = self.tree.place(path)?;
         match linkat(from.as_fd(), name, place.parent, &place.name, AtFlags::empty()) {
@@ -188,23 +180,12 @@ impl Layer {
 }
 
 impl Metadata {
-    fn read<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<Self> {
-        let header = entry.header();
+    fn of(member: &Member) -> io::Result<Self> {
         let id = |id: u64| u32::try_from(id).map_err(|_| io::Error::other("owner out of range"));
-        let owner = (Uid::from_raw(id(header.uid()?)?), Gid::from_raw(id(header.gid()?)?));
-        let mode = Mode::from_raw_mode(header.mode()? & 0o7777);
-        let mut modified =
-            Timespec { tv_sec: i64::try_from(header.mtime()?).unwrap_or(i64::MAX), tv_nsec: 0 };
-        let mut attributes = Vec::new();
-        for extension in entry.pax_extensions()?.into_iter().flatten() {
-            let extension = extension?;
-            if let Some(name) = extension.key_bytes().strip_prefix(b"SCHILY.xattr.") {
-                attributes.push((name.to_vec(), extension.value_bytes().to_vec()));
-            } else if extension.key_bytes() == b"mtime" {
-                modified = extension.value().ok().and_then(pax_time).unwrap_or(modified);
-            }
-        }
-        Ok(Self { owner, mode, modified, attributes })
+        let owner = (Uid::from_raw(id(member.uid)?), Gid::from_raw(id(member.gid)?));
+        let mode = Mode::from_raw_mode(member.mode);
+        let attributes = member.attributes.clone();
+        Ok(Self { owner, mode, modified: member.modified, attributes })
     }
 
     /// In this order: a change of owner clears set-user-ID and capabilities.
@@ -231,14 +212,6 @@ impl Metadata {
 fn set_modified(place: &Place<'_>, modified: Timespec) -> io::Result<()> {
     let times = Timestamps { last_access: modified, last_modification: modified };
     Ok(utimensat(place.parent, &place.name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
-}
-
-/// `1700000000.123456789`, as POSIX' pax headers have it.
-fn pax_time(text: &str) -> Option<Timespec> {
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = fraction.get(..fraction.len().min(9))?;
-    let tv_nsec = if digits.is_empty() { 0 } else { format!("{digits:0<9}").parse().ok()? };
-    Some(Timespec { tv_sec: seconds.parse().ok()?, tv_nsec })
 }
 
 /// `path` as names below the root; refuses those that start or lead elsewhere.

@@ -66,7 +66,7 @@ impl Tree {
         if parent.as_os_str().is_empty() {
             return Ok(Place { parent: self.root.as_fd(), name });
         }
-        if !self.recent.as_ref().is_some_and(|(recent, _)| recent == parent) {
+        if self.recent.as_ref().is_none_or(|(recent, _)| recent != parent) {
             let fd = self.directory(parent)?;
             self.recent = Some((parent.to_owned(), fd));
         }

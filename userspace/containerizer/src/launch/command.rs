@@ -32,7 +32,7 @@ pub(super) fn execute(
     let path = environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_str());
     let mut denied = false;
     for candidate in candidates(name, path.unwrap_or_default()) {
-        let Err(errno) = execve(&*c(candidate.clone())?, &arguments, &variables);
+        let Err(errno) = execve(&c(candidate.clone())?, &arguments, &variables);
         match errno {
             Errno::ENOENT if Path::new(&candidate).exists() => {
                 let reason = format!("{candidate}: its interpreter or dynamic loader is missing");

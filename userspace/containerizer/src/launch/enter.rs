@@ -19,7 +19,7 @@ use crate::error::Step as _;
 use crate::{ExecStatus, SetupError};
 
 /// Longer than any command is meant to take: a month.
-const TIMEOUT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+const TIMEOUT_MAX: Duration = Duration::from_hours(30 * 24);
 
 /// Runs the command and returns how it ended. It is killed when its time is over, and when
 /// the containerizer closes its end of standard input, as its death does.
@@ -32,7 +32,7 @@ pub(super) fn enter(entry: &Entry, alone: SingleThreaded) -> Result<ExecStatus, 
     // This process stays where it is: a pid namespace is entered by the children.
     move_into_thread_name_spaces(container.as_fd(), ThreadNameSpaceType::PROCESS_ID)
         .step(|| "enter the pid namespace".into())?;
-    let child = start(&entry.group, 0, alone, |_| Ok(()), |go| join(entry, &container, go))?;
+    let child = start(&entry.group, 0, alone, |_| Ok(()), |go| join(entry, &container, &go))?;
     if await_end(&child, deadline)? {
         return child.wait();
     }
@@ -42,7 +42,7 @@ pub(super) fn enter(entry: &Entry, alone: SingleThreaded) -> Result<ExecStatus, 
 }
 
 /// The child's part.
-fn join(entry: &Entry, container: &OwnedFd, go: OwnedFd) -> Result<Infallible, SetupError> {
+fn join(entry: &Entry, container: &OwnedFd, go: &OwnedFd) -> Result<Infallible, SetupError> {
     init::isolate_from_helper()?;
     let null = || {
         File::options().read(true).write(true).open("/dev/null").step(|| "open /dev/null".into())

@@ -34,7 +34,7 @@ pub(super) struct Streams {
 
 /// Sets the container up from inside its new namespaces, waits for the helper's word, and
 /// becomes its command: process 1, as in Docker.
-pub(super) fn run(plan: &Plan, go: OwnedFd) -> Result<Infallible, SetupError> {
+pub(super) fn run(plan: &Plan, go: &OwnedFd) -> Result<Infallible, SetupError> {
     isolate_from_helper()?;
     let sandbox = File::open(&plan.sandbox).step(|| format!("open {}", plan.sandbox.display()))?;
     let streams = Streams {
@@ -77,7 +77,7 @@ pub(super) fn become_command(
     process: &Process,
     identity: &Identity,
     streams: &Streams,
-    go: OwnedFd,
+    go: &OwnedFd,
 ) -> Result<Infallible, SetupError> {
     let directory = &process.directory;
     let step = || format!("working directory {}", directory.display());
@@ -87,11 +87,11 @@ pub(super) fn become_command(
     if !environment.iter().any(|(name, _)| name == "HOME") {
         environment.push(("HOME".into(), identity.home.clone()));
     }
-    await_word(&go)?;
+    await_word(go)?;
     privileges::restrict(identity)?;
     // After the change of user, which clears it.
     set_parent_process_death_signal(Some(Signal::KILL)).step(|| "set the death signal".into())?;
-    if hung_up(&go)? {
+    if hung_up(go)? {
         return Err(SetupError::new("set the death signal", "the helper has died"));
     }
     dup2_stdin(&streams.input).step(|| "dup stdin".into())?;

@@ -1,7 +1,7 @@
 //! News of a container's memory running out.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
@@ -49,7 +49,6 @@ impl OomWatch {
             Self::V1(event) => rustix::io::read(event, &mut [0; 8]).is_ok(),
             Self::V2(events) => {
                 let mut text = String::new();
-                use std::io::{Seek as _, SeekFrom};
                 let read =
                     events.seek(SeekFrom::Start(0)).and_then(|_| events.read_to_string(&mut text));
                 read.is_ok() && file::field(&text, "oom_kill").is_some_and(|kills| kills > 0)

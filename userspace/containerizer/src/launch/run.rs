@@ -13,7 +13,7 @@ use super::Answers;
 use super::init;
 use super::oom::OomWatch;
 use super::order::{Plan, Report};
-use super::system::{self, Forked, SingleThreaded, open_directory};
+use super::system::{self, Forked, SingleThreaded, fork, open_directory};
 use crate::checkpoint::{Checkpoint, Outcome, Reserved};
 use crate::error::Step as _;
 use crate::pid::ProcessId;
@@ -48,7 +48,7 @@ pub(super) fn run(
             NAMESPACES,
             alone,
             |child| Ok(checkpoint.write_init(child)?),
-            |go| init::run(plan, go),
+            |go| init::run(plan, &go),
         )?;
         Ok((oom, child))
     });
@@ -111,7 +111,7 @@ pub(super) fn start(
     let ((go, lifeline), (failures, failed)) = (pipe()?, pipe()?);
     let cgroup =
         open_directory(&group.unified).step(|| format!("open {}", group.unified.display()))?;
-    let forked = alone.fork(namespaces, cgroup.as_fd()).step(|| "clone3".into())?;
+    let forked = fork(alone, namespaces, cgroup.as_fd()).step(|| "clone3".into())?;
     let (pid, pidfd) = match forked {
         Forked::Parent { pid, pidfd } => (pid, pidfd),
         Forked::Child => {

@@ -7,7 +7,7 @@ use std::mem::size_of;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::path::Path;
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::SetupError;
 use crate::error::Step as _;
@@ -46,40 +46,44 @@ impl SingleThreaded {
             )),
         }
     }
+}
 
-    /// Forks a child into new namespaces (`CLONE_NEW…` flags) and into the v2 cgroup whose
-    /// directory is `cgroup` (clone3, Linux 5.7): it is there from its first instruction.
-    pub(super) fn fork(self, namespaces: i32, cgroup: BorrowedFd<'_>) -> io::Result<Forked> {
-        let mut pidfd: i32 = -1;
-        let flags = namespaces | libc::CLONE_PIDFD;
-        let arguments = libc::clone_args {
-            flags: u64::from(flags.cast_unsigned()) | CLONE_INTO_CGROUP,
-            pidfd: (&raw mut pidfd) as u64,
-            child_tid: 0,
-            parent_tid: 0,
-            exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()),
-            stack: 0,
-            stack_size: 0,
-            tls: 0,
-            set_tid: 0,
-            set_tid_size: 0,
-            cgroup: u64::from(cgroup.as_raw_fd().cast_unsigned()),
-        };
-        // SAFETY: without CLONE_VM and with no stack this is fork(2): the child goes on in a
-        // copy of this address space. `self` says that there is no other thread, so no lock
-        // is held in that copy. The arguments live until the call returns.
-        let pid = unsafe {
-            libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<libc::clone_args>())
-        };
-        match pid {
-            ..0 => Err(io::Error::last_os_error()),
-            0 => Ok(Forked::Child),
-            _ => {
-                // SAFETY: the kernel has just stored a new descriptor there, which nobody
-                // else knows of.
-                let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-                Ok(Forked::Parent { pid: u32::try_from(pid).map_err(io::Error::other)?, pidfd })
-            }
+/// Forks a child into new namespaces (`CLONE_NEW…` flags) and into the v2 cgroup whose
+/// directory is `cgroup` (clone3, Linux 5.7): it is there from its first instruction.
+pub(super) fn fork(
+    _alone: SingleThreaded,
+    namespaces: i32,
+    cgroup: BorrowedFd<'_>,
+) -> io::Result<Forked> {
+    let mut pidfd: i32 = -1;
+    let flags = namespaces | libc::CLONE_PIDFD;
+    let arguments = libc::clone_args {
+        flags: u64::from(flags.cast_unsigned()) | CLONE_INTO_CGROUP,
+        pidfd: (&raw mut pidfd) as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()),
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: u64::from(cgroup.as_raw_fd().cast_unsigned()),
+    };
+    // SAFETY: without CLONE_VM and with no stack this is fork(2): the child goes on in a
+    // copy of this address space. `_alone` says that there is no other thread, so no lock
+    // is held in that copy. The arguments live until the call returns.
+    let pid = unsafe {
+        libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<libc::clone_args>())
+    };
+    match pid {
+        ..0 => Err(io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        _ => {
+            // SAFETY: the kernel has just stored a new descriptor there, which nobody
+            // else knows of.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Forked::Parent { pid: u32::try_from(pid).map_err(io::Error::other)?, pidfd })
         }
     }
 }

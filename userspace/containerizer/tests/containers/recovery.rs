@@ -9,7 +9,7 @@ use muster_containerizer::{Containerizer, Error, Recovered, Termination};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::world::{World, helper};
+use super::world::{PATIENCE, World, helper};
 
 const NOTHING: [PathBuf; 0] = [];
 
@@ -59,7 +59,7 @@ fn running_containers_are_taken_over() {
     assert_eq!(recover(&world), [expected]);
     assert_eq!(recover(&world), [], "known by now");
     assert!(world.containerizer().usage("c").unwrap().processes.unwrap() > 0);
-    world.run(world.containerizer().kill("c", Duration::from_secs(60))).unwrap();
+    world.run(world.containerizer().kill("c", PATIENCE)).unwrap();
     assert_eq!(world.wait("c"), Termination::Exited(6));
     world.run(world.containerizer().destroy("c")).unwrap();
     assert_eq!(world.remains("c"), NOTHING);

@@ -15,7 +15,7 @@ use super::image::{Image, busybox};
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Longer than anything here takes on a loaded machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct World {
     pub(crate) directory: tempfile::TempDir,

@@ -1,0 +1,209 @@
+//! From image layouts to root filesystems.
+
+use std::fs;
+
+use muster_containerizer::{ContainerSpec, Error, ImageError, Termination};
+use serde_json::json;
+
+use super::image::{Image, Layer, busybox, gzip};
+use super::world::World;
+
+fn of(world: &World, id: &str, image: &str, line: &str) -> ContainerSpec {
+    ContainerSpec { image: Some(image.into()), ..world.shell(id, line) }
+}
+
+fn refused(world: &World, image: &str) -> String {
+    let error = world.launch(of(world, "refused", image, "true")).unwrap_err();
+    assert!(matches!(error, Error::Image(_)), "{error:?}");
+    assert!(world.remains("refused").is_empty());
+    error.to_string()
+}
+
+fn layer_directories(world: &World) -> usize {
+    fs::read_dir(world.config.image_dir.join(".layers/sha256")).unwrap().count()
+}
+
+#[test]
+fn layers_lie_upon_each_other() {
+    let world = World::new();
+    let middle = Layer::new()
+        .directory("srv/", 0o755)
+        .file("srv/kept", 0o644, "middle")
+        .file("srv/gone", 0o644, "")
+        .file("srv/changed", 0o644, "middle")
+        .directory("srv/all/", 0o755)
+        .file("srv/all/old", 0o644, "");
+    let top = Layer::new()
+        .directory("srv/", 0o755)
+        .file("srv/.wh.gone", 0, "")
+        .file("srv/changed", 0o600, "top")
+        .directory("srv/all/", 0o755)
+        .file("srv/all/.wh..wh..opq", 0, "")
+        .file("srv/all/new", 0o644, "");
+    let zstd = ruzstd::encoding::compress_to_vec(
+        middle.bytes().as_slice(),
+        ruzstd::encoding::CompressionLevel::Fastest,
+    );
+    Image::new(&world.config.image_dir, "library/stack")
+        .layer(busybox())
+        .blob("application/vnd.oci.image.layer.v1.tar+zstd", &zstd)
+        .blob("application/vnd.oci.image.layer.v1.tar", &top.bytes())
+        .tag("1.0");
+    let line = "ls srv srv/all; cat srv/kept srv/changed; stat -c %a srv/changed; echo x > srv/own";
+    let line = format!("cd /; {line}");
+    let (termination, output) = world.finish(of(&world, "c", "library/stack:1.0", &line));
+    assert_eq!(termination, Termination::Exited(0));
+    assert_eq!(output, "srv:\nall\nchanged\nkept\n\nsrv/all:\nnew\nmiddletop600\n");
+    // What one writes another does not see.
+    let (_, output) = world.finish(of(&world, "d", "library/stack:1.0", "ls /srv"));
+    assert_eq!(output, "all\nchanged\nkept\n");
+}
+
+#[test]
+fn a_hundred_layers() {
+    let world = World::new();
+    let mut image = Image::new(&world.config.image_dir, "tall").layer(busybox());
+    for number in 0..100 {
+        let name = format!("n/{number}");
+        image = image.layer(Layer::new().directory("n/", 0o755).file(&name, 0o644, ""));
+    }
+    image.tag("latest");
+    let (_, output) = world.finish(of(&world, "c", "tall", "ls /n | grep -c ."));
+    assert_eq!(output, "100\n");
+}
+
+#[test]
+fn a_layer_that_occurs_twice_counts_where_it_is_uppermost() {
+    let world = World::new();
+    let layer = |content: &str| Layer::new().file("f", 0o644, content);
+    Image::new(&world.config.image_dir, "twice")
+        .layer(busybox())
+        .layer(layer("1"))
+        .layer(layer("2"))
+        .layer(layer("1"))
+        .tag("latest");
+    assert_eq!(world.finish(of(&world, "c", "twice", "cat /f")).1, "1");
+    assert_eq!(layer_directories(&world), 3);
+}
+
+#[test]
+fn concurrent_launches_extract_once_and_all_succeed() {
+    let world = World::new();
+    let containerizer = world.containerizer();
+    let specs: Vec<_> =
+        (0..8).map(|n| world.shell(&format!("c{n}"), &format!("exit {n}"))).collect();
+    world.run(async {
+        let mut launches = tokio::task::JoinSet::new();
+        for spec in specs {
+            let containerizer = containerizer.clone();
+            launches.spawn(async move { containerizer.launch(spec).await.unwrap() });
+        }
+        launches.join_all().await;
+    });
+    for code in 0..8 {
+        assert_eq!(world.wait(&format!("c{code}")), Termination::Exited(code));
+    }
+    assert_eq!(layer_directories(&world), 1);
+}
+
+#[test]
+fn what_a_killed_extraction_left_is_cleared_away() {
+    let world = World::new();
+    Image::new(&world.config.image_dir, "b").layer(busybox()).tag("latest");
+    world.output("first", "true");
+    let layers = world.config.image_dir.join(".layers");
+    let [layer] =
+        fs::read_dir(layers.join("sha256")).unwrap().collect::<Vec<_>>().try_into().unwrap();
+    let digest = layer.unwrap().file_name();
+    // As it is when the rename has not happened.
+    fs::rename(layers.join("sha256").join(&digest), layers.join("staging").join(&digest)).unwrap();
+    fs::write(layers.join("staging").join(&digest).join("half"), "").unwrap();
+    assert!(!world.output("second", "ls /").contains("half"));
+}
+
+#[test]
+fn missing_images_and_tags_are_named() {
+    let world = World::new();
+    let error = refused(&world, "nosuch");
+    assert!(error.starts_with("image nosuch:latest: not in the image store"), "{error}");
+    assert!(error.ends_with("images/nosuch"), "{error}");
+    let error = refused(&world, "busybox:2");
+    assert_eq!(error, "image busybox:2: no such tag; there is latest");
+    let error = refused(&world, "../images/busybox");
+    assert!(error.starts_with("image `../images/busybox`: "), "{error}");
+}
+
+#[test]
+fn damaged_blobs_are_named() {
+    let world = World::new();
+    let image = Image::new(&world.config.image_dir, "bad").layer(busybox());
+    let (digest, blob) = (image.last_layer(), image.last_blob());
+    image.tag("latest");
+    let mut bytes = fs::read(&blob).unwrap();
+    let last = bytes.len() - 1;
+    // Part of gzip's check sum of an archive that is otherwise fine.
+    bytes[last] ^= 1;
+    fs::write(&blob, &bytes).unwrap();
+    let error = refused(&world, "bad");
+    assert!(error.starts_with(&format!("image bad:latest: blob {digest}: its content")), "{error}");
+    fs::write(&blob, &bytes[..100]).unwrap();
+    let error = refused(&world, "bad");
+    assert!(error.contains(&format!("blob {digest}: 100 bytes long instead of ")), "{error}");
+    fs::remove_file(&blob).unwrap();
+    let error = refused(&world, "bad");
+    assert!(error.contains(&format!("blob {digest}: open ")), "{error}");
+    let staged = fs::read_dir(world.config.image_dir.join(".layers/staging")).unwrap();
+    let staged = staged.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
+    assert_eq!((staged, layer_directories(&world)), (0, 0));
+}
+
+#[test]
+fn unsupported_and_hostile_layers_are_named() {
+    let world = World::new();
+    Image::new(&world.config.image_dir, "brotli")
+        .blob("application/vnd.oci.image.layer.v1.tar+br", b"")
+        .tag("latest");
+    let error = refused(&world, "brotli");
+    assert!(error.ends_with("unsupported media type application/vnd.oci.image.layer.v1.tar+br"));
+    let hostile = Layer::new().file("../../escaped", 0o644, "");
+    Image::new(&world.config.image_dir, "hostile").layer(hostile).tag("latest");
+    let error = refused(&world, "hostile");
+    assert!(error.contains("entry `../../escaped`: a path with `..`"), "{error}");
+    Image::new(&world.config.image_dir, "garbage")
+        .blob("application/vnd.oci.image.layer.v1.tar+gzip", &gzip(b"no archive").repeat(100))
+        .tag("latest");
+    let error = refused(&world, "garbage");
+    assert!(error.starts_with("image garbage:latest: "), "{error}");
+    Image::new(&world.config.image_dir, "empty").tag("latest");
+    let error = refused(&world, "empty");
+    assert!(error.ends_with("the manifest lists no layers"), "{error}");
+}
+
+#[test]
+fn an_image_without_a_command_needs_one() {
+    let world = World::new();
+    Image::new(&world.config.image_dir, "mute").layer(busybox()).config(json!({})).tag("latest");
+    let spec = ContainerSpec { command: None, ..of(&world, "c", "mute", "") };
+    let error = world.launch(spec).unwrap_err();
+    assert!(matches!(error, Error::Image(ImageError::NoCommand { .. })), "{error}");
+}
+
+#[test]
+fn links_in_an_image_do_not_lead_out_of_it() {
+    let world = World::new();
+    let traps = Layer::new()
+        .directory("etc/", 0o755)
+        .symlink("etc/resolv.conf", "/mnt/mesos/sandbox/resolv")
+        .symlink("etc/hostname", "../../../../../../etc/hostname")
+        .symlink("mnt", "/tmp");
+    Image::new(&world.config.image_dir, "links").layer(busybox()).layer(traps).tag("latest");
+    let line = "cat /etc/hostname; ls -d /tmp/mesos/sandbox; ls /mnt/mesos/sandbox";
+    let spec = ContainerSpec { hostname: Some("trapped".into()), ..of(&world, "c", "links", line) };
+    let (_, output) = world.finish(spec);
+    assert_eq!(output, "trapped\n/tmp/mesos/sandbox\nstderr\nstdout\n");
+    assert!(!world.sandbox("c").join("resolv").exists());
+    let traps = Layer::new().symlink("proc", "/etc");
+    Image::new(&world.config.image_dir, "proc").layer(busybox()).layer(traps).tag("latest");
+    let error = world.launch(of(&world, "d", "proc", "true")).unwrap_err().to_string();
+    assert_eq!(error, "mount on /proc: the image has something else than a directory there");
+}
