@@ -5,12 +5,15 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use muster_api::mesos::Volume;
+use muster_api::mesos::resource::disk_info::source;
 use muster_api::mesos::volume::Mode;
+use serde::{Deserialize, Serialize};
 
 use crate::Labels;
 
 /// Where disk space comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum SourceKind {
     /// A directory on a disk that others may use too.
     Path,
@@ -21,6 +24,17 @@ pub enum SourceKind {
     /// A disk that is still to be made into one of the others. With an id it is one
     /// disk, without it is a pool of space.
     Raw,
+}
+
+impl From<SourceKind> for source::Type {
+    fn from(kind: SourceKind) -> Self {
+        match kind {
+            SourceKind::Path => Self::Path,
+            SourceKind::Mount => Self::Mount,
+            SourceKind::Block => Self::Block,
+            SourceKind::Raw => Self::Raw,
+        }
+    }
 }
 
 /// A disk other than the agent's work directory.

@@ -84,6 +84,23 @@ pub enum Problem {
     /// Fields that contradict each other.
     #[error("{0}")]
     Contradiction(String),
+    /// Not JSON, or not of the form of Mesos' messages.
+    #[error("{0}")]
+    Json(String),
+    /// An operation that is not about resources, or that resource providers carry out.
+    #[error("{0} does not change resources by itself")]
+    Operation(&'static str),
+    /// Something that an operation needs is not there.
+    #[error("{missing} is needed, but there is only {there}")]
+    NotThere {
+        /// What is needed.
+        missing: String,
+        /// What there is.
+        there: String,
+    },
+    /// A shared volume that somebody else uses too.
+    #[error("the volume {0} has other users: it cannot be destroyed before they are done")]
+    InUse(String),
     /// A resource of a kind that cannot be configured, only made by an operation.
     #[error("{0} cannot be given to an agent; frameworks and operators make them by operations")]
     NotConfigurable(&'static str),

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use crate::{Details, Error, Name, Problem, Reservation, Resource, Resources, Scalar, Value, role};
 
 impl Resources {
-    /// Reads `cpus:4;mem(role):512;ports:[31000-31999, 32500-32999];disks:{sda1, sdb1}`:
-    /// names with a value each, separated by semicolons. A role in parentheses is a static
-    /// reservation.
+    /// Reads what an agent can be configured with:
+    /// `cpus:4;mem(role):512;ports:[31000-31999, 32500-32999];disks:{sda1, sdb1}`, names
+    /// with a value each, separated by semicolons, where a role in parentheses is a static
+    /// reservation; or a JSON array of Mesos' messages.
     ///
     /// # Errors
-    /// Anything else, negative amounts, amounts that round to nothing, and one name with
-    /// values of different types; the place is the part of the text.
+    /// Anything else, negative amounts, amounts that round to nothing, one name with values
+    /// of different types, and what only operations make: dynamic reservations, persistent
+    /// volumes and revocable resources. The place is the part of the text.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::parse_for(text, "*")
     }
@@ -21,6 +23,11 @@ impl Resources {
     /// # Errors
     /// Those of [`Resources::parse`].
     pub fn parse_for(text: &str, default_role: &str) -> Result<Self, Error> {
+        if text.trim_start().starts_with(['[', '{']) {
+            let resources = Self::from_json_for(text, default_role)?;
+            check_configurable(&resources)?;
+            return Ok(resources);
+        }
         let mut resources = Self::default();
         let mut kinds: BTreeMap<Name, u8> = BTreeMap::new();
         for part in text.split(';').filter(|part| !part.trim().is_empty()) {
@@ -78,6 +85,28 @@ fn check_amount(amount: Scalar, text: &str) -> Result<(), Problem> {
     let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
     if amount.is_zero() && mantissa.contains(|c: char| ('1'..='9').contains(&c)) {
         return Err(Problem::TooSmall(text.to_owned()));
+    }
+    Ok(())
+}
+
+/// Refuses what cannot be configured.
+fn check_configurable(resources: &Resources) -> Result<(), Error> {
+    let mut kinds: BTreeMap<&Name, u8> = BTreeMap::new();
+    for resource in resources {
+        let at = |problem: Problem| Err(problem.at(format!("\"{resource:#}\"")));
+        if resource.is_persistent_volume() {
+            return at(Problem::NotConfigurable("a persistent volume"));
+        }
+        if resource.is_revocable() {
+            return at(Problem::NotConfigurable("a revocable resource"));
+        }
+        if resource.is_dynamically_reserved() {
+            return at(Problem::NotConfigurable("a dynamic reservation"));
+        }
+        let kind = resource.value().kind();
+        if *kinds.entry(resource.name()).or_insert(kind) != kind {
+            return at(Problem::MixedTypes(resource.name().as_str().to_owned()));
+        }
     }
     Ok(())
 }

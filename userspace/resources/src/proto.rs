@@ -378,12 +378,7 @@ fn write_source(disk: &Source) -> SourceInfo {
         SourceKind::Mount => info.mount = root.map(|root| source::Mount { root }),
         SourceKind::Block | SourceKind::Raw => {}
     }
-    info.set_type(match disk.kind {
-        SourceKind::Path => source::Type::Path,
-        SourceKind::Mount => source::Type::Mount,
-        SourceKind::Block => source::Type::Block,
-        SourceKind::Raw => source::Type::Raw,
-    });
+    info.set_type(disk.kind.into());
     info
 }
 

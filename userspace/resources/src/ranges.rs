@@ -56,6 +56,12 @@ impl Ranges {
         &self.0
     }
 
+    /// The ranges without their ends, as [`std::ops::Range`] is; the last possible number is
+    /// left out, which such a range cannot hold.
+    pub fn half_open(&self) -> impl Iterator<Item = std::ops::Range<u64>> + '_ {
+        self.0.iter().map(|range| range.begin..range.end.saturating_add(1))
+    }
+
     /// Whether no number is in the set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -122,6 +128,14 @@ impl Ranges {
             }
         }
         self.0 = left;
+    }
+}
+
+impl FromIterator<std::ops::Range<u64>> for Ranges {
+    /// From ranges without their ends; empty ones count for nothing.
+    fn from_iter<I: IntoIterator<Item = std::ops::Range<u64>>>(ranges: I) -> Self {
+        let full = ranges.into_iter().filter(|range| !range.is_empty());
+        Self::coalesce(full.map(|range| Range { begin: range.start, end: range.end - 1 }).collect())
     }
 }
 

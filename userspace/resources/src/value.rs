@@ -119,6 +119,9 @@ impl Value {
 /// Ranges between commas. Mesos takes brackets inside of them, so brackets are skipped.
 fn parse_ranges(text: &str) -> Result<Ranges, Problem> {
     let bad = |part: &str| Problem::Range(part.trim().to_owned());
+    if text.matches('[').count() != text.matches(']').count() {
+        return Err(bad(text));
+    }
     let mut ranges = Vec::new();
     for part in text.split([',', '[', ']']).filter(|part| !part.trim().is_empty()) {
         let (begin, end) = part.split_once('-').ok_or_else(|| bad(part))?;
