@@ -10,6 +10,7 @@ use axum::Router;
 use clap::Args;
 use muster_master::Kernel;
 use muster_master::core::Options;
+use muster_services::Connection;
 use muster_store::{Redb, Store};
 use tokio::net::TcpListener;
 
@@ -85,16 +86,21 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         seed: rand::random(),
     };
     let kernel = Kernel::start(options, Arc::clone(&store))?;
-    let scheduler = kernel.connect().await?;
-    let services = muster_services::start(
+    let connections = kernel.clone();
+    let services = muster_services::start_reconnecting(
         muster_services::Config {
             http_port: flags.services_port,
             failover_timeout: flags.failover_timeout,
             ..muster_services::Config::new(hostname)
         },
         store,
-        scheduler.calls,
-        scheduler.events,
+        move || {
+            let kernel = connections.clone();
+            async move {
+                let scheduler = kernel.connect().await.ok()?;
+                Some(Connection { calls: scheduler.calls, events: scheduler.events })
+            }
+        },
     )?;
     let marathon = services.router();
     let routes: Router =
