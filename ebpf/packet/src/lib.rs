@@ -36,7 +36,7 @@ pub const MAX_VIPS: usize = 32_768;
 
 /// Most backends, summed over all VIPs, one agent holds. During a change the old and the
 /// new backends of the VIPs that change exist side by side.
-pub const MAX_BACKENDS: usize = 524_288;
+pub const MAX_BACKENDS: usize = 262_144;
 
 /// Most distinct backend addresses that are counted.
 pub const MAX_COUNTERS: usize = 262_144;

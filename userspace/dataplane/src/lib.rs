@@ -34,6 +34,7 @@ pub use config::Config;
 pub use desired::Skipped;
 pub use error::Error;
 pub use plane::{Changes, DataPlane};
+pub use platform::cgroup2_mount;
 pub use router::router;
 pub use status::{BackendStatus, VipStatus};
 

@@ -57,8 +57,9 @@ fn cgroup_hint(mounted: Option<PathBuf>) -> String {
     }
 }
 
-/// Where cgroup v2 is mounted.
-fn cgroup2_mount() -> Option<PathBuf> {
+/// Where cgroup v2 is mounted on this machine: `/sys/fs/cgroup`, or on a hybrid tree
+/// `/sys/fs/cgroup/unified`. `None` if it is not.
+pub fn cgroup2_mount() -> Option<PathBuf> {
     let mounts = procfs::process::Process::myself().ok()?.mountinfo().ok()?;
     mounts.into_iter().find(|mount| mount.fs_type == "cgroup2").map(|mount| mount.mount_point)
 }
