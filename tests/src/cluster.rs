@@ -2,7 +2,7 @@
 
 mod build;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv4Addr;
@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::instance::Instance;
 use crate::machine::{Machine, VIP_PORT, client_cgroup};
 use crate::marathon::Marathon;
+use crate::sandbox::{self, Sandbox};
 use crate::wait::{eventually, ready};
 use crate::{paths, process, sweep};
 
@@ -154,24 +155,50 @@ impl Cluster {
     /// # Errors
     /// [`Error::Status`] unless the answer is a success with JSON.
     pub fn vip_get(&self, index: usize, path: &str) -> Result<Value> {
-        let url = format!("http://127.0.0.1:{VIP_PORT}{path}");
         let agent = self.agents.get(index).ok_or_else(|| no_agent(index))?;
+        let url = format!("http://{}:{VIP_PORT}{path}", agent.address);
         agent.http().get(&url)?.success()?.json()
     }
 
-    /// The VIPs that the agent `index` balances: `ip:port` and the backends of each.
+    /// The VIPs that the agent `index` balances, by `ip:port`: the backends of each, also by
+    /// `ip:port`, and whether they are healthy.
     ///
     /// # Errors
     /// As [`Cluster::vip_get`].
-    pub fn vips(&self, index: usize) -> Result<Vec<(String, BTreeSet<String>)>> {
+    pub fn vips(&self, index: usize) -> Result<BTreeMap<String, BTreeMap<String, bool>>> {
         let answer = self.vip_get(index, "/vips")?;
         let vips = answer.get("vips").and_then(Value::as_object).ok_or_else(|| {
             Error::Unexpected { what: "/vips".into(), reason: answer.to_string() }
         })?;
-        let keys = |value: &Value| {
-            value.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect()
+        let healthy = |backend: &Value| backend.get("is_healthy") == Some(&Value::Bool(true));
+        let backends = |vip: &Value| {
+            let backends = vip.as_object().into_iter().flatten();
+            backends.map(|(address, backend)| (address.clone(), healthy(backend))).collect()
         };
-        Ok(vips.iter().map(|(vip, backends)| (vip.clone(), keys(backends))).collect())
+        Ok(vips.iter().map(|(vip, entry)| (vip.clone(), backends(entry))).collect())
+    }
+
+    /// Waits until every agent has one VIP of `port` with exactly `backends` backends, all
+    /// healthy, and returns it as `ip:port`.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] with what an agent has instead; [`Error::Died`].
+    pub fn await_vip(&mut self, port: u16, backends: usize, limit: Duration) -> Result<String> {
+        let what = format!("a VIP with {backends} healthy backends on every agent");
+        let suffix = format!(":{port}");
+        self.wait_for(&what, limit, |cluster| {
+            let mut found = None;
+            for index in 0..cluster.agents.len() {
+                let vips = cluster.vips(index)?;
+                let vip = vips.iter().find(|(vip, _)| vip.ends_with(&suffix));
+                let complete = vip.filter(|(_, known)| {
+                    known.len() == backends && known.values().all(|healthy| *healthy)
+                });
+                found = complete.map(|(vip, _)| vip.clone());
+                ready(found.is_some(), || format!("agent {index} has {vips:?}"))?;
+            }
+            found.ok_or_else(|| Error::NotYet("there is no agent".into()))
+        })
     }
 
     /// Starts the master unless it runs, and waits until its services answer.
@@ -293,15 +320,30 @@ impl Cluster {
         names.try_for_each(|name| Cgroup::at(root.join(client_cgroup(name))).remove())
     }
 
-    /// The first process of the container of the task `id`, wherever it runs: the one whose
-    /// environment has that task's id and that is process 1 of its pid namespace.
+    /// The sandboxes of all tasks there were, on all machines.
     ///
     /// # Errors
-    /// [`Error::System`] when a cgroup can not be read.
+    /// [`Error::System`] when a directory can not be read.
+    pub fn sandboxes(&self) -> Result<Vec<Sandbox>> {
+        let mut found = Vec::new();
+        for agent in &self.agents {
+            found.extend(sandbox::all(&agent.work.join("work"))?);
+        }
+        Ok(found)
+    }
+
+    /// The first process of the container of the task `id`, if it runs on any machine.
+    ///
+    /// # Errors
+    /// [`Error::System`] when a directory or cgroup can not be read.
     pub fn init_of(&self, task: &str) -> Result<Option<Pid>> {
-        for cgroup in cgroup::of_agents(&format!("{}-", self.id()))? {
-            if let Some(pid) = process::find(&cgroup, |pid| process::is_init_of_task(pid, task))? {
-                return Ok(Some(pid));
+        let root = cgroup::unified()?.join("muster");
+        for sandbox in self.sandboxes()?.into_iter().filter(|sandbox| sandbox.task == task) {
+            for agent in &self.agents {
+                let container = root.join(agent.name()).join(&sandbox.container);
+                if let Some(pid) = process::init(&Cgroup::at(container))? {
+                    return Ok(Some(pid));
+                }
             }
         }
         Ok(None)

@@ -36,6 +36,7 @@ pub mod mounts;
 pub mod netns;
 pub mod paths;
 mod process;
+pub mod sandbox;
 pub mod snapshot;
 pub mod sweep;
 pub mod switch;

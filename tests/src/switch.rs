@@ -37,9 +37,9 @@ impl Switch {
         ip(
             &self.netns,
             &format!(
-                "link add {port} type veth peer name eth0 netns {peer}\n\
-                 link set {port} master br0\n\
-                 link set {port} up\n"
+                "link add name {port} type veth peer name eth0 netns {peer}\n\
+                 link set dev {port} master br0\n\
+                 link set dev {port} up\n"
             ),
         )?;
         ip(

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use muster_harness::image::{self, Recipe};
@@ -49,7 +48,7 @@ pub(crate) fn nginx(instances: usize) -> Value {
         ],
         "healthChecks": [
             { "protocol": "MESOS_HTTP", "path": "/", "portIndex": 0, "gracePeriodSeconds": 30,
-              "intervalSeconds": 1, "timeoutSeconds": 10, "maxConsecutiveFailures": 5 }
+              "intervalSeconds": 1, "delaySeconds": 0, "timeoutSeconds": 10, "maxConsecutiveFailures": 5 }
         ]
     })
 }
@@ -118,47 +117,16 @@ pub(crate) fn live_tasks(cluster: &Cluster) -> Result<BTreeSet<String>, Error> {
 /// How often each task started: the lines that sleepers wrote, by task id, on all machines.
 pub(crate) fn starts(cluster: &Cluster) -> BTreeMap<String, usize> {
     let mut starts = BTreeMap::new();
-    for agent in cluster.agents() {
-        collect_starts(&agent.work().join("work/slaves"), &mut starts);
+    for sandbox in cluster.sandboxes().unwrap() {
+        let lines = fs::read_to_string(sandbox.path.join(STARTS)).unwrap_or_default();
+        *starts.entry(sandbox.task).or_insert(0) += lines.lines().count();
     }
     starts
 }
 
-/// Below `…/executors/<task>/runs/<container>/`.
-fn collect_starts(directory: &Path, starts: &mut BTreeMap<String, usize>) {
-    for entry in fs::read_dir(directory).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        if path.is_symlink() {
-            continue;
-        }
-        if path.is_dir() {
-            collect_starts(&path, starts);
-        } else if path.file_name().is_some_and(|name| name == STARTS) {
-            let mut above = path.ancestors().skip(1);
-            let task =
-                above.find(|parent| parent.parent().is_some_and(|p| p.ends_with("executors")));
-            let task = task.unwrap().file_name().unwrap().to_string_lossy().into_owned();
-            let lines = fs::read_to_string(&path).unwrap().lines().count();
-            *starts.entry(task).or_insert(0) += lines;
-        }
-    }
-}
-
-/// The VIP of port 80 once every agent has `backends` backends for it.
+/// The VIP of port 80 once every agent has `backends` healthy backends for it.
 pub(crate) fn await_vip(cluster: &mut Cluster, backends: usize) -> String {
-    cluster
-        .wait_for(&format!("a VIP with {backends} backends everywhere"), WITHIN, |cluster| {
-            let mut found = String::new();
-            for index in 0..cluster.agents().len() {
-                let vips = cluster.vips(index)?;
-                let vip = vips.iter().find(|(vip, _)| vip.ends_with(":80"));
-                let (vip, known) = vip.ok_or_else(|| Error::NotYet(format!("vips: {vips:?}")))?;
-                ready(known.len() == backends, || format!("{vip} has {known:?}"))?;
-                vip.clone_into(&mut found);
-            }
-            Ok(found)
-        })
-        .unwrap()
+    cluster.await_vip(80, backends, WITHIN).unwrap()
 }
 
 /// Stops the cluster and asks that its agents' own cleanup left nothing.

@@ -43,6 +43,10 @@ fn t10_an_application_is_reached_at_its_vip_from_every_machine() {
         assert_eq!(tasks_that_answer(&cluster, index, &vip, 3), ids);
     }
 
+    // As minuteman's users ask for it.
+    let local = cluster.agents()[0].http().get("http://localhost:61421/vips").unwrap();
+    assert!(local.body.contains(&vip), "{local:?}");
+
     cluster.marathon().delete("/nginx").unwrap();
     await_gone(&mut cluster, "/nginx");
     cluster

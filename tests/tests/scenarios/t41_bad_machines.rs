@@ -8,7 +8,7 @@ use std::time::Duration;
 use muster_harness::daemon::Daemon;
 use muster_harness::image::{self, Recipe};
 use muster_harness::{Cluster, Options, paths, ready};
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MsFlags, mount, umount};
 use serde_json::json;
 
 use crate::support::{WITHIN, await_up, cluster, privileged, sleeper, stop};
@@ -50,10 +50,12 @@ fn t41_a_machine_that_lacks_something_says_what_and_how_to_get_it() {
     let mut no_bpffs = like_first(&mut cluster, "nobpffs");
     no_bpffs.run_first("umount --lazy /sys/fs/bpf");
     assert_refuses(no_bpffs, &["/sys/fs/bpf", "mount -t bpf"]);
+    like_first(&mut cluster, "nobpffs").run_with(&["--recover", "cleanup"]).unwrap();
 
     let mut no_cgroups = like_first(&mut cluster, "nocgroup");
     no_cgroups.run_first("umount --lazy --types cgroup2 --all");
     assert_refuses(no_cgroups, &["cgroup", "mount -t cgroup2"]);
+    like_first(&mut cluster, "nocgroup").run_with(&["--recover", "cleanup"]).unwrap();
 
     let mut bad_resources = like_first(&mut cluster, "res");
     bad_resources.set_flag("--resources", "cpus:many");
@@ -127,6 +129,17 @@ fn cluster_with_small_disk(
     Some((cluster, work.join("ballast")))
 }
 
+/// Takes the disk away too: then nothing may be left.
+fn stop_with_disk(mut cluster: Cluster, ballast: &Path) {
+    for index in 0..cluster.agents().len() {
+        cluster.agent(index).daemon().stop().unwrap();
+        cluster.agent(index).daemon().run_with(&["--recover", "cleanup"]).unwrap();
+    }
+    cluster.master().daemon().stop().unwrap();
+    umount(ballast.parent().unwrap()).unwrap();
+    stop(cluster);
+}
+
 /// Writes until nothing more fits.
 fn fill(path: &Path) {
     let mut file = File::create(path).unwrap();
@@ -167,7 +180,7 @@ fn t41_a_full_disk_in_the_masters_work_directory_refuses_changes_and_passes() {
         .unwrap();
     await_up(&mut cluster, "/after", 1);
     assert_eq!(await_up(&mut cluster, "/good", 1), good);
-    stop(cluster);
+    stop_with_disk(cluster, &ballast);
 }
 
 #[test]
@@ -196,5 +209,5 @@ fn t41_a_full_disk_in_an_agents_work_directory_fails_tasks_there_and_passes() {
     fs::remove_file(&ballast).unwrap();
     await_up(&mut cluster, "/both", 2);
     assert_eq!(await_up(&mut cluster, "/good", 4), good);
-    stop(cluster);
+    stop_with_disk(cluster, &ballast);
 }

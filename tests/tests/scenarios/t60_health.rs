@@ -1,29 +1,11 @@
 //! An instance whose health check fails is replaced.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use muster_harness::ready;
 use serde_json::json;
 
 use crate::support::{WITHIN, await_up, cluster, stop};
-
-/// The sandbox of a task, somewhere below `directory`.
-fn sandbox(directory: &Path, task: &str) -> Option<PathBuf> {
-    for entry in fs::read_dir(directory).ok()? {
-        let path = entry.ok()?.path();
-        if path.is_dir() && !path.is_symlink() {
-            if path.file_name().is_some_and(|name| name == task) {
-                let run = fs::read_dir(path.join("runs")).ok()?.next()?.ok()?;
-                return Some(run.path());
-            }
-            if let Some(found) = sandbox(&path, task) {
-                return Some(found);
-            }
-        }
-    }
-    None
-}
 
 #[test]
 fn t60_an_instance_that_fails_its_http_check_is_replaced() {
@@ -36,16 +18,16 @@ fn t60_an_instance_that_fails_its_http_check_is_replaced() {
         "cmd": "cd \"$MESOS_SANDBOX\" && echo fine > health && exec httpd -f -p \"$PORT0\"",
         "portDefinitions": [{ "port": 0, "protocol": "tcp" }],
         "healthChecks": [
-            { "protocol": "MESOS_HTTP", "path": "/health", "portIndex": 0, "intervalSeconds": 1,
+            { "protocol": "MESOS_HTTP", "path": "/health", "portIndex": 0, "intervalSeconds": 1, "delaySeconds": 0,
               "timeoutSeconds": 5, "gracePeriodSeconds": 30, "maxConsecutiveFailures": 2 }
         ]
     });
     cluster.marathon().create(&app).unwrap();
     let sick = await_up(&mut cluster, "/web", 1).remove(0);
 
-    let work = cluster.agents()[0].work().join("work");
-    let sandbox = sandbox(&work, &sick.id).expect("the task's sandbox");
-    fs::remove_file(sandbox.join("health")).unwrap();
+    let sandboxes = cluster.sandboxes().unwrap();
+    let sandbox = sandboxes.iter().find(|sandbox| sandbox.task == sick.id).unwrap();
+    fs::remove_file(sandbox.path.join("health")).unwrap();
     cluster
         .wait_for("the sick instance to be gone", WITHIN, |cluster| {
             let tasks = cluster.marathon().tasks("/web")?;

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use muster_harness::marathon::Task;
 use muster_harness::traffic::{Tally, Traffic};
 use muster_harness::{Client, Cluster, Error, ready};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::deploy::{APP, INSTANCES};
 use super::stage::Shown;
@@ -21,18 +22,10 @@ const WITHIN: Duration = Duration::from_mins(1);
 const MOST: usize = 300;
 
 pub(super) fn requests(ui: Ui, cluster: &mut Cluster) -> Result<Shown> {
-    let vip = address(cluster)?;
+    let vip = cluster.await_vip(80, INSTANCES, WITHIN)?;
     let url = format!("http://{vip}/");
     let mut lines = vec![format!("/nginx:80 is {vip}")];
-    let mut answers = Vec::new();
-    for (hostname, client) in clients(cluster)? {
-        let counts = until_all_answered(&client, &url)
-            .with_context(|| format!("requests to {vip} from {hostname}"))?;
-        let shares: Vec<String> =
-            counts.iter().map(|(task, count)| format!("{task} {count}")).collect();
-        lines.push(format!("from {hostname}: {}", shares.join(", ")));
-        answers.push(json!({ "from": hostname, "answers": counts }));
-    }
+    let answers = from_everywhere(cluster, &url, &mut lines)?;
 
     let before = cluster.marathon().tasks(APP)?;
     let victim = before.first().context("there is no task to kill")?.clone();
@@ -42,26 +35,39 @@ pub(super) fn requests(ui: Ui, cluster: &mut Cluster) -> Result<Shown> {
         .collect();
     let replaced = ui.step("kill an instance and wait for its replacement", |_| {
         kill(cluster, &victim.id)?;
-        let known: BTreeSet<String> = before.iter().map(|task| task.id.clone()).collect();
-        Ok(cluster.wait_for("a replacement to be healthy", WITHIN, |cluster| {
-            let tasks = cluster.marathon().tasks(APP)?;
-            let up: Vec<_> = tasks.iter().filter(|task| task.is_up()).collect();
-            ready(up.len() == INSTANCES, || format!("{} of {INSTANCES} are up", up.len()))?;
-            let new = up.into_iter().find(|task| !known.contains(&task.id)).cloned();
-            let new = new.ok_or_else(|| Error::NotYet("no new instance yet".into()))?;
-            let backend = format!(":{}", new.ports.first().copied().unwrap_or(0));
-            let vips = cluster.vips(0)?;
-            let serves = vips.iter().any(|(_, all)| all.iter().any(|one| one.ends_with(&backend)));
-            ready(serves, || format!("{} is no backend yet", new.id))?;
-            Ok(new)
-        })?)
+        replacement(cluster, &before)
     });
     let tallies: Vec<(String, Tally)> =
         traffic.into_iter().map(|(hostname, traffic)| (hostname, traffic.stop())).collect();
     let replaced = replaced?;
     lines.push(format!("SIGKILL to {} on {}", victim.id, victim.host));
     lines.push(format!("replaced by {} on {}", replaced.id, replaced.host));
-    for (hostname, Tally { answered, retried, failures }) in &tallies {
+    let meanwhile = judge(&tallies, &mut lines)?;
+    let afterwards = from_everywhere(cluster, &url, &mut lines)?;
+    Ok(Shown::new(json!({ "vip": vip, "answers": answers, "killed": victim.id,
+                          "replacement": replaced.id, "meanwhile": meanwhile,
+                          "afterwards": afterwards }))
+    .lines(lines))
+}
+
+/// Waits until another instance than those in `before` is up and every agent sends requests to
+/// it, and returns it.
+fn replacement(cluster: &mut Cluster, before: &[Task]) -> Result<Task> {
+    let known: BTreeSet<&str> = before.iter().map(|task| task.id.as_str()).collect();
+    let new = cluster.wait_for("a replacement to be healthy", WITHIN, |cluster| {
+        let tasks = cluster.marathon().tasks(APP)?;
+        let up: Vec<_> = tasks.iter().filter(|task| task.is_up()).collect();
+        ready(up.len() == INSTANCES, || format!("{} of {INSTANCES} are up", up.len()))?;
+        let new = up.into_iter().find(|task| !known.contains(task.id.as_str())).cloned();
+        new.ok_or_else(|| Error::NotYet("no new instance yet".into()))
+    })?;
+    cluster.await_vip(80, INSTANCES, WITHIN)?;
+    Ok(new)
+}
+
+/// No request may have failed, and there must have been some from everywhere.
+fn judge(tallies: &[(String, Tally)], lines: &mut Vec<String>) -> Result<Vec<Value>> {
+    for (hostname, Tally { answered, retried, failures }) in tallies {
         if let Some(failure) = failures.first() {
             let count = failures.len();
             bail!("{count} requests from {hostname} failed meanwhile, the first by {failure}");
@@ -71,32 +77,32 @@ pub(super) fn requests(ui: Ui, cluster: &mut Cluster) -> Result<Shown> {
         }
         lines.push(format!("meanwhile from {hostname}: {answered} answered, {retried} at a retry"));
     }
-    let meanwhile: Vec<_> = tallies
-        .iter()
-        .map(|(hostname, tally)| {
-            json!({ "from": hostname, "answered": tally.answered, "retried": tally.retried,
-                    "failed": tally.failures.len() })
-        })
-        .collect();
-    Ok(Shown::new(json!({ "vip": vip, "answers": answers, "killed": victim.id,
-                          "replacement": replaced.id, "meanwhile": meanwhile }))
-    .lines(lines))
+    let describe = |(hostname, tally): &(String, Tally)| {
+        json!({ "from": hostname, "answered": tally.answered, "retried": tally.retried,
+                "failed": tally.failures.len() })
+    };
+    Ok(tallies.iter().map(describe).collect())
 }
 
-/// The application's VIP, once every agent has all its backends.
-fn address(cluster: &mut Cluster) -> Result<String> {
-    let vip = cluster.wait_for("every agent to know all backends", WITHIN, |cluster| {
-        let mut found = String::new();
-        for index in 0..cluster.agents().len() {
-            let vips = cluster.vips(index)?;
-            let vip = vips.iter().find(|(vip, _)| vip.starts_with("11.") && vip.ends_with(":80"));
-            let (vip, backends) = vip.ok_or_else(|| Error::NotYet(format!("vips: {vips:?}")))?;
-            ready(backends.len() == INSTANCES, || format!("{vip} has {backends:?}"))?;
-            vip.clone_into(&mut found);
-        }
-        Ok(found)
-    });
-    Ok(vip?)
+/// Requests from every machine until every instance has answered there.
+fn from_everywhere(cluster: &Cluster, url: &str, lines: &mut Vec<String>) -> Result<Vec<Value>> {
+    let mut answers = Vec::new();
+    for (hostname, client) in clients(cluster)? {
+        let counts = until_all_answered(&client, url)
+            .with_context(|| format!("requests to {url} from {hostname}"))?;
+        let shares: Vec<String> =
+            counts.iter().map(|(task, count)| format!("{count} by {}", short(task))).collect();
+        lines.push(format!("from {hostname}: {}", shares.join(", ")));
+        answers.push(json!({ "from": hostname, "answers": counts }));
+    }
+    Ok(answers)
+}
+
+/// As much of a task's id as tells it from others: `nginx.instance-59e2fb57`.
+fn short(task: &str) -> &str {
+    let instance = task.split("._app").next().unwrap_or(task);
+    let end = instance.match_indices('-').nth(1).map_or(instance.len(), |(end, _)| end);
+    instance.get(..end).unwrap_or(instance)
 }
 
 fn clients(cluster: &Cluster) -> Result<Vec<(String, Client)>> {

@@ -72,7 +72,7 @@ fn definition() -> Value {
         ],
         "healthChecks": [
             { "protocol": "MESOS_HTTP", "path": "/", "portIndex": 0, "gracePeriodSeconds": 30,
-              "intervalSeconds": 1, "timeoutSeconds": 5, "maxConsecutiveFailures": 3 }
+              "delaySeconds": 0, "intervalSeconds": 1, "timeoutSeconds": 5, "maxConsecutiveFailures": 3 }
         ]
     })
 }

@@ -19,8 +19,9 @@ const LINES: usize = 40;
 pub(super) fn everything(cluster: &Cluster) -> Result<Shown> {
     let mut lines = Vec::new();
     let agent = cluster.agents().first().context("there is no agent")?;
-    let vips = cluster.vip_get(0, "/vips")?;
-    lines.push(format!("{}$ curl http://localhost:61421/vips", agent.hostname()));
+    let url = "http://localhost:61421/vips";
+    let vips = agent.http().get(url)?.success()?.json()?;
+    lines.push(format!("{}$ curl {url}", agent.hostname()));
     lines.extend(excerpt(&vips)?);
 
     let mut dumps = serde_json::Map::new();
@@ -39,7 +40,8 @@ pub(super) fn everything(cluster: &Cluster) -> Result<Shown> {
     if tasks < INSTANCES {
         bail!("/state has {tasks} tasks, expected the {INSTANCES} of {APP}: {state}");
     }
-    lines.push("m$ curl http://10.88.0.1:5050/state".to_owned());
+    let master = cluster.master_address();
+    lines.push(format!("m$ curl http://{master}:5050/state"));
     lines.push(format!(
         "{} agents active, {} frameworks, {tasks} tasks",
         state["activated_slaves"],
@@ -49,7 +51,7 @@ pub(super) fn everything(cluster: &Cluster) -> Result<Shown> {
     if !shares.values().any(|share| *share > 0.0) {
         bail!("no role has a dominant share above 0, with {tasks} tasks running: {shares:?}");
     }
-    lines.push("m$ curl http://10.88.0.1:5050/metrics/snapshot".to_owned());
+    lines.push(format!("m$ curl http://{master}:5050/metrics/snapshot"));
     lines.extend(
         shares.iter().map(|(role, share)| format!("role {role}: dominant share {share:.4} (DRF)")),
     );
