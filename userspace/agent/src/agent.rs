@@ -167,6 +167,11 @@ impl Agent {
         self.io.outbox.failure()
     }
 
+    /// How many rows of its checkpoints are not on disk yet.
+    pub fn unwritten(&self) -> usize {
+        self.io.outbox.unwritten()
+    }
+
     /// The tasks it has not forgotten.
     pub fn tasks(&self) -> impl Iterator<Item = &Task> {
         self.tasks.values()
@@ -181,6 +186,12 @@ impl Agent {
     pub fn used(&self) -> Resources {
         let held = self.tasks.values().filter(|task| task.phase != Phase::Ended);
         held.fold(Resources::default(), |sum, task| sum + task.resources.clone())
+    }
+
+    /// The containers whose sandboxes are in use.
+    pub fn live(&self) -> BTreeSet<String> {
+        let live = self.tasks.values().filter(|task| task.phase != Phase::Ended);
+        live.map(|task| task.container.clone()).collect()
     }
 
     fn by_container(&mut self, container: &str) -> Option<&mut Task> {

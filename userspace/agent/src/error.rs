@@ -1,7 +1,7 @@
 //! What can go wrong with an agent as a whole.
 
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 /// Why an agent does not start, or stops.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,20 @@ pub enum Error {
         /// The address.
         address: SocketAddr,
         /// The system's answer.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// The machine has no cgroup v2 tree, which the VIPs' programs are attached to.
+    #[error(
+        "no cgroup v2 tree is mounted; mount it: mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified"
+    )]
+    NoCgroup2,
+    /// A system call failed.
+    #[error("{call}: {source}")]
+    System {
+        /// The call.
+        call: &'static str,
+        /// The system's answer.
+        source: io::Error,
     },
     /// The checkpoints cannot be opened or read.
     #[error(transparent)]
@@ -43,6 +56,14 @@ pub enum Error {
         /// What is wrong with the row.
         problem: String,
     },
+    /// Containers cannot be run, recovered or removed.
+    #[error("containerizer: {0}")]
+    Containerizer(#[from] muster_containerizer::Error),
+    /// The data plane cannot be opened or removed.
+    #[error("data plane: {0}")]
+    DataPlane(#[from] muster_dataplane::Error),
+    /// One of the agent's own tasks has panicked, so that its state cannot be trusted.
+    /// Another start recovers from the checkpoints.
+    #[error("internal error: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
 }
-#[allow(dead_code)]
-fn _x(_: PathBuf) {}

@@ -1,13 +1,30 @@
-//! One machine of the cluster.
+//! The agent: one machine of the cluster.
+//!
+//! [`Agent`] is the logic: a state machine of tasks, status updates, the link to the
+//! master and the cluster view. [`run`] gives it a machine: checkpoints in redb, the
+//! containerizer, the data plane, the link, health checks, HTTP.
 #![forbid(unsafe_code)]
 
 mod agent;
+mod attributes;
 mod checkpoint;
+mod clock;
+mod config;
+mod disk;
 mod error;
+mod http;
+mod link;
+mod machine;
+mod probe;
+mod run;
+mod sandbox;
+mod shell;
 
 pub use agent::{
     Agent, ContainerEvent, Counters, Family, Found, Input, LinkEvent, Output, Phase, Probe,
     Settings, Task, TaskKey, Timer, View,
 };
 pub use checkpoint::{AgentRow, Checkpoint, KillRow, TaskRow};
+pub use config::{Config, Recover};
 pub use error::Error;
+pub use run::run;

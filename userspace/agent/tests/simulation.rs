@@ -4,6 +4,8 @@
 //!
 //! A failing case prints its seed, which replays it exactly.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 use proptest::prelude::*;
 
 mod simulation {

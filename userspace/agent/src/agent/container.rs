@@ -148,6 +148,8 @@ impl Task {
         self.phase = Phase::Ended;
         let status = self.tell(io, now, news);
         self.report(io, status);
+        let sandbox = self.sandbox(&io.settings);
+        io.outbox.now(Output::Retire { sandbox });
     }
 
     fn judge(&mut self, io: &mut Io, now: Duration, round: u64, result: Result<(), String>) {
@@ -181,6 +183,7 @@ impl Task {
 
 #[cfg(test)]
 mod tests {
+    use muster_api::mesos::TaskStatus;
     use muster_api::mesos::task_status::Source;
 
     use super::super::testing::{Rig, destroyed, sent, states, task, timers, watched};
@@ -198,7 +201,7 @@ mod tests {
         let [status] = &sent(&outputs)[..] else { panic!("{outputs:?}") };
         assert_eq!((status.state(), status.source()), (TaskState::TaskRunning, Source::Executor));
         assert_eq!(status.container_status.as_ref().unwrap().executor_pid, Some(77));
-        assert_eq!(rig.agent.used().to_proto()[0].scalar.unwrap().value, 0.5);
+        assert_eq!(rig.agent.used(), rig.task("t").resources);
         assert!(rig.container(&container, ContainerEvent::Launched { pid: 78 }).is_empty());
     }
 
@@ -210,7 +213,7 @@ mod tests {
         let event = ContainerEvent::Ended(Termination::Exited(3));
         let input = super::super::Input::Container { id: container.clone(), event };
         let outputs = rig.agent.handle(rig.now, input);
-        assert!(matches!(&outputs[..], [Output::Persist(_)]), "{outputs:?}");
+        assert!(matches!(&outputs[..], [Output::Retire { .. }, Output::Persist(_)]), "{outputs:?}");
         let outputs = rig.agent.handle(rig.now, super::super::Input::Persisted(Ok(())));
         assert_eq!(destroyed(&outputs), [container.as_str()]);
         assert_eq!(rig.task("t").status.message(), "Command exited with status 3");
@@ -275,9 +278,9 @@ mod tests {
         let mut rig = Rig::registered();
         rig.run(task("t"));
         rig.end("t", Termination::Exited(0));
-        let history: Vec<_> = rig.task("t").history().iter().map(|s| s.state()).collect();
-        use TaskState::{TaskFinished, TaskRunning, TaskStarting};
-        assert_eq!(history, [TaskStarting, TaskRunning, TaskFinished]);
-        assert_eq!(states(&rig.acknowledge("t")), [TaskRunning]);
+        let history: Vec<_> = rig.task("t").history().iter().map(TaskStatus::state).collect();
+        let expected = [TaskState::TaskStarting, TaskState::TaskRunning, TaskState::TaskFinished];
+        assert_eq!(history, expected);
+        assert_eq!(states(&rig.acknowledge("t")), [TaskState::TaskRunning]);
     }
 }

@@ -223,6 +223,7 @@ fn family(protocol: network_info::Protocol) -> Family {
 
 #[cfg(test)]
 mod tests {
+    use muster_api::mesos::environment::Variable;
     use muster_api::mesos::health_check::{HttpCheckInfo, TcpCheckInfo};
     use muster_api::mesos::{CommandInfo, Environment, TaskInfo, TaskState};
     use muster_containerizer::Termination;
@@ -473,7 +474,7 @@ mod tests {
             (
                 command(CommandInfo {
                     value: Some("true".into()),
-                    environment: Some(Environment { variables: vec![Default::default()] }),
+                    environment: Some(Environment { variables: vec![Variable::default()] }),
                     ..Default::default()
                 }),
                 "health_check.command.environment is not supported",

@@ -95,6 +95,8 @@ pub enum ContainerEvent {
 pub struct Found {
     /// The container's id.
     pub id: String,
+    /// Its first process, if that is known.
+    pub pid: Option<u32>,
     /// How it ended; `None` while it runs.
     pub ended: Option<Termination>,
 }

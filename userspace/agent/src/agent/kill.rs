@@ -49,14 +49,14 @@ impl Agent {
     pub(super) fn kill_again(&mut self, container: &str) {
         let Some(key) = self.containers.get(container) else { return };
         let Some(task) = self.tasks.get_mut(key) else { return };
-        if task.phase == Phase::Running {
+        if task.phase != Phase::Ended {
             task.kill_container(&mut self.io);
         }
     }
 
     pub(super) fn kill_failed(&mut self, container: &str, message: &str) {
-        let running = |task: &mut Task| task.phase == Phase::Running;
-        if self.by_container(container).is_some_and(running) {
+        let alive = |task: &mut Task| task.phase != Phase::Ended;
+        if self.by_container(container).is_some_and(alive) {
             tracing::error!(container, message, "cannot kill; trying again");
             let timer = Timer::Kill { container: container.to_owned() };
             self.io.outbox.now(Output::Timer { after: RETRY, timer });
@@ -65,8 +65,8 @@ impl Agent {
 }
 
 impl Task {
-    /// Has the task killed: now if it runs, once it runs if it is being launched. The
-    /// first cause stands; a later kill can only shorten the grace period.
+    /// Has the task killed, or its launch given up. The first cause stands; a later kill
+    /// can only shorten the grace period.
     pub(super) fn end(&mut self, io: &mut Io, grace: Duration, unhealthy: Option<String>) {
         let nanoseconds = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
         match &mut self.kill {
@@ -78,9 +78,7 @@ impl Task {
             }
         }
         self.save(io);
-        if self.phase == Phase::Running {
-            self.kill_container(io);
-        }
+        self.kill_container(io);
     }
 
     /// Carries out the kill that was decided, if one was.
@@ -147,10 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_during_the_launch_waits_for_it() {
+    fn a_kill_during_the_launch_is_carried_out_again_should_that_succeed() {
         let mut rig = Rig::registered();
         rig.launch(task("t"));
-        assert_eq!(kills(&rig.kill("t", Some(3))).len(), 0);
+        assert_eq!(kills(&rig.kill("t", Some(3))).len(), 1);
         let container = rig.task("t").container.clone();
         let outputs = rig.container(&container, ContainerEvent::Launched { pid: 7 });
         assert_eq!(kills(&outputs), [(container.as_str(), 3)]);

@@ -118,7 +118,7 @@ impl Agent {
             return Err(Refusal::invalid(message));
         }
         let used = self.used();
-        if !total.contains(&(used.clone() + wanted.clone())) {
+        if !(total.clone() - &used).contains(wanted) {
             return Err(Refusal {
                 state: TaskState::TaskDropped,
                 reason: Reason::ResourcesUnknown,

@@ -179,7 +179,7 @@ impl Agent {
             return self.redial();
         }
         let timer = Timer::Silence { session };
-        self.io.outbox.now(Output::Timer { after: self.link.silence - quiet, timer });
+        self.io.outbox.now(Output::Timer { after: self.link.silence.saturating_sub(quiet), timer });
     }
 
     /// Dials again after a pause that grows until the master registers this agent, and
@@ -199,7 +199,9 @@ fn say(message: agent_message::Message) -> Output {
 #[cfg(test)]
 mod tests {
     use muster_api::mesos::TaskState;
-    use muster_api::muster::{Ping, Refused, ViewDelta, ViewSnapshot, master_message::Message};
+    use muster_api::muster::{
+        Acknowledge, Kill, Launch, Ping, Refused, ViewDelta, ViewSnapshot, master_message::Message,
+    };
     use muster_containerizer::Termination;
 
     use super::super::Input;
@@ -402,9 +404,9 @@ mod tests {
         let empty = LinkEvent::Message(Box::new(MasterMessage { message: None }));
         assert!(rig.link(empty).is_empty());
         for message in [
-            Message::Launch(Default::default()),
-            Message::Kill(Default::default()),
-            Message::Acknowledge(Default::default()),
+            Message::Launch(Launch::default()),
+            Message::Kill(Kill::default()),
+            Message::Acknowledge(Acknowledge::default()),
         ] {
             assert!(rig.say(message).is_empty());
         }

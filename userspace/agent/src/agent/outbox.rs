@@ -72,6 +72,11 @@ impl Outbox {
         self.failure.as_ref().map(|failure| failure.error.as_str())
     }
 
+    /// How many rows are not on disk yet.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.rows.len() + self.writing.as_ref().map_or(0, |writing| writing.rows.len())
+    }
+
     /// The batch under way is on disk.
     pub(crate) fn written(&mut self) {
         if let Some(writing) = self.writing.take() {

@@ -1,5 +1,6 @@
 //! What an agent wants done.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use muster_api::muster::{AgentMessage, Vip};
@@ -43,6 +44,11 @@ pub enum Output {
     Destroy {
         /// The container's id.
         container: String,
+    },
+    /// A sandbox has gone out of use: its age counts from now.
+    Retire {
+        /// Its path.
+        sandbox: PathBuf,
     },
     /// Check a container's health.
     Probe {

@@ -118,8 +118,8 @@ mod tests {
     fn changes_during_a_reconciliation_become_one() {
         let mut rig = Rig::registered();
         snapshot(&mut rig);
-        for from in 1..=3 {
-            assert!(reconciled(&rig.say(delta(from, from as u32 + 1))).is_empty());
+        for from in 1..=3_u32 {
+            assert!(reconciled(&rig.say(delta(from.into(), from + 1))).is_empty());
         }
         assert_eq!(reconciled(&rig.feed(Input::Reconciled(Ok(())))), [4]);
         assert!(reconciled(&rig.feed(Input::Reconciled(Ok(())))).is_empty());

@@ -9,15 +9,14 @@ use crate::checkpoint::Checkpoint;
 use muster_api::TaskStateExt;
 use muster_api::mesos::TaskState;
 use muster_api::mesos::task_status::Reason;
-use muster_containerizer::Termination;
 
 impl Agent {
     /// Adopts what runs, reports what ended, destroys what nobody knows; then dials.
     pub(super) fn recover(&mut self, now: Duration, checkpoint: Checkpoint, found: Vec<Found>) {
         let Checkpoint { agent, tasks, mut updates } = checkpoint;
         self.id = agent.map(|row| row.agent_id);
-        let mut found: BTreeMap<String, Option<Termination>> =
-            found.into_iter().map(|container| (container.id, container.ended)).collect();
+        let mut found: BTreeMap<String, Found> =
+            found.into_iter().map(|container| (container.id.clone(), container)).collect();
         for row in tasks {
             let waiting = updates.remove(&row.container_id).unwrap_or_default();
             // The row was accepted once; what it then held is what it holds.
@@ -34,7 +33,7 @@ impl Agent {
         self.dial_when_clean();
     }
 
-    fn recover_task(&mut self, now: Duration, mut task: Task, found: Option<Option<Termination>>) {
+    fn recover_task(&mut self, now: Duration, mut task: Task, found: Option<Found>) {
         let id = task.container.clone();
         if task.status.state().is_terminal() {
             task.phase = Phase::Ended;
@@ -43,7 +42,8 @@ impl Agent {
             }
         } else {
             match found {
-                Some(None) => {
+                Some(Found { pid, ended: None, .. }) => {
+                    task.pid = pid.or(task.pid);
                     tracing::info!(task = task.info.task_id.value, container = id, "adopted");
                     // It was valid when the task was accepted.
                     task.checker =
@@ -51,7 +51,7 @@ impl Agent {
                     self.io.outbox.now(Output::Watch { container: id });
                     task.run(&mut self.io, now);
                 }
-                Some(Some(how)) => {
+                Some(Found { ended: Some(how), .. }) => {
                     let news = News::ended(&how, task.kill.as_ref());
                     task.finish(&mut self.io, now, news);
                     self.destroy(id);
@@ -98,6 +98,7 @@ impl Task {
 mod tests {
     use muster_api::mesos::health_check::TcpCheckInfo;
     use muster_api::mesos::{HealthCheck, TaskInfo, health_check};
+    use muster_containerizer::Termination;
 
     use super::super::testing::{
         Rig, destroyed, dialled, kills, launches, registrations, states, task, timers, watched,
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     fn running(rig: &Rig, task: &str) -> Found {
-        Found { id: rig.task(task).container.clone(), ended: None }
+        Found { id: rig.task(task).container.clone(), pid: Some(77), ended: None }
     }
 
     fn ended(rig: &Rig, task: &str, how: Termination) -> Found {
@@ -140,7 +141,9 @@ mod tests {
         rig.launch(task("t"));
         let found = running(&rig, "t");
         rig.restart(vec![found]);
-        assert_eq!(rig.task("t").status().state(), TaskState::TaskRunning);
+        let status = rig.task("t").status();
+        assert_eq!(status.state(), TaskState::TaskRunning);
+        assert_eq!(status.container_status.as_ref().unwrap().executor_pid, Some(77));
     }
 
     #[test]
@@ -190,7 +193,7 @@ mod tests {
     #[test]
     fn the_master_is_dialled_once_strangers_are_destroyed() {
         let mut rig = Rig::cold();
-        let stranger = |id: &str| Found { id: id.into(), ended: None };
+        let stranger = |id: &str| Found { id: id.into(), pid: None, ended: None };
         let outputs = rig.start(vec![stranger("x"), stranger("y")]);
         assert_eq!(destroyed(&outputs), ["x", "y"]);
         assert!(dialled(&outputs).is_empty());

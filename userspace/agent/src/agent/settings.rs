@@ -40,10 +40,4 @@ impl Settings {
             domain: None,
         }
     }
-
-    /// Where the sandbox of a task is: Mesos' layout.
-    pub(crate) fn sandbox(&self, agent: &str, framework: &str, task: &str, id: &str) -> PathBuf {
-        let path = format!("slaves/{agent}/frameworks/{framework}/executors/{task}/runs/{id}");
-        self.work_dir.join(path)
-    }
 }

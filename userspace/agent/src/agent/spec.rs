@@ -59,12 +59,7 @@ pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, In
             "is missing, and there is no image to take it from",
         ));
     }
-    let sandbox = settings.sandbox(
-        &info.agent_id.value,
-        &task.framework_id.value,
-        &info.task_id.value,
-        &task.container,
-    );
+    let sandbox = task.sandbox(settings);
     let outside = sandbox.to_string_lossy();
     // Without an image the container has the machine's own root.
     let inside = if image.is_some() { SANDBOX } else { &outside };
@@ -220,8 +215,8 @@ mod tests {
     use muster_api::mesos::container_info::{DockerInfo, MesosInfo};
     use muster_api::mesos::image::Docker;
     use muster_api::mesos::{
-        CheckInfo, Image, LinuxInfo, NetworkInfo, RLimitInfo, Secret, TtyInfo, Volume,
-        command_info, environment,
+        CheckInfo, DurationInfo, Image, LinuxInfo, NetworkInfo, RLimitInfo, Secret, TtyInfo,
+        Volume, command_info, environment, value,
     };
     use muster_resources::Resources;
 
@@ -385,10 +380,13 @@ mod tests {
         let cases = [
             (TaskInfo { check: Some(CheckInfo::default()), ..base() }, "check"),
             (
-                TaskInfo { max_completion_time: Some(Default::default()), ..base() },
+                TaskInfo { max_completion_time: Some(DurationInfo::default()), ..base() },
                 "max_completion_time",
             ),
-            (TaskInfo { limits: [("cpus".into(), Default::default())].into(), ..base() }, "limits"),
+            (
+                TaskInfo { limits: [("cpus".into(), value::Scalar::default())].into(), ..base() },
+                "limits",
+            ),
         ];
         for (info, field) in cases {
             assert_eq!(refused(info), format!("{field} is not supported by this agent"));

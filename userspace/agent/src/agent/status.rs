@@ -111,7 +111,7 @@ fn describe(how: &Termination) -> String {
 /// A size in the largest unit that divides it, as Mesos prints sizes.
 fn bytes(size: u64) -> String {
     let units = [("GB", 30), ("MB", 20), ("KB", 10)];
-    let fits = |(_, shift): &&(&str, u32)| size >> shift > 0 && size % (1 << shift) == 0;
+    let fits = |(_, shift): &&(&str, u32)| size >> shift > 0 && size.is_multiple_of(1 << shift);
     match units.iter().find(fits) {
         Some((unit, shift)) => format!("{}{unit}", size >> shift),
         None => format!("{size}B"),

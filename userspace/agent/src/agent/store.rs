@@ -5,10 +5,11 @@ use std::time::Duration;
 use muster_api::mesos::TaskState;
 use muster_api::mesos::task_status::Reason;
 use muster_api::muster::agent_message;
+use prost::Message;
 
 use super::status::News;
 use super::{Agent, Output, Phase};
-use crate::checkpoint::{TASKS, UPDATES};
+use crate::checkpoint::{AGENT, AGENT_KEY, AgentRow, TASKS, UPDATES};
 
 impl Agent {
     pub(super) fn persisted(&mut self, now: Duration, result: Result<(), String>) {
@@ -33,6 +34,11 @@ impl Agent {
             self.io.outbox.now(output);
         }
         self.give_up_launches(now, &error);
+        // Should nothing be left to write, this shows when the store works again.
+        if let Some(id) = &self.id {
+            let row = AgentRow { agent_id: id.clone() };
+            self.io.outbox.put(AGENT, AGENT_KEY, row.encode_to_vec());
+        }
     }
 
     /// Fails the tasks whose launch waited for the batch: nothing of them is on disk.
@@ -100,7 +106,7 @@ mod tests {
         rig.full = false;
         let outputs = rig.timer(Timer::Persist);
         assert!(sent(&outputs).is_empty() && launches(&outputs).is_empty(), "{outputs:?}");
-        assert_eq!((rig.rows(TASKS), rig.rows(UPDATES)), (0, 0));
+        assert_eq!((rig.rows(TASKS), rig.rows(UPDATES), rig.rows(AGENT)), (0, 0, 1));
         assert!(!rig.knows("t"));
         assert_eq!(rig.agent.store_failure(), None);
         assert_eq!(launches(&rig.launch(task("t"))).len(), 1);

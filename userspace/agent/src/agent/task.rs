@@ -1,12 +1,13 @@
 //! One task.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use muster_api::mesos::{FrameworkId, TaskId, TaskInfo, TaskState, TaskStatus};
 use muster_resources::Resources;
 use prost::Message;
 
-use super::{Checker, Io, Output, Stream, Timer};
+use super::{Checker, Io, Output, Settings, Stream, Timer};
 use crate::checkpoint::{KillRow, TASKS, TaskRow, UPDATES, update_key};
 use muster_api::muster::{AgentMessage, AgentTask, StatusUpdate, agent_message};
 
@@ -214,6 +215,14 @@ impl Task {
         if self.durable {
             io.outbox.delete(TASKS, &self.container);
         }
+    }
+
+    /// Where its sandbox is: Mesos' layout.
+    pub fn sandbox(&self, settings: &Settings) -> PathBuf {
+        let (agent, framework) = (&self.info.agent_id, &self.framework_id);
+        let (task, id) = (&self.info.task_id, &self.container);
+        let path = format!("slaves/{agent}/frameworks/{framework}/executors/{task}/runs/{id}");
+        settings.work_dir.join(path)
     }
 
     /// The task as the master is told of it when the agent registers.

@@ -64,6 +64,7 @@ impl Machine {
     pub(crate) fn found(&self) -> Vec<Found> {
         let found = |(id, container): (&String, &Container)| Found {
             id: id.clone(),
+            pid: None,
             ended: match container {
                 Container::Ended(how) => Some(how.clone()),
                 Container::Launching | Container::Running => None,

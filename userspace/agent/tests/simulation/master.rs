@@ -33,7 +33,8 @@ struct Told {
 
 impl Told {
     fn end(&self) -> Option<TaskState> {
-        self.updates.last().map(|(_, state)| *state).filter(|state| state.is_terminal())
+        let (_, state) = self.updates.last()?;
+        state.is_terminal().then_some(*state)
     }
 }
 
@@ -81,14 +82,13 @@ impl Master {
                         .tasks
                         .iter()
                         .find(|task| task.info.as_ref().unwrap().task_id.value == *id);
-                    match held {
-                        Some(_) => assert!(!told.gone, "{id} was gone and is back"),
-                        None => {
-                            let lost = told.end().is_none() && !told.updates.is_empty();
-                            assert!(!lost, "{id} is forgotten without an end: {told:?}");
-                            told.gone |= told.updates.is_empty();
-                        }
+                    if held.is_some() {
+                        assert!(!told.gone, "{id} was gone and is back");
+                        continue;
                     }
+                    let lost = told.end().is_none() && !told.updates.is_empty();
+                    assert!(!lost, "{id} is forgotten without an end: {told:?}");
+                    told.gone |= told.updates.is_empty();
                 }
                 Some(say(master_message::Message::Registered(Registered {
                     agent_id: Some(AGENT.into()),
@@ -102,12 +102,11 @@ impl Master {
                 let id = status.task_id.value.clone();
                 let uuid = status.uuid.clone().unwrap();
                 let told = self.tasks.get_mut(&id).unwrap();
-                match told.updates.iter().position(|(known, _)| *known == uuid) {
-                    Some(at) => assert_eq!(at + 1, told.updates.len(), "{id}: an old update again"),
-                    None => {
-                        assert_eq!(told.end(), None, "{id}: news after the end");
-                        told.updates.push((uuid.clone(), status.state()));
-                    }
+                if let Some(at) = told.updates.iter().position(|(known, _)| *known == uuid) {
+                    assert_eq!(at + 1, told.updates.len(), "{id}: an old update again");
+                } else {
+                    assert_eq!(told.end(), None, "{id}: news after the end");
+                    told.updates.push((uuid.clone(), status.state()));
                 }
                 let task_id = Some(status.task_id);
                 let acknowledge = Acknowledge { framework_id: update.framework_id, task_id, uuid };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use muster_agent::{Agent, Checkpoint, ContainerEvent, Input, LinkEvent, Output, Settings};
+use muster_agent::{Agent, Checkpoint, ContainerEvent, Input, LinkEvent, Output, Settings, Task};
 use muster_api::mesos::TaskStatus;
 use muster_api::muster::{AgentMessage, MasterMessage, agent_message};
 use muster_containerizer::Termination;
@@ -32,11 +32,11 @@ enum Event {
     /// A message on its way; lost when its link breaks.
     ToMaster {
         link: u64,
-        message: AgentMessage,
+        message: Box<AgentMessage>,
     },
     ToAgent {
         link: u64,
-        message: MasterMessage,
+        message: Box<MasterMessage>,
     },
     Connect {
         session: u64,
@@ -134,7 +134,7 @@ impl World {
     pub(crate) fn assert_at_rest(&self) {
         let agent = self.agent.as_ref().unwrap();
         assert!(agent.registered());
-        assert_eq!(agent.tasks().map(|task| task.container_id()).collect::<Vec<_>>(), [""; 0]);
+        assert_eq!(agent.tasks().map(Task::container_id).collect::<Vec<_>>(), [""; 0]);
         assert!(self.machine.containers.is_empty(), "{:?}", self.machine.containers);
         let checkpoint = Checkpoint::load(&self.store).unwrap();
         assert!(checkpoint.tasks.is_empty() && checkpoint.updates.is_empty(), "{checkpoint:?}");
@@ -156,14 +156,14 @@ impl World {
             Event::Agent(input) => self.feed(input),
             Event::ToMaster { link, message } if self.open(link).is_some() => {
                 let away = self.launching && self.rng.random_bool(0.1);
-                if let Some(answer) = self.master.hear(message, away) {
+                if let Some(answer) = self.master.hear(*message, away) {
                     self.tell(answer);
                 }
             }
             Event::ToMaster { .. } => {}
             Event::ToAgent { link, message } => {
                 if let Some(session) = self.open(link) {
-                    let event = LinkEvent::Message(Box::new(message));
+                    let event = LinkEvent::Message(message);
                     self.feed(Input::Link { session, event });
                 }
             }
@@ -242,11 +242,11 @@ impl World {
         link.down = link.down.max(self.now) + self.rng.random_range(0.0..0.05);
         let Link { id, down, .. } = *link;
         if !self.breaks() {
-            self.schedule(down - self.now, Event::ToAgent { link: id, message });
+            self.schedule(down - self.now, Event::ToAgent { link: id, message: Box::new(message) });
         }
     }
 
-    fn send(&mut self, message: AgentMessage) {
+    fn send(&mut self, message: Box<AgentMessage>) {
         let Some(link) = &mut self.link else { return };
         link.up = link.up.max(self.now) + self.rng.random_range(0.0..0.05);
         let Link { id, up, .. } = *link;
@@ -311,7 +311,7 @@ impl World {
             }
             Output::Send(message) => {
                 self.check(&message);
-                self.send(*message);
+                self.send(message);
             }
             Output::Launch(spec) => {
                 let rows = self.store.scan("tasks").unwrap();
@@ -358,6 +358,7 @@ impl World {
                     if self.rng.random_bool(0.7) { Ok(()) } else { Err("refused".to_owned()) };
                 self.schedule(0.1, Event::Agent(Input::Probed { container, round, result }));
             }
+            Output::Retire { .. } => {}
             Output::Reconcile(_) => self.schedule(0.1, Event::Agent(Input::Reconciled(Ok(())))),
             Output::Timer { after, timer } => {
                 self.schedule(after.as_secs_f64(), Event::Agent(Input::Timer(timer)));

@@ -1,0 +1,70 @@
+//! An agent alone: what the tests start, kill and start again.
+//!
+//! `agent launch` is the containers' helper; `agent run <json>` runs an agent as the JSON
+//! says: `dir`, `name`, `master`, `ip`, `port`, `vip_port`, `resources`, `cgroups_root`,
+//! `bpffs` and `recover`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use muster_agent::{Config, Recover};
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("launch") {
+        // Before any thread exists: the helper forks.
+        return muster_containerizer::launch::main();
+    }
+    let result = arguments.next().ok_or("usage: agent launch | agent run JSON".to_owned());
+    match result.and_then(|json| run(&json).map_err(|error| error.to_string())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(json: &str) -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    let config = config(&serde_json::from_str(json)?)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let shutdown = async move {
+            terminate.recv().await;
+        };
+        Ok(muster_agent::run(config, shutdown).await?)
+    })
+}
+
+fn config(json: &Value) -> Result<Config, Box<dyn std::error::Error>> {
+    let text = |name: &str| json[name].as_str().map(str::to_owned).unwrap_or_default();
+    let port = |name: &str| u16::try_from(json[name].as_u64().unwrap_or(0));
+    let directory = PathBuf::from(text("dir"));
+    Ok(Config {
+        master: text("master"),
+        ip: text("ip").parse::<IpAddr>()?,
+        port: port("port")?,
+        vip_port: port("vip_port")?,
+        hostname: text("name"),
+        name: text("name"),
+        work_dir: directory.join("work"),
+        runtime_dir: directory.join("run"),
+        image_dir: directory.join("images"),
+        resources: text("resources"),
+        attributes: "rack:r1".to_owned(),
+        cgroups_root: text("cgroups_root"),
+        cgroups_enable_cfs: false,
+        bpffs: text("bpffs").into(),
+        gc_delay: Config::GC_DELAY,
+        recover: match text("recover").as_str() {
+            "cleanup" => Recover::Cleanup,
+            _ => Recover::Reconnect,
+        },
+        helper: std::env::current_exe()?,
+    })
+}

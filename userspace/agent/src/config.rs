@@ -1,0 +1,87 @@
+//! What an agent is told on its command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// What an agent does with what an earlier one of the same directories left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recover {
+    /// Adopts what runs and goes on.
+    #[default]
+    Reconnect,
+    /// Destroys all of it, tasks included, forgets who the agent was, and ends.
+    Cleanup,
+}
+
+/// An agent's flags.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `--master`: the master's `HOST` or `HOST:PORT`; the port is 5052 if not given.
+    pub master: String,
+    /// `--ip`: address to listen on, and that other machines reach this one at.
+    pub ip: IpAddr,
+    /// `--port`: of the agent's HTTP interface; 0 takes any that is free.
+    pub port: u16,
+    /// `--vip-port`: of the VIPs' HTTP interface; 0 takes any that is free.
+    pub vip_port: u16,
+    /// `--hostname`: the machine's name in the cluster.
+    pub hostname: String,
+    /// `--name`: the agent's name on this machine, in bpffs; 1 to 64 bytes.
+    pub name: String,
+    /// `--work-dir`: checkpoints and sandboxes. Absolute.
+    pub work_dir: PathBuf,
+    /// `--runtime-dir`: what is known of containers until the machine restarts. Absolute.
+    pub runtime_dir: PathBuf,
+    /// `--image-dir`: the image store. Absolute.
+    pub image_dir: PathBuf,
+    /// `--resources`: `cpus:4;mem:8192;ports:[31000-32000]`. Of cpus, mem and ports, those
+    /// that are not given are found out.
+    pub resources: String,
+    /// `--attributes`: `rack:r1;floor:3`.
+    pub attributes: String,
+    /// `--cgroups-root`: parent of the containers' cgroups in every hierarchy: `muster/a1`.
+    pub cgroups_root: String,
+    /// `--cgroups-enable-cfs`: CPUs are a ceiling, not only a share.
+    pub cgroups_enable_cfs: bool,
+    /// `--bpffs`: where bpffs is mounted.
+    pub bpffs: PathBuf,
+    /// `--gc-delay`: how long sandboxes of ended tasks are kept.
+    pub gc_delay: Duration,
+    /// `--recover`.
+    pub recover: Recover,
+    /// The program that is run as `<helper> launch` for every container: the `muster` binary.
+    pub helper: PathBuf,
+}
+
+impl Config {
+    /// How long sandboxes are kept unless told otherwise: a week.
+    pub const GC_DELAY: Duration = Duration::from_hours(7 * 24);
+
+    /// The flags as `/flags` and `/state` show them: text, as in Mesos.
+    pub(crate) fn flags(&self) -> Value {
+        json!({
+            "master": self.master,
+            "ip": self.ip.to_string(),
+            "port": self.port.to_string(),
+            "vip_port": self.vip_port.to_string(),
+            "hostname": self.hostname,
+            "name": self.name,
+            "work_dir": self.work_dir.display().to_string(),
+            "runtime_dir": self.runtime_dir.display().to_string(),
+            "image_dir": self.image_dir.display().to_string(),
+            "resources": self.resources,
+            "attributes": self.attributes,
+            "cgroups_root": self.cgroups_root,
+            "cgroups_enable_cfs": self.cgroups_enable_cfs.to_string(),
+            "bpffs": self.bpffs.display().to_string(),
+            "gc_delay": format!("{}secs", self.gc_delay.as_secs_f64()),
+            "recover": match self.recover {
+                Recover::Reconnect => "reconnect",
+                Recover::Cleanup => "cleanup",
+            },
+        })
+    }
+}

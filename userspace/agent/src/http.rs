@@ -1,0 +1,83 @@
+//! The agent's unversioned HTTP interface, as Mesos serves it: read-only JSON.
+//!
+//! Every path also answers below `/slave(1)`, as in Mesos.
+
+mod containers;
+mod metrics;
+mod shapes;
+mod state;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use muster_containerizer::Containerizer;
+use serde_json::{Value, json};
+
+use crate::clock::Clock;
+use crate::shell::{Shared, look};
+use crate::{Agent, Config};
+
+/// What the handlers look at.
+#[derive(Clone)]
+pub(crate) struct Look {
+    agent: Shared,
+    containerizer: Containerizer,
+    clock: Clock,
+    flags: Arc<Value>,
+    master: Arc<str>,
+}
+
+impl Look {
+    pub(crate) fn new(
+        config: &Config,
+        agent: Shared,
+        containerizer: Containerizer,
+        clock: Clock,
+    ) -> Self {
+        let master = config.master.as_str().into();
+        Self { agent, containerizer, clock, flags: Arc::new(config.flags()), master }
+    }
+
+    fn agent<T>(&self, question: impl FnOnce(&Agent) -> T) -> T {
+        question(&look(&self.agent))
+    }
+}
+
+/// The agent's routes.
+pub(crate) fn router(look: Look) -> Router {
+    let routes = Router::new()
+        .route("/health", get(health))
+        .route("/version", get(version))
+        .route("/flags", get(flags))
+        .route("/state", get(state))
+        .route("/containers", get(containers::containers))
+        .route("/monitor/statistics", get(containers::statistics))
+        .route("/metrics/snapshot", get(metrics::snapshot))
+        .with_state(look);
+    Router::new().merge(routes.clone()).nest("/slave(1)", routes)
+}
+
+/// 200 while checkpoints can be written, else 503 with the reason: no task is accepted then.
+async fn health(State(look): State<Look>) -> Response {
+    match look.agent(|agent| agent.store_failure().map(str::to_owned)) {
+        None => StatusCode::OK.into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason).into_response(),
+    }
+}
+
+async fn version() -> Json<Value> {
+    Json(json!({ "version": env!("CARGO_PKG_VERSION") }))
+}
+
+async fn flags(State(look): State<Look>) -> Json<Value> {
+    Json(json!({ "flags": *look.flags }))
+}
+
+async fn state(State(look): State<Look>) -> Json<Value> {
+    let shown = look.agent(|agent| state::state(agent, &look));
+    Json(shown)
+}

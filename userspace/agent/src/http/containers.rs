@@ -1,0 +1,145 @@
+//! `/containers` and `/monitor/statistics`: what each container uses.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use muster_containerizer::{Containerizer, Usage};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Look, shapes};
+use crate::{Phase, Task};
+
+/// Which containers to show.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    container_id: Option<String>,
+}
+
+/// Running containers with what they use and where they are.
+pub(super) async fn containers(
+    State(look): State<Look>,
+    filter: Result<Query<Filter>, QueryRejection>,
+) -> Response {
+    match filter {
+        Ok(Query(filter)) => measure(look, filter.container_id, true).await,
+        Err(error) => (StatusCode::BAD_REQUEST, error.body_text()).into_response(),
+    }
+}
+
+/// Running containers with what they use.
+pub(super) async fn statistics(State(look): State<Look>) -> Response {
+    measure(look, None, false).await
+}
+
+async fn measure(look: Look, only: Option<String>, full: bool) -> Response {
+    let containers: Vec<(String, Value)> = look.agent(|agent| {
+        let wanted = |id: &str| only.as_ref().is_none_or(|only| only == id);
+        let running = agent.tasks().filter(|task| task.phase() == Phase::Running);
+        let running = running.filter(|task| wanted(task.container_id()));
+        running.map(|task| (task.container_id().to_owned(), describe(task, full))).collect()
+    });
+    let now = look.clock.now();
+    // The counters are files.
+    let measured = tokio::task::spawn_blocking(move || {
+        let all = containers.into_iter();
+        all.filter_map(|(id, shown)| with_usage(&look.containerizer, &id, shown, now))
+            .collect::<Vec<Value>>()
+    });
+    match measured.await {
+        Ok(measured) => Json(measured).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// The container of a task; with its status only in the `full` form.
+fn describe(task: &Task, full: bool) -> Value {
+    let id = &task.info().task_id.value;
+    let mut object = json!({
+        "executor_id": id,
+        "executor_name": format!("Command Executor (Task: {id})"),
+        "framework_id": task.framework_id().value,
+        "source": id,
+    });
+    if full {
+        object["container_id"] = json!(task.container_id());
+        object["status"] =
+            task.status().container_status.as_ref().map_or(Value::Null, shapes::container_status);
+    }
+    object
+}
+
+/// Adds what the container uses; none if it has just ended.
+fn with_usage(
+    containerizer: &Containerizer,
+    id: &str,
+    mut shown: Value,
+    now: Duration,
+) -> Option<Value> {
+    match containerizer.usage(id) {
+        Ok(usage) => {
+            shown["statistics"] = statistics_of(&usage, now);
+            Some(shown)
+        }
+        Err(error) => {
+            tracing::debug!(container = id, %error, "no statistics");
+            None
+        }
+    }
+}
+
+/// Mesos' `ResourceStatistics`; what this machine does not count is left out.
+fn statistics_of(usage: &Usage, now: Duration) -> Value {
+    let floats = [
+        ("cpus_user_time_secs", usage.cpus_user_time_secs),
+        ("cpus_system_time_secs", usage.cpus_system_time_secs),
+        ("cpus_limit", usage.cpus_limit),
+        ("cpus_throttled_time_secs", usage.cpus_throttled_time_secs),
+    ];
+    let integers = [
+        ("cpus_nr_periods", usage.cpus_nr_periods),
+        ("cpus_nr_throttled", usage.cpus_nr_throttled),
+        ("mem_total_bytes", usage.mem_total_bytes),
+        ("mem_rss_bytes", usage.mem_rss_bytes),
+        ("mem_cache_bytes", usage.mem_cache_bytes),
+        ("mem_limit_bytes", usage.mem_limit_bytes),
+        ("threads", usage.threads),
+        ("processes", usage.processes),
+    ];
+    let mut object = Map::new();
+    object.insert("timestamp".to_owned(), json!(now.as_secs_f64()));
+    for (name, value) in floats {
+        object.extend(value.map(|value| (name.to_owned(), json!(value))));
+    }
+    for (name, value) in integers {
+        object.extend(value.map(|value| (name.to_owned(), json!(value))));
+    }
+    Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_have_mesos_names_and_only_what_is_counted() {
+        let usage = Usage {
+            cpus_user_time_secs: Some(1.5),
+            mem_rss_bytes: Some(4096),
+            processes: Some(2),
+            ..Usage::default()
+        };
+        let expected = json!({
+            "timestamp": 12.5,
+            "cpus_user_time_secs": 1.5,
+            "mem_rss_bytes": 4096,
+            "processes": 2,
+        });
+        assert_eq!(statistics_of(&usage, Duration::from_millis(12500)), expected);
+    }
+}

@@ -1,0 +1,149 @@
+//! Starts an agent, and ends it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use muster_containerizer::Containerizer;
+use muster_dataplane::DataPlane;
+use muster_store::{Batch, Store};
+use rand::rngs::{StdRng, SysRng};
+use rand::{SeedableRng, TryRng};
+use tokio::net::TcpListener;
+use tokio::task::{JoinSet, spawn_blocking};
+
+use crate::checkpoint::{AGENT, Checkpoint, TASKS, UPDATES};
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::machine::Machine;
+use crate::shell::{Shell, collect_garbage};
+use crate::{Agent, Config, Error, Found, Input, Recover, Settings, http};
+
+/// Runs an agent until `shutdown` resolves. Its containers and its VIPs outlive it; the
+/// next agent with the same directories takes over.
+///
+/// With [`Recover::Cleanup`] it destroys all that instead, and returns when it is done.
+///
+/// # Errors
+/// What keeps it from starting: a flag, a port in use, an unreadable store, something the
+/// machine lacks. Once it runs, [`Error::Panicked`] only.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    let machine = Machine::new(&config)?;
+    // The store's lock comes first: it keeps a second agent off everything else.
+    let path = config.work_dir.join("agent.redb");
+    let store = Arc::new(spawn_blocking(move || Disk::open(path)).await??);
+    if config.recover == Recover::Cleanup {
+        return cleanup(&config, &machine, &store).await;
+    }
+    let checkpoint = Checkpoint::load(&*store)?;
+    let api = listen("port", (config.ip, config.port).into()).await?;
+    let vips = listen("vip-port", (config.ip, config.vip_port).into()).await?;
+    let containerizer = Containerizer::new(containers(&config))?;
+    let plane_config = plane(&config, &machine);
+    let plane = spawn_blocking(move || DataPlane::open(&plane_config)).await??;
+    let plane = Arc::new(Mutex::new(plane));
+    let found = containerizer.recover().await?;
+
+    let clock = Clock::start();
+    let agent = Arc::new(Mutex::new(Agent::new(settings(&config, &machine, &api)?, seeded()?)));
+    let look = http::Look::new(&config, Arc::clone(&agent), containerizer.clone(), clock);
+    let mut services = JoinSet::new();
+    services.spawn(serve(api, http::router(look)));
+    services.spawn(serve(vips, muster_dataplane::router(Arc::clone(&plane))));
+    services.spawn(collect_garbage(Arc::clone(&agent), config.work_dir.clone(), config.gc_delay));
+    let shell = Shell {
+        agent,
+        clock,
+        store,
+        containerizer,
+        plane,
+        master: machine.master,
+        address: config.ip,
+    };
+    let containers = found
+        .into_iter()
+        .map(|container| Found {
+            id: container.id,
+            pid: container.pid,
+            ended: container.termination,
+        })
+        .collect();
+    tokio::select! {
+        () = shutdown => {
+            tracing::info!("stopping; containers and VIPs go on");
+            Ok(())
+        }
+        result = shell.run(Input::Recovered { checkpoint, containers }) => result,
+        Some(result) = services.join_next() => result?,
+    }
+}
+
+/// Leaves nothing of the agent on the machine but its sandboxes.
+async fn cleanup(config: &Config, machine: &Machine, store: &Disk) -> Result<(), Error> {
+    let containerizer = Containerizer::new(containers(config))?;
+    containerizer.destroy_all().await?;
+    let plane = plane(config, machine);
+    spawn_blocking(move || DataPlane::remove(&plane)).await??;
+
+    let mut batch = Batch::default();
+    for table in [AGENT, TASKS, UPDATES] {
+        for (key, _) in store.scan(table)? {
+            batch.delete(table, key);
+        }
+    }
+    store.commit(batch)?;
+    tracing::info!(name = config.name, "cleaned up: no containers, cgroups, VIPs or checkpoints");
+    Ok(())
+}
+
+fn containers(config: &Config) -> muster_containerizer::Config {
+    muster_containerizer::Config {
+        image_dir: config.image_dir.clone(),
+        runtime_dir: config.runtime_dir.clone(),
+        cgroups_root: config.cgroups_root.clone(),
+        helper: config.helper.clone(),
+        cfs_quota: config.cgroups_enable_cfs,
+    }
+}
+
+fn plane(config: &Config, machine: &Machine) -> muster_dataplane::Config {
+    muster_dataplane::Config {
+        agent: config.name.clone(),
+        bpffs: config.bpffs.clone(),
+        cgroup: machine.cgroup.clone(),
+    }
+}
+
+fn settings(config: &Config, machine: &Machine, api: &TcpListener) -> Result<Settings, Error> {
+    let address =
+        api.local_addr().map_err(|source| Error::System { call: "getsockname", source })?;
+    Ok(Settings {
+        hostname: config.hostname.clone(),
+        address: config.ip,
+        port: address.port(),
+        resources: machine.resources.clone(),
+        attributes: machine.attributes.clone(),
+        work_dir: config.work_dir.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        incarnation: uuid::Uuid::new_v4().to_string(),
+    })
+}
+
+/// The generator that everything random in the agent comes from.
+fn seeded() -> Result<StdRng, Error> {
+    let mut seed = <StdRng as SeedableRng>::Seed::default();
+    SysRng.try_fill_bytes(&mut seed).map_err(|error| Error::System {
+        call: "getrandom",
+        source: std::io::Error::other(error),
+    })?;
+    Ok(StdRng::from_seed(seed))
+}
+
+async fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|source| Error::Listen { flag, address, source })
+}
+
+async fn serve(listener: TcpListener, router: axum::Router) -> Result<(), Error> {
+    let served = axum::serve(listener, router).await;
+    served.map_err(|source| Error::System { call: "accept", source })
+}

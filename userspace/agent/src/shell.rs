@@ -1,0 +1,221 @@
+//! Carries out what the agent's logic wants, and tells it what happens.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use muster_api::muster::{AgentMessage, Vip};
+use muster_containerizer::{ContainerSpec, Containerizer, Termination};
+use muster_dataplane::DataPlane;
+use muster_store::{Batch, Store};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use tonic::transport::Endpoint;
+
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::{Agent, ContainerEvent, Error, Input, Output, link, probe, sandbox};
+
+/// Events of the link that may wait to be handled.
+const BACKLOG: usize = 256;
+
+/// The agent's logic, shared with those who only look.
+pub(crate) type Shared = Arc<Mutex<Agent>>;
+
+/// What the agent acts on.
+pub(crate) struct Shell {
+    pub(crate) agent: Shared,
+    pub(crate) clock: Clock,
+    pub(crate) store: Arc<Disk>,
+    pub(crate) containerizer: Containerizer,
+    pub(crate) plane: Arc<Mutex<DataPlane>>,
+    pub(crate) master: Endpoint,
+    pub(crate) address: IpAddr,
+}
+
+/// The session with the master; ends with its last owner.
+struct Session {
+    say: mpsc::UnboundedSender<AgentMessage>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What has been started; what comes of it, if anything does.
+type Acts = JoinSet<Result<Option<Input>, Error>>;
+
+impl Shell {
+    /// Runs the agent, beginning with `first`, for as long as it is polled.
+    ///
+    /// # Errors
+    /// [`Error::Panicked`]: then its state cannot be trusted.
+    pub(crate) async fn run(self, first: Input) -> Result<(), Error> {
+        let (sender, mut inputs) = mpsc::channel(BACKLOG);
+        let mut acts = Acts::new();
+        let mut session = None;
+        let mut input = Some(first);
+        loop {
+            if let Some(input) = input.take() {
+                let outputs = look(&self.agent).handle(self.clock.now(), input);
+                for output in outputs {
+                    self.act(output, &mut acts, &mut session, &sender);
+                }
+            }
+            input = tokio::select! {
+                input = inputs.recv() => input,
+                Some(done) = acts.join_next() => done??,
+            };
+        }
+    }
+
+    fn act(
+        &self,
+        output: Output,
+        acts: &mut Acts,
+        session: &mut Option<Session>,
+        inputs: &mpsc::Sender<Input>,
+    ) {
+        let containerizer = self.containerizer.clone();
+        match output {
+            Output::Persist(batch) => {
+                let store = Arc::clone(&self.store);
+                acts.spawn(async move { persist(store, batch).await.map(Some) });
+            }
+            Output::Reconcile(vips) => {
+                let plane = Arc::clone(&self.plane);
+                acts.spawn(async move { reconcile(plane, vips).await.map(Some) });
+            }
+            Output::Dial { session: number, after } => {
+                let (say, said) = mpsc::unbounded_channel();
+                let link = link::run(self.master.clone(), number, after, said, inputs.clone());
+                *session = Some(Session { say, task: tokio::spawn(link) });
+            }
+            Output::Send(message) => {
+                // Once the link is gone there is a new one, where it is said anew.
+                if let Some(session) = session {
+                    let _ = session.say.send(*message);
+                }
+            }
+            Output::Launch(spec) => {
+                acts.spawn(async move { launch(containerizer, *spec).await.map(Some) });
+            }
+            Output::Watch { container } => {
+                acts.spawn(async move {
+                    let how = containerizer.wait(&container).await;
+                    let how = how.unwrap_or_else(|error| Termination::Lost(error.to_string()));
+                    Ok(Some(happened(container, ContainerEvent::Ended(how))))
+                });
+            }
+            Output::Kill { container, grace } => {
+                acts.spawn(async move {
+                    let killed = containerizer.kill(&container, grace).await;
+                    let failed = killed.err().map(|error| error.to_string());
+                    let failed = failed.map(|message| ContainerEvent::KillFailed { message });
+                    Ok(failed.map(|event| happened(container, event)))
+                });
+            }
+            Output::Destroy { container } => {
+                acts.spawn(async move {
+                    let event = match containerizer.destroy(&container).await {
+                        Ok(()) => ContainerEvent::Destroyed,
+                        Err(error) => ContainerEvent::DestroyFailed { message: error.to_string() },
+                    };
+                    Ok(Some(happened(container, event)))
+                });
+            }
+            Output::Retire { sandbox } => {
+                acts.spawn(async move {
+                    let path = sandbox.clone();
+                    // It may never have been made.
+                    if let Err(error) = spawn_blocking(move || sandbox::retire(&path)).await? {
+                        tracing::debug!(sandbox = %sandbox.display(), %error, "cannot date a sandbox");
+                    }
+                    Ok(None)
+                });
+            }
+            Output::Probe { container, round, probe, timeout } => {
+                let address = self.address;
+                acts.spawn(async move {
+                    let result =
+                        probe::probe(&containerizer, &container, probe, timeout, address).await;
+                    Ok(Some(Input::Probed { container, round, result }))
+                });
+            }
+            Output::Timer { after, timer } => {
+                acts.spawn(async move {
+                    tokio::time::sleep(after).await;
+                    Ok(Some(Input::Timer(timer)))
+                });
+            }
+        }
+    }
+}
+
+/// The agent's logic, for a look at it; never hold it across an await.
+pub(crate) fn look(agent: &Shared) -> MutexGuard<'_, Agent> {
+    // Who panics while looking leaves nothing half done: looking changes nothing. The
+    // logic itself ends the agent when it panics.
+    agent.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn happened(id: String, event: ContainerEvent) -> Input {
+    Input::Container { id, event }
+}
+
+async fn persist(store: Arc<Disk>, batch: Batch) -> Result<Input, Error> {
+    let result = spawn_blocking(move || store.commit(batch)).await?;
+    Ok(Input::Persisted(result.map_err(|error| error.to_string())))
+}
+
+async fn reconcile(plane: Arc<Mutex<DataPlane>>, vips: Vec<Vip>) -> Result<Input, Error> {
+    let result = spawn_blocking(move || {
+        plane.lock().unwrap_or_else(PoisonError::into_inner).reconcile(&vips)
+    });
+    let result = result.await?.map(|changes| {
+        for skipped in &changes.skipped {
+            tracing::warn!("a part of the cluster view cannot be applied: {skipped}");
+        }
+        if !changes.is_empty() {
+            let (added, changed, removed) = (changes.added, changes.changed, changes.removed);
+            tracing::info!(added, changed, removed, "VIPs");
+        }
+    });
+    Ok(Input::Reconciled(result.map_err(|error| error.to_string())))
+}
+
+async fn launch(containerizer: Containerizer, spec: ContainerSpec) -> Result<Input, Error> {
+    let id = spec.id.clone();
+    let path = spec.sandbox.clone();
+    let made = spawn_blocking(move || sandbox::make(&path)).await?;
+    let launched = match made {
+        Ok(()) => containerizer.launch(spec).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error),
+    };
+    let event = match launched {
+        Ok(launched) => ContainerEvent::Launched { pid: launched.pid },
+        Err(message) => ContainerEvent::LaunchFailed { message },
+    };
+    Ok(happened(id, event))
+}
+
+/// Removes old sandboxes, now and every hour.
+pub(crate) async fn collect_garbage(
+    agent: Shared,
+    work_dir: std::path::PathBuf,
+    delay: Duration,
+) -> Result<(), Error> {
+    let mut hourly = tokio::time::interval(Duration::from_hours(1));
+    loop {
+        hourly.tick().await;
+        let live = look(&agent).live();
+        let work_dir = work_dir.clone();
+        let removed = spawn_blocking(move || sandbox::collect(&work_dir, delay, &live)).await?;
+        if removed > 0 {
+            tracing::info!(removed, "old sandboxes removed");
+        }
+    }
+}

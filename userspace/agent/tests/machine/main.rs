@@ -1,0 +1,17 @@
+//! Agents on the real kernel: containers, VIPs, checkpoints, and a master that the test
+//! plays. Needs root, cgroups with cpu and memory, and bash.
+//!
+//! Every test has a network and a mount namespace of its own, so nothing it sends leaves
+//! the machine, and its mounts go with it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod bad_input;
+mod crashes;
+mod health;
+mod http;
+mod life;
+mod master;
+mod site;
+mod tasks;
+mod vips;
