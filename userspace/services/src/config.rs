@@ -53,7 +53,7 @@ impl Config {
             user: "root".into(),
             failover_timeout: Duration::from_hours(24 * 7),
             max_instances_per_offer: 5,
-            decline_offer_duration: Duration::from_secs(120),
+            decline_offer_duration: Duration::from_mins(2),
             decline_unsuitable_duration: Duration::from_secs(5),
             min_revive_offers_interval: Duration::from_secs(1),
             reconciliation_interval: Duration::from_mins(10),
@@ -68,5 +68,12 @@ impl Config {
     /// `host:port` of the HTTP API.
     pub fn leader(&self) -> String {
         format!("{}:{}", self.hostname, self.http_port)
+    }
+}
+
+impl Default for Config {
+    /// The default settings on `localhost`.
+    fn default() -> Self {
+        Self::new("localhost")
     }
 }

@@ -123,7 +123,9 @@ fn read_id(object: &mut Object<'_>) -> Option<AppId> {
     match AppId::parse(field.string()?) {
         Ok(id) => Some(id),
         Err(errors) => {
-            errors.into_iter().for_each(|error| field.refuse(error));
+            for error in errors {
+                field.refuse(error);
+            }
             None
         }
     }

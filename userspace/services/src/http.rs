@@ -63,7 +63,9 @@ impl Api {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Reply {
-        let wants_text = headers.get(header::ACCEPT).is_some_and(|accept| accept == "text/plain");
+        let wants_text = headers
+            .get(header::ACCEPT)
+            .is_some_and(|accept| accept.as_bytes().starts_with(b"text/plain"));
         let request = Params::parse(query)
             .and_then(|params| route::route(method, path, &params, wants_text, body));
         let request = match request {

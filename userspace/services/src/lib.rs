@@ -36,5 +36,5 @@ mod view;
 
 pub use config::Config;
 pub use error::Error;
-pub use shell::{Services, start};
+pub use shell::{Connection, Services, start, start_reconnecting};
 pub use timestamp::Timestamp;

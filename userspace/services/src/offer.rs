@@ -1,193 +1,174 @@
 //! Offers: what an agent has to give, and taking parts of it.
 
 mod agent;
-mod ports;
 
-use muster_api::mesos::{Offer, Resource, value};
+use muster_resources::{Name, Range, Ranges, Resource, Resources, Scalar, Value};
 
 pub(crate) use self::agent::decimal;
-use self::ports::PortRanges;
-
-/// Mesos compares resources in thousandths; so does everything here.
-pub fn thousandths(amount: f64) -> i64 {
-    // Amounts are finite and below 10^12: see `definition`. Others saturate.
-    #[expect(clippy::cast_possible_truncation, reason = "saturates, which is as good as any")]
-    let whole = (amount * 1000.0).round() as i64;
-    whole
-}
-
-/// `thousandths` as the number that the protocol carries.
-fn amount(thousandths: i64) -> f64 {
-    // Exact to well beyond what any machine has.
-    #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
-    let amount = thousandths as f64;
-    amount / 1000.0
-}
 
 /// What is left of an offer.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    scalars: Vec<(Resource, i64)>,
-    ports: Vec<(Resource, PortRanges)>,
+    left: Resources,
 }
 
 impl Pool {
-    /// What of `offer` tasks can simply use, in resources of `roles`: neither revocable
-    /// nor shared nor a disk of a special kind. Reserved resources go first.
-    pub fn new(offer: &Offer, roles: &[String]) -> Self {
-        let mut usable: Vec<&Resource> = offer
-            .resources
-            .iter()
-            .filter(|r| r.revocable.is_none() && r.shared.is_none() && r.disk.is_none())
-            .filter(|r| roles.iter().any(|role| role == role_of(r)))
-            .collect();
-        usable.sort_by_key(|r| role_of(r) == "*");
-        let (mut scalars, mut ports) = (Vec::new(), Vec::new());
-        for resource in usable {
-            if let Some(scalar) = &resource.scalar {
-                scalars.push((resource.clone(), thousandths(scalar.value)));
-            } else if let Some(ranges) = &resource.ranges
-                && resource.name == "ports"
-            {
-                ports.push((resource.clone(), PortRanges::new(ranges)));
-            }
-        }
-        Self { scalars, ports }
+    /// What of `offered` tasks can simply use, in resources of `roles`: neither revocable
+    /// nor shared nor a disk of a special kind.
+    pub fn new(offered: &Resources, roles: &[String]) -> Self {
+        let usable = |resource: &&Resource| {
+            !resource.is_revocable()
+                && !resource.is_shared()
+                && resource.details().disk.is_none()
+                && roles.iter().any(|role| role == role_of(resource))
+        };
+        Self { left: offered.filter(usable) }
     }
 
     /// Whether there is nothing at all in the accepted roles.
     pub fn is_empty(&self) -> bool {
-        self.scalars.is_empty() && self.ports.is_empty()
+        self.left.is_empty()
     }
 
     /// Takes out what has been taken from the same offer before.
-    pub fn remove(&mut self, taken: &[Resource]) {
-        for resource in taken {
-            let same = |other: &Resource| {
-                other.name == resource.name && role_of(other) == role_of(resource)
-            };
-            if let Some(scalar) = &resource.scalar {
-                let mut wanted = thousandths(scalar.value);
-                for (_, left) in self.scalars.iter_mut().filter(|(r, _)| same(r)) {
-                    let part = wanted.min(*left);
-                    *left -= part;
-                    wanted -= part;
-                }
-            }
-            let ports = resource.ranges.iter().flat_map(|ranges| &ranges.range);
-            for number in ports.flat_map(|range| range.begin..=range.end) {
-                for (_, ranges) in self.ports.iter_mut().filter(|(r, _)| same(r)) {
-                    if u16::try_from(number).is_ok_and(|number| ranges.take(number)) {
-                        break;
-                    }
-                }
-            }
-        }
+    pub fn remove(&mut self, taken: &Resources) {
+        self.left -= taken;
     }
 
-    /// Takes so many thousandths of the resource `name`, or nothing when there is less.
-    pub fn take_scalar(&mut self, name: &str, thousandths: i64) -> Option<Vec<Resource>> {
-        let total: i64 = self.scalars.iter().filter(|(r, _)| r.name == name).map(|(_, n)| n).sum();
-        if total < thousandths {
+    /// Takes so much of the resource `name`, or nothing when there is less. What is
+    /// reserved goes first.
+    pub fn take_scalar(&mut self, name: &Name, amount: Scalar) -> Option<Resources> {
+        if self.left.scalar(name) < amount {
             return None;
         }
-        let (mut wanted, mut taken) = (thousandths, Vec::new());
-        for (resource, left) in self.scalars.iter_mut().filter(|(r, _)| r.name == name) {
-            let part = wanted.min(*left);
-            if part > 0 {
-                *left -= part;
-                wanted -= part;
-                let scalar = Some(value::Scalar { value: amount(part) });
-                taken.push(Resource { scalar, ..resource.clone() });
+        let mut entries: Vec<&Resource> = self.left.named(name).collect();
+        entries.sort_by_key(|entry| !entry.is_reserved());
+        let (mut missing, mut taken) = (amount, Resources::default());
+        for entry in entries {
+            if let Value::Scalar(there) = entry.value() {
+                let part = missing.min(*there);
+                missing -= part;
+                taken.add(entry.clone().with_value(Value::Scalar(part)));
             }
         }
+        self.left -= &taken;
         Some(taken)
     }
 
     /// Takes the host port `number`, if it is there.
     pub fn take_port(&mut self, number: u16) -> Option<Resource> {
-        self.ports.iter_mut().find_map(|(resource, ranges)| {
-            ranges.take(number).then(|| ports::single(resource, number))
-        })
+        let port = single(number);
+        let holds = |entry: &&Resource| matches!(entry.value(), Value::Ranges(ranges) if ranges.contains(&port));
+        let ports = Name::PORTS;
+        let holder = self.left.named(&ports).find(holds)?;
+        let taken = holder.clone().with_value(Value::Ranges(port));
+        self.left.subtract(&taken);
+        Some(taken)
     }
 
-    /// How many host ports are left.
-    pub fn port_count(&self) -> u64 {
-        self.ports.iter().map(|(_, ranges)| ranges.count()).sum()
-    }
-
-    /// The host port of this index among those left.
-    pub fn port_at(&self, mut index: u64) -> Option<u16> {
-        for (_, ranges) in &self.ports {
-            if let Some(port) = ranges.at(index) {
-                return Some(port);
-            }
-            index -= ranges.count();
+    /// The host ports that are left.
+    pub fn ports(&self) -> Ranges {
+        let mut ports = self.left.ranges(Name::PORTS);
+        // What is no port number cannot be given to anyone.
+        for (begin, end) in [(0, 0), (u64::from(u16::MAX) + 1, u64::MAX)] {
+            ports.subtract(&range(begin, end));
         }
-        None
+        ports
     }
 }
 
-/// The role that a resource is reserved for, `*` when it is not, in either of the two
-/// forms that reservations have.
+/// The number of this index in `ports`.
+pub fn port_at(ports: &Ranges, mut index: u64) -> Option<u16> {
+    for range in ports.as_slice() {
+        let length = range.end - range.begin + 1;
+        if index < length {
+            return u16::try_from(range.begin + index).ok();
+        }
+        index -= length;
+    }
+    None
+}
+
+fn single(number: u16) -> Ranges {
+    range(number.into(), number.into())
+}
+
+fn range(begin: u64, end: u64) -> Ranges {
+    Ranges::new([Range { begin, end }]).unwrap_or_default()
+}
+
+/// The role that a resource is reserved for, `*` when it is not.
 fn role_of(resource: &Resource) -> &str {
-    let refined = resource.reservations.last().and_then(|r| r.role.as_deref());
-    #[expect(deprecated, reason = "frameworks without RESERVATION_REFINEMENT get this form")]
-    let plain = resource.role.as_deref();
-    refined.or(plain).unwrap_or("*")
+    resource.reservation_role().unwrap_or("*")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn scalar(name: &str, value: f64, role: Option<&str>) -> Resource {
-        let reservations = role.map(|role| muster_api::mesos::resource::ReservationInfo {
-            role: Some(role.into()),
-            ..Default::default()
-        });
-        Resource {
-            name: name.into(),
-            r#type: value::Type::Scalar.into(),
-            scalar: Some(value::Scalar { value }),
-            reservations: reservations.into_iter().collect(),
-            ..Default::default()
-        }
+    fn parse(text: &str) -> Resources {
+        Resources::parse(text).unwrap()
     }
 
-    fn offer(resources: Vec<Resource>) -> Offer {
-        Offer { resources, ..Default::default() }
+    fn pool(text: &str, roles: &[&str]) -> Pool {
+        let roles: Vec<String> = roles.iter().map(|role| (*role).to_owned()).collect();
+        Pool::new(&parse(text), &roles)
+    }
+
+    fn cpus(thousandths: i64) -> Scalar {
+        Scalar::from_thousandths(thousandths)
     }
 
     #[test]
     fn reserved_resources_are_taken_first() {
-        let offer = offer(vec![scalar("cpus", 1.0, None), scalar("cpus", 0.3, Some("web"))]);
-        let mut pool = Pool::new(&offer, &["*".into(), "web".into()]);
-        let taken = pool.take_scalar("cpus", 500).unwrap();
-        let parts: Vec<_> = taken.iter().map(|r| (role_of(r), r.scalar.unwrap().value)).collect();
-        assert_eq!(parts, [("web", 0.3), ("*", 0.2)]);
-        assert!(pool.take_scalar("cpus", 801).is_none());
-        assert_eq!(pool.take_scalar("cpus", 800).unwrap().len(), 1);
-        let mut unreserved = Pool::new(&offer, &["*".into()]);
-        assert!(unreserved.take_scalar("cpus", 1001).is_none());
+        let mut both = pool("cpus:1;cpus(web):0.3", &["*", "web"]);
+        assert_eq!(
+            both.take_scalar(&Name::CPUS, cpus(500)).unwrap(),
+            parse("cpus(web):0.3;cpus:0.2")
+        );
+        assert!(both.take_scalar(&Name::CPUS, cpus(801)).is_none());
+        assert_eq!(both.take_scalar(&Name::CPUS, cpus(800)).unwrap(), parse("cpus:0.8"));
+        let mut unreserved = pool("cpus:1;cpus(web):0.3", &["*"]);
+        assert!(unreserved.take_scalar(&Name::CPUS, cpus(1001)).is_none());
+        assert!(pool("cpus(web):0.3", &["*"]).is_empty());
     }
 
     #[test]
     fn tenths_add_up() {
-        let mut pool = Pool::new(&offer(vec![scalar("cpus", 1.0, None)]), &["*".into()]);
+        let mut pool = pool("cpus:1", &["*"]);
         for _ in 0..10 {
-            assert!(pool.take_scalar("cpus", thousandths(0.1)).is_some());
+            assert!(pool.take_scalar(&Name::CPUS, Scalar::from_f64(0.1).unwrap()).is_some());
         }
-        assert!(pool.take_scalar("cpus", 1).is_none());
-        assert_eq!(pool.take_scalar("cpus", 0).unwrap(), []);
+        assert!(pool.take_scalar(&Name::CPUS, cpus(1)).is_none());
+        assert!(pool.take_scalar(&Name::CPUS, Scalar::ZERO).unwrap().is_empty());
+    }
+
+    #[test]
+    fn every_port_is_there_once() {
+        let mut pool = pool("ports:[0-2, 65535-70000]", &["*"]);
+        let ports = pool.ports();
+        assert_eq!(ports.count(), 3);
+        let found = [0, 1, 2, 3].map(|index| port_at(&ports, index));
+        assert_eq!(found, [Some(1), Some(2), Some(65_535), None]);
+        for number in [2, 65_535, 1] {
+            assert!(pool.take_port(number).is_some());
+            assert!(pool.take_port(number).is_none());
+        }
+        assert!(pool.ports().is_empty());
+    }
+
+    #[test]
+    fn what_was_taken_before_is_gone() {
+        let mut pool = pool("cpus:4;ports:[31000-31001]", &["*"]);
+        pool.remove(&parse("cpus:3;ports:[31000-31000]"));
+        assert!(pool.take_port(31_000).is_none());
+        assert!(pool.take_scalar(&Name::CPUS, cpus(1001)).is_none());
     }
 
     #[test]
     fn special_resources_are_left_alone() {
-        let mut revocable = scalar("cpus", 8.0, None);
-        revocable.revocable = Some(muster_api::mesos::resource::RevocableInfo {});
-        let mut volume = scalar("disk", 100.0, None);
-        volume.disk = Some(muster_api::mesos::resource::DiskInfo::default());
-        assert!(Pool::new(&offer(vec![revocable, volume]), &["*".into()]).is_empty());
+        let revocable = |r: &Resource| r.map_details(|details| details.revocable = true);
+        let offered: Resources = parse("cpus:8").iter().map(revocable).collect();
+        assert!(Pool::new(&offered, &["*".into()]).is_empty());
     }
 }

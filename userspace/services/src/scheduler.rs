@@ -161,15 +161,25 @@ impl Scheduler {
     fn event(&mut self, event: Event) {
         match event.r#type() {
             event::Type::Subscribed => {
-                event.subscribed.into_iter().for_each(|s| self.subscribed(&s))
+                if let Some(subscribed) = event.subscribed {
+                    self.subscribed(&subscribed);
+                }
             }
             event::Type::Offers => {
-                event.offers.into_iter().for_each(|offers| self.offered(&offers.offers));
+                if let Some(offers) = event.offers {
+                    self.offered(&offers.offers);
+                }
             }
             event::Type::Update => {
-                event.update.into_iter().for_each(|update| self.updated(&update.status));
+                if let Some(update) = event.update {
+                    self.updated(&update.status);
+                }
             }
-            event::Type::Error => event.error.into_iter().for_each(|error| self.refused(&error)),
+            event::Type::Error => {
+                if let Some(error) = event.error {
+                    self.refused(&error);
+                }
+            }
             // Offers are answered at once, so that there are none that could be rescinded;
             // what a failure means for tasks comes as updates; nothing here has executors
             // of its own, operations, or plans for maintenance.

@@ -23,8 +23,12 @@ pub struct Timestamp(i64);
 
 impl Timestamp {
     /// The moment `millis` milliseconds after the epoch; outside the range, its nearest end.
-    pub fn from_millis(millis: i64) -> Self {
-        Self(millis.clamp(0, LAST))
+    pub const fn from_millis(millis: i64) -> Self {
+        match millis {
+            ..0 => Self(0),
+            0..=LAST => Self(millis),
+            _ => Self(LAST),
+        }
     }
 
     /// Milliseconds since the epoch.

@@ -10,7 +10,7 @@ pub enum Operator {
     Unique,
     /// All instances on one value: the given one, or the first instance's.
     Cluster,
-    /// As many instances on each value; the number is how many values there will be.
+    /// As many instances on each value; the number is how many values there will be at least.
     GroupBy,
     /// The value matches a regular expression, whole.
     Like,

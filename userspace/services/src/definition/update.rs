@@ -34,21 +34,21 @@ mod tests {
 
     use super::*;
 
-    fn map(value: Value) -> Map<String, Value> {
+    fn map(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
     #[test]
     fn given_fields_replace_and_null_keeps() {
-        let current = map(json!({"cmd": "a", "portDefinitions": [{"port": 1}], "cpus": 1}));
-        let update = map(json!({"cmd": null, "ports": [2], "cpus": 2}));
-        assert_eq!(merge(current, &update), map(json!({"cmd": "a", "ports": [2], "cpus": 2})));
+        let current = map(&json!({"cmd": "a", "portDefinitions": [{"port": 1}], "cpus": 1}));
+        let update = map(&json!({"cmd": null, "ports": [2], "cpus": 2}));
+        assert_eq!(merge(current, &update), map(&json!({"cmd": "a", "ports": [2], "cpus": 2})));
     }
 
     #[test]
     fn a_network_in_the_container_replaces_networks() {
-        let current = map(json!({"networks": [{"mode": "host"}]}));
-        let update = map(json!({"container": {"docker": {"network": "HOST"}}}));
+        let current = map(&json!({"networks": [{"mode": "host"}]}));
+        let update = map(&json!({"container": {"docker": {"network": "HOST"}}}));
         assert_eq!(merge(current, &update.clone()), update);
     }
 }

@@ -91,9 +91,12 @@ fn bounds(count: usize, strategy: UpgradeStrategy) -> (usize, usize) {
 }
 
 /// The first `count` of `candidates` to go: unreachable before staging before running,
-/// not ready before ready, outdated before current, then by age; while there are GROUP_BY
+/// not ready before ready, outdated before current, then by age; while there are `GROUP_BY`
 /// constraints, always from the fullest group.
 fn choose(desired: &Desired<'_>, candidates: Vec<&Instance>, count: usize) -> Vec<InstanceId> {
+    if count == 0 {
+        return Vec::new();
+    }
     let mut candidates = candidates;
     candidates.sort_by_key(|i| {
         let condition = match i.condition {
@@ -144,3 +147,6 @@ fn in_fullest(fields: &[&str], candidates: &[&Instance]) -> usize {
     let fullest = candidates.iter().map(|i| size(i)).max();
     candidates.iter().position(|i| Some(size(i)) == fullest).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

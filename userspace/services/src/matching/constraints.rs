@@ -8,9 +8,8 @@ use crate::app::{Constraint, Operator};
 use crate::instance::Agent;
 use crate::offer::decimal;
 
-/// Whether another instance may go to `agent`, with one on each of `placed` so far and
-/// `wanted` of them in the end.
-pub fn allows(constraint: &Constraint, agent: &Agent, placed: &[&Agent], wanted: u32) -> bool {
+/// Whether another instance may go to `agent`, with one on each of `placed` so far.
+pub fn allows(constraint: &Constraint, agent: &Agent, placed: &[&Agent]) -> bool {
     let Some(offered) = agent.field(&constraint.field) else {
         return constraint.operator == Operator::Unlike;
     };
@@ -30,8 +29,8 @@ pub fn allows(constraint: &Constraint, agent: &Agent, placed: &[&Agent], wanted:
             taken.filter(|other| *other == Some(offered)).count() < most
         }
         Operator::GroupBy => {
-            let groups = value.parse().unwrap_or(1).max(1);
-            group_has_room(offered, taken, groups, wanted as usize)
+            let least = value.parse().unwrap_or(0);
+            is_smallest_group(offered, taken, least)
         }
     }
 }
@@ -50,24 +49,21 @@ fn normal(value: &str) -> String {
     }
 }
 
-/// GROUP_BY: each of `groups` values gets its share of `wanted`, and some one more when
-/// it does not come out even. Values beyond `groups` are not opened.
-fn group_has_room<'a>(
+/// `GROUP_BY`: a value that has no instance yet, or else one that has the fewest; but
+/// while there are not `least` values yet, only new ones. Which values there are comes to
+/// light by their offers.
+fn is_smallest_group<'a>(
     offered: &'a str,
     taken: impl Iterator<Item = Option<&'a str>>,
-    groups: usize,
-    wanted: usize,
+    least: usize,
 ) -> bool {
     let mut counts: BTreeMap<Option<&str>, usize> = BTreeMap::new();
     for value in taken {
         *counts.entry(value).or_default() += 1;
     }
-    let (share, remainder) = (wanted / groups, wanted % groups);
-    let used: usize = counts.values().map(|count| count.saturating_sub(share)).sum();
-    match counts.get(&Some(offered)) {
-        Some(count) => *count < share || (*count == share && used < remainder),
-        None => counts.len() < groups,
-    }
+    counts
+        .get(&Some(offered))
+        .is_none_or(|count| counts.len() >= least && counts.values().min() == Some(count))
 }
 
 #[cfg(test)]
@@ -91,7 +87,7 @@ mod tests {
     #[test]
     fn rules_on_one_agent() {
         let here = agent("h1", "r-1.5");
-        let ok = |field, operator, value| allows(&rule(field, operator, value), &here, &[], 1);
+        let ok = |field, operator, value| allows(&rule(field, operator, value), &here, &[]);
         assert!(ok("rack", Operator::Like, Some("r-.*")));
         assert!(!ok("rack", Operator::Like, Some("r")), "the whole value must match");
         assert!(!ok("rack", Operator::Like, Some("x|r")), "also with alternatives");
@@ -102,33 +98,38 @@ mod tests {
         assert!(ok("hostname", Operator::Cluster, Some("h1")));
         assert!(!ok("@hostname", Operator::Cluster, Some("h2")));
         let numbered = agent("h1", "1.5");
-        assert!(allows(&rule("rack", Operator::Is, Some("1.5000")), &numbered, &[], 1));
+        assert!(allows(&rule("rack", Operator::Is, Some("1.5000")), &numbered, &[]));
     }
 
     #[test]
     fn rules_between_instances() {
         let (a, b) = (agent("h1", "r1"), agent("h2", "r1"));
         let unique = rule("hostname", Operator::Unique, None);
-        assert!(allows(&unique, &b, &[&a], 2) && !allows(&unique, &a, &[&a], 2));
+        assert!(allows(&unique, &b, &[&a]) && !allows(&unique, &a, &[&a]));
         let cluster = rule("hostname", Operator::Cluster, None);
-        assert!(allows(&cluster, &a, &[&a], 2) && !allows(&cluster, &b, &[&a], 2));
+        assert!(allows(&cluster, &a, &[&a]) && !allows(&cluster, &b, &[&a]));
         let max = rule("rack", Operator::MaxPer, Some("2"));
-        assert!(allows(&max, &a, &[&b], 3) && !allows(&max, &a, &[&a, &b], 3));
+        assert!(allows(&max, &a, &[&b]) && !allows(&max, &a, &[&a, &b]));
+    }
+
+    /// Which racks take instances when they are always offered in this order.
+    fn fill(group: &Constraint, racks: &[Agent], count: usize) -> Vec<String> {
+        let mut placed: Vec<&Agent> = Vec::new();
+        for _ in 0..count {
+            placed.extend(racks.iter().find(|rack| allows(group, rack, &placed)));
+        }
+        placed.iter().map(|agent| agent.host.clone()).collect()
     }
 
     #[test]
     fn groups_fill_evenly() {
         let racks = [agent("h1", "r1"), agent("h2", "r2"), agent("h3", "r3")];
-        let group = rule("rack", Operator::GroupBy, Some("2"));
-        let mut placed: Vec<&Agent> = Vec::new();
-        let mut chosen = Vec::new();
-        // Always the first rack that is allowed: the constraint alone makes it even.
-        for _ in 0..5 {
-            let rack = racks.iter().find(|rack| allows(&group, rack, &placed, 5)).unwrap();
-            placed.push(rack);
-            chosen.push(rack.host.as_str());
-        }
-        assert_eq!(chosen, ["h1", "h1", "h1", "h2", "h2"]);
-        assert!(!racks.iter().any(|rack| allows(&group, rack, &placed, 5)));
+        let group = rule("rack", Operator::GroupBy, None);
+        assert_eq!(fill(&group, &racks, 5), ["h1", "h1", "h1", "h1", "h1"], "one is known");
+        let three = rule("rack", Operator::GroupBy, Some("3"));
+        assert_eq!(fill(&three, &racks, 5), ["h1", "h2", "h3", "h1", "h2"]);
+        assert_eq!(fill(&three, &racks[..2], 5), ["h1", "h2"], "the third has to be seen");
+        let two = rule("rack", Operator::GroupBy, Some("2"));
+        assert_eq!(fill(&two, &racks, 5), ["h1", "h2", "h1", "h2", "h1"]);
     }
 }

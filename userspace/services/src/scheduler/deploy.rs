@@ -29,7 +29,7 @@ pub(crate) enum Epoch {
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
     /// It should be so.
-    Put(Definition, Epoch),
+    Put(Box<Definition>, Epoch),
     /// It should not be.
     Delete(AppId),
 }
@@ -66,7 +66,7 @@ impl Scheduler {
                     targets.insert(id, None);
                 }
                 Change::Put(definition, epoch) => {
-                    let app = self.next_app(definition, epoch, version, &targets)?;
+                    let app = self.next_app(*definition, epoch, version, &targets)?;
                     targets.insert(app.id.clone(), Some(app));
                 }
             }
@@ -84,6 +84,7 @@ impl Scheduler {
             }
         }
         if !deployment.steps.is_empty() {
+            tracing::info!(deployment = begun.id, %version, "deployment begins");
             self.changes().put_deployment(&deployment);
             self.deployments.insert(deployment.id.clone(), deployment);
         }
@@ -204,7 +205,9 @@ impl Scheduler {
                 ),
             ));
         }
-        in_the_way.iter().for_each(|id| self.cancel_deployment(id));
+        for id in &in_the_way {
+            self.cancel_deployment(id);
+        }
         Ok(())
     }
 

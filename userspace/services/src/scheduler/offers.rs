@@ -65,8 +65,9 @@ impl Scheduler {
             let offer = candidates[one.offer].offer;
             let name = InstanceId::new(id.clone(), self.ids.uuid());
             let instance = Instance::launched(name, &app, offer, one.ports, now);
-            let task = task::info(&app, &instance, one.resources);
+            let task = task::info(&app, &instance, one.resources.to_proto());
             launches.entry(one.offer).or_default().push(task);
+            tracing::info!(instance = %instance.id, host = instance.agent.host, "launching");
             self.changes().put_instance(&instance);
             self.fleet.insert(instance);
             used.push(one.offer);

@@ -104,7 +104,9 @@ impl Scheduler {
                 next = Some(next.map_or(deadline, |next| deadline.min(next)));
             }
         }
-        overdue.iter().for_each(|id| self.expunge(id));
+        for id in &overdue {
+            self.expunge(id);
+        }
         if let Some(at) = next {
             self.timers.set(at, Timer::Plan(id.clone()));
         }
@@ -131,6 +133,7 @@ impl Scheduler {
             if deployment.current < deployment.steps.len() {
                 self.changes().put_deployment(&deployment);
             } else {
+                tracing::info!(deployment = id, "deployment is done");
                 self.changes().delete_deployment(id);
                 self.deployments.remove(id);
             }

@@ -75,7 +75,9 @@ impl Scheduler {
         self.timers.set(self.now.plus(retry), Timer::Confirm);
         let unwanted: Vec<InstanceId> =
             self.fleet.iter().filter(|i| !i.is_wanted()).map(|i| i.id.clone()).collect();
-        unwanted.iter().for_each(|id| self.kill(id));
+        for id in &unwanted {
+            self.kill(id);
+        }
         for launch in self.queue.values_mut() {
             launch.is_new = true;
         }

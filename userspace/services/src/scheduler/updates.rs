@@ -136,6 +136,13 @@ impl Scheduler {
             || (instance.is_wanted()
                 && !matches!(state, TaskState::TaskKilled | TaskState::TaskFinished));
         let epoch = instance.epoch;
+        tracing::info!(
+            instance = %id,
+            state = state.as_str_name(),
+            message = status.message,
+            wanted = instance.is_wanted(),
+            "instance ended"
+        );
         if has_failed {
             let message = status.message.clone().unwrap_or_default();
             self.note_failure(id, state, message);

@@ -62,7 +62,7 @@ impl Scheduler {
 
     pub(super) fn restart_app(&mut self, id: &AppId, force: bool) -> Result<Reply, Reply> {
         let app = self.app(id)?;
-        self.deployed(vec![Change::Put(as_definition(&app), Epoch::New)], force)
+        self.deployed(vec![Change::Put(as_definition(&app).into(), Epoch::New)], force)
     }
 
     pub(super) fn list_versions(&self, id: &AppId) -> Result<Reply, Reply> {
@@ -86,7 +86,7 @@ impl Scheduler {
             return Ok(Reply::empty(202));
         }
         let back = |(id, app): (&AppId, &Option<App>)| match app {
-            Some(app) => Change::Put(as_definition(app), Epoch::Of(app.epoch)),
+            Some(app) => Change::Put(as_definition(app).into(), Epoch::Of(app.epoch)),
             None => Change::Delete(id.clone()),
         };
         let changes = deployment.original.iter().map(back).collect();

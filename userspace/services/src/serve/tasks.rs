@@ -58,7 +58,7 @@ impl Scheduler {
         let victims: BTreeSet<InstanceId> =
             self.fleet.of(id).filter(on_host).map(|i| i.id.clone()).collect();
         if kill.scale {
-            return self.kill_and_scale(victims, kill.force, &[id]);
+            return self.kill_and_scale(&victims, kill.force, &[id]);
         }
         Ok(Reply::ok(json!({ "tasks": self.kill_instances(&victims) })))
     }
@@ -75,7 +75,7 @@ impl Scheduler {
             .ok_or_else(|| Reply::error(404, format!("Task '{task}' does not exist")))?;
         let victims = BTreeSet::from([instance]);
         if kill.scale {
-            return self.kill_and_scale(victims, kill.force, &[id]);
+            return self.kill_and_scale(&victims, kill.force, &[id]);
         }
         let mut killed = self.kill_instances(&victims);
         Ok(Reply::ok(json!({ "task": killed.pop() })))
@@ -98,7 +98,7 @@ impl Scheduler {
         }
         if kill.scale {
             let apps: BTreeSet<AppId> = victims.iter().map(|id| id.app().clone()).collect();
-            return self.kill_and_scale(victims, kill.force, &apps.iter().collect::<Vec<_>>());
+            return self.kill_and_scale(&victims, kill.force, &apps.iter().collect::<Vec<_>>());
         }
         Ok(Reply::ok(json!({ "tasks": self.kill_instances(&victims) })))
     }
@@ -119,7 +119,7 @@ impl Scheduler {
     /// Kills instances and makes their applications that much smaller.
     fn kill_and_scale(
         &mut self,
-        victims: BTreeSet<InstanceId>,
+        victims: &BTreeSet<InstanceId>,
         force: bool,
         apps: &[&AppId],
     ) -> Result<Reply, Reply> {
@@ -132,10 +132,10 @@ impl Scheduler {
             let mut definition = as_definition(&*self.app(id)?);
             let killed = killed.get(id).copied().unwrap_or(0);
             definition.instances = definition.instances.saturating_sub(killed);
-            changes.push(Change::Put(definition, Epoch::Auto));
+            changes.push(Change::Put(definition.into(), Epoch::Auto));
         }
         let reply = self.deployed(changes, force)?;
-        for id in &victims {
+        for id in victims {
             self.stop(id, StopReason::Scaling);
         }
         Ok(reply)

@@ -22,7 +22,7 @@ impl Scheduler {
             return Err(Reply::error(409, message));
         }
         self.check_group(&id, &BTreeSet::new())?;
-        let begun = self.deploy(vec![Change::Put(definition, Epoch::Auto)], force)?;
+        let begun = self.deploy(vec![Change::Put(definition.into(), Epoch::Auto)], force)?;
         let app = self.app(&id)?;
         let embed = Embed { counts: true, ..Embed::default() };
         let mut body = view::app::describe(self, &app, embed);
@@ -118,7 +118,7 @@ impl Scheduler {
         };
         whole.insert("id".into(), id.as_str().into());
         let definition = definition::read_at(&Value::Object(whole), path, &self.config.role);
-        Ok(Change::Put(definition.map_err(Reply::invalid)?, Epoch::Auto))
+        Ok(Change::Put(definition.map_err(Reply::invalid)?.into(), Epoch::Auto))
     }
 
     /// `{"version": …}`: what the application was in that version.
@@ -141,7 +141,7 @@ impl Scheduler {
             return Err(Reply::invalid_at(&format!("{path}/version"), "must be a string"));
         };
         let app = self.app_in_version(id, version)?;
-        Ok(Change::Put(as_definition(&app), Epoch::Of(app.epoch)))
+        Ok(Change::Put(as_definition(&app).into(), Epoch::Of(app.epoch)))
     }
 
     fn read(&self, body: &Value) -> Result<Definition, Reply> {

@@ -1,7 +1,7 @@
 //! Deployments: steps, locks, rolling upgrades, going back.
 
 use muster_services::app::AppId;
-use muster_services::request::Request;
+use muster_services::request::{Embed, Request};
 use serde_json::{Value, json};
 
 use super::world::{World, json as body, put};
@@ -114,7 +114,7 @@ fn deleting_waits_for_the_tasks_to_end() {
     let id = AppId::resolve("a");
     let reply = body(world.ask(Request::DeleteApp { id: id.clone(), force: true }));
     assert!(reply["deploymentId"].is_string());
-    let gone = world.ask(Request::GetApp { id: id.clone(), embed: Default::default() });
+    let gone = world.ask(Request::GetApp { id: id.clone(), embed: Embed::default() });
     assert_eq!(gone.status, 404);
     assert_eq!(actions(&mut world), [("StopApplication".into(), "/a".into())]);
     let reply = world.ask(Request::CreateApp { body: app(1), force: false });
@@ -234,7 +234,7 @@ fn taking_back_a_creation_deletes_and_taking_back_a_deletion_creates() {
     let created = world.create(app(1));
     let id = created["deployments"][0]["id"].as_str().unwrap().to_owned();
     world.ask(Request::CancelDeployment { id, force: false });
-    let get = || Request::GetApp { id: AppId::resolve("a"), embed: Default::default() };
+    let get = || Request::GetApp { id: AppId::resolve("a"), embed: Embed::default() };
     assert_eq!(world.ask(get()).status, 404);
 
     let mut world = running(1);

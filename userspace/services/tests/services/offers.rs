@@ -1,6 +1,7 @@
 //! Offers: what is launched on them, and what is said of the rest.
 
 use muster_api::mesos::scheduler::call;
+use muster_api::mesos::value::Scalar;
 use muster_api::mesos::{container_info, health_check, image};
 use serde_json::json;
 
@@ -49,17 +50,15 @@ fn the_task_is_as_marathon_makes_it() {
     let id = task.task_id.value.as_str();
     assert!(id.starts_with("shop_nginx.instance-") && id.ends_with("._app.1"), "{id}");
     let resource = |name: &str| task.resources.iter().find(|r| r.name == name).unwrap();
-    assert_eq!(resource("cpus").scalar.unwrap().value, 0.1);
-    assert_eq!(resource("mem").scalar.unwrap().value, 64.0);
-    let ports: Vec<u64> = task
-        .resources
-        .iter()
-        .filter_map(|r| r.ranges.as_ref())
-        .map(|ranges| {
-            assert_eq!(ranges.range[0].begin, ranges.range[0].end);
-            ranges.range[0].begin
-        })
-        .collect();
+    assert_eq!(resource("cpus").scalar, Some(Scalar { value: 0.1 }));
+    assert_eq!(resource("mem").scalar, Some(Scalar { value: 64.0 }));
+    let ranges = resource("ports").ranges.clone().unwrap().range;
+    let held: Vec<u64> = ranges.iter().flat_map(|range| range.begin..=range.end).collect();
+    let shown = world.app("/shop/nginx")["tasks"].take();
+    let shown = shown.as_array().unwrap().iter().find(|shown| shown["id"] == id).unwrap();
+    let shown = shown["ports"].clone();
+    let ports: Vec<u64> = shown.as_array().unwrap().iter().map(|p| p.as_u64().unwrap()).collect();
+    assert!(held.len() == 2 && ports.iter().all(|port| held.contains(port)));
     assert!(ports.len() == 2 && ports[0] != ports[1]);
     assert!(ports.iter().all(|port| (31_000..=32_000).contains(port)));
 
@@ -240,6 +239,23 @@ fn constraints_hold_within_one_round_and_after() {
     assert!(
         reasons.as_array().unwrap().iter().all(|o| o["reason"] == json!(["UnfulfilledConstraint"]))
     );
+}
+
+#[test]
+fn groups_are_even_and_spread_inside() {
+    let mut world = World::new();
+    world.create(json!({
+        "id": "a", "cmd": "x", "instances": 6, "cpus": 0.1,
+        "constraints": [["rack", "GROUP_BY", "2"]],
+    }));
+    let mut offers = ["a1", "a2", "a3", "b1"].map(|agent| world.plenty(agent)).to_vec();
+    for (offer, rack) in offers.iter_mut().zip(["r1", "r1", "r1", "r2"]) {
+        offer.attributes = vec![attribute("rack", rack)];
+    }
+    world.offer(offers);
+    let counts: Vec<_> =
+        world.taken(call::Type::Accept).iter().map(|call| launched(call).len()).collect();
+    assert_eq!(counts, [1, 1, 1, 3], "three on each rack, one on each agent of the first");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use muster_api::mesos::{
     Attribute, Offer, Resource, TaskInfo, TaskState, TaskStatus, task_status, value,
 };
 use muster_services::reply::{Body, Reply};
-use muster_services::request::Request;
+use muster_services::request::{Embed, Request};
 use muster_services::scheduler::{Input, Output, Scheduler};
 use muster_services::{Config, Timestamp, records::Records};
 use muster_store::{Memory, Store as _};
@@ -122,7 +122,7 @@ impl World {
 
     pub(crate) fn app(&mut self, id: &str) -> Value {
         let id = muster_services::app::AppId::resolve(id);
-        let reply = self.ask(Request::GetApp { id, embed: Default::default() });
+        let reply = self.ask(Request::GetApp { id, embed: Embed::default() });
         assert_eq!(reply.status, 200, "{reply:?}");
         json(reply)["app"].take()
     }
