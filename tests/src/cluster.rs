@@ -91,12 +91,20 @@ impl Cluster {
     /// Whatever fails first; what was built is removed.
     pub fn start(options: &Options) -> Result<Self> {
         let mut cluster = Self::machines(options)?;
-        cluster.start_master()?;
-        for index in 0..cluster.agents.len() {
-            cluster.start_agent(index)?;
-        }
-        cluster.await_agents()?;
+        cluster.start_all()?;
         Ok(cluster)
+    }
+
+    /// Starts master and agents and waits until all agents have registered.
+    ///
+    /// # Errors
+    /// [`Error::Died`] with the log of what ended; [`Error::Timeout`].
+    pub fn start_all(&mut self) -> Result<()> {
+        self.start_master()?;
+        for agent in &mut self.agents {
+            agent.daemon.start()?;
+        }
+        self.await_agents()
     }
 
     /// Builds the machines, and starts nothing on them yet.

@@ -53,22 +53,49 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     interrupt::install()?;
     let mut stage = Stage::new(Ui::new(options.json), if options.once { 7 } else { 8 });
-    let binary = prepare(&mut stage, options)?;
-    let mut cluster = machines(&mut stage, options, binary)?;
-    let mut played = play(&mut stage, &mut cluster);
-    if played.is_ok() && !options.once {
-        played = stay::until_interrupted(&mut stage, &cluster);
-    }
+    let mut cluster = None;
+    let mut played = play(&mut stage, options, &mut cluster);
     let interrupted = matches!(&played, Err(error) if is_interrupt(error));
-    if played.is_err() && !interrupted {
+    if let Some(cluster) = &cluster
+        && played.is_err()
+        && !interrupted
+    {
         eprintln!("{}", cluster.report());
         match cluster.keep_logs() {
             Ok(kept) => eprintln!("all logs: {}", kept.display()),
             Err(error) => eprintln!("the logs could not be kept: {error}"),
         }
     }
-    let removed = remove(&mut stage, cluster);
-    if interrupted { removed } else { played.and(removed) }
+    // While it stays up, a signal is how it ends.
+    if interrupted && stage.is_last() {
+        played = Ok(());
+    }
+    let removed = cluster.map_or(Ok(()), |cluster| remove(&stage, cluster));
+    stage.end(played.is_ok() && removed.is_ok());
+    played.and(removed)
+}
+
+/// All steps.
+fn play(stage: &mut Stage, options: &Options, slot: &mut Option<Cluster>) -> Result<()> {
+    let ui = stage.ui();
+    let binary = prepare(stage, options)?;
+    let machines =
+        muster_harness::Options::named("demo").agents(usize::from(options.agents)).binary(binary);
+    let cluster = slot.insert(Cluster::machines(&machines)?);
+    stage.play("machines, a master and agents", || {
+        ui.step("start master and agents", |_| Ok(cluster.start_all()?))?;
+        deploy::describe_machines(cluster)
+    })?;
+    stage.play("an image with nginx in it", || {
+        image::ensure(ui, Recipe::Nginx, &paths::images())?;
+        deploy::describe_image()
+    })?;
+    stage.play("an application of three instances", || deploy::application(ui, cluster))?;
+    stage.play("requests to its virtual address, also while an instance dies", || {
+        balance::requests(ui, cluster)
+    })?;
+    stage.play("a look inside", || inspect::everything(cluster))?;
+    if options.once { Ok(()) } else { stay::until_interrupted(stage, cluster) }
 }
 
 /// Steps 1 and 2.
@@ -90,37 +117,8 @@ fn prepare(stage: &mut Stage, options: &Options) -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// Steps 3 and 4.
-fn machines(stage: &mut Stage, options: &Options, binary: PathBuf) -> Result<Cluster> {
-    let ui = stage.ui();
-    let agents = usize::from(options.agents);
-    let mut built = None;
-    stage.play("machines, a master and agents", || {
-        let options = muster_harness::Options::named("demo").agents(agents).binary(binary);
-        let cluster = ui.step("start master and agents", |_| Ok(Cluster::start(&options)?))?;
-        let shown = deploy::describe_machines(&cluster)?;
-        built = Some(cluster);
-        Ok(shown)
-    })?;
-    stage.play("an image with nginx in it", || {
-        image::ensure(ui, Recipe::Nginx, &paths::images())?;
-        deploy::describe_image()
-    })?;
-    built.ok_or_else(|| Error::Interrupted.into())
-}
-
-/// Steps 5 to 7.
-fn play(stage: &mut Stage, cluster: &mut Cluster) -> Result<()> {
-    let ui = stage.ui();
-    stage.play("an application of three instances", || deploy::application(ui, cluster))?;
-    stage.play("requests to its virtual address, also while an instance dies", || {
-        balance::requests(ui, cluster)
-    })?;
-    stage.play("a look inside", || inspect::everything(cluster))
-}
-
 /// Takes everything down and checks that nothing is left.
-fn remove(stage: &mut Stage, cluster: Cluster) -> Result<()> {
+fn remove(stage: &Stage, cluster: Cluster) -> Result<()> {
     let id = cluster.id().to_owned();
     let ui = stage.ui();
     let left = ui.step("take everything down", |_| Ok(cluster.stop()?))?;
@@ -132,7 +130,7 @@ fn remove(stage: &mut Stage, cluster: Cluster) -> Result<()> {
         ready(left.is_empty(), || format!("{left:?}"))
     })
     .or_else(|error| if matches!(error, Error::Interrupted) { Ok(()) } else { Err(error) })?;
-    stage.end(&Shown::new(json!({ "left": [] })).line("nothing is left behind"));
+    ui.say("   nothing is left behind");
     Ok(())
 }
 

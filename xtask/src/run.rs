@@ -3,12 +3,20 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write, pipe};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use muster_harness::{command, paths};
+use muster_harness::{command, interrupt, paths};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::ui::Step;
+
+/// How often it is looked whether a command is still wanted.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How much of a failed command's output is shown.
 const TAIL: usize = 30;
@@ -28,17 +36,22 @@ pub(crate) fn logged(step: &Step, log: &str, mut command: Command) -> Result<()>
 
     writeln!(file, "$ {line}").with_context(|| path.display().to_string())?;
     let mut last = Vec::new();
-    for text in BufReader::new(reader).split(b'\n') {
-        let text = text.context("read the output")?;
-        let text = String::from_utf8_lossy(&text).into_owned();
-        writeln!(file, "{text}").with_context(|| path.display().to_string())?;
-        step.at(&text);
-        last.push(text);
-        if last.len() > TAIL {
-            last.remove(0);
+    let follow = || -> Result<()> {
+        for text in BufReader::new(reader).split(b'\n') {
+            let text = text.context("read the output")?;
+            let text = String::from_utf8_lossy(&text).into_owned();
+            writeln!(file, "{text}").with_context(|| path.display().to_string())?;
+            step.at(&text);
+            last.push(text);
+            if last.len() > TAIL {
+                last.remove(0);
+            }
         }
-    }
+        Ok(())
+    };
+    interruptible(&child, follow)?;
     let status = child.wait().context("waitpid")?;
+    interrupt::check()?;
     if !status.success() {
         bail!(
             "`{line}` ended with {status}:\n{}\n(all of it: {})",
@@ -47,6 +60,26 @@ pub(crate) fn logged(step: &Step, log: &str, mut command: Command) -> Result<()>
         );
     }
     Ok(())
+}
+
+/// Runs `work`, which ends with `child`, and ends `child` when a signal asks us to end.
+fn interruptible(child: &Child, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let pid = i32::try_from(child.id()).map(Pid::from_raw).context("pid")?;
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                if interrupt::pause(LOOK_EVERY).is_err() {
+                    // Not yet waited for, so the pid is still its own.
+                    let _ = kill(pid, Signal::SIGTERM);
+                    return;
+                }
+            }
+        });
+        let result = work();
+        done.store(true, Ordering::SeqCst);
+        result
+    })
 }
 
 /// Runs `command` with its output where ours goes.

@@ -121,11 +121,7 @@ fn cluster_with_small_disk(
     let work = which(&mut cluster);
     fs::create_dir_all(&work).unwrap();
     mount(Some("tmpfs"), &work, Some("tmpfs"), MsFlags::empty(), Some("size=64m")).unwrap();
-    cluster.start_master().unwrap();
-    for index in 0..agents {
-        cluster.start_agent(index).unwrap();
-    }
-    cluster.await_agents().unwrap();
+    cluster.start_all().unwrap();
     Some((cluster, work.join("ballast")))
 }
 

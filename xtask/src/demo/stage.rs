@@ -48,6 +48,11 @@ impl Stage {
         self.ui
     }
 
+    /// Whether the last step is being played, or has been.
+    pub(super) fn is_last(&self) -> bool {
+        self.number == self.steps
+    }
+
     /// Plays the next step and shows what it found, or that and why it failed.
     pub(super) fn play(&mut self, title: &str, work: impl FnOnce() -> Result<Shown>) -> Result<()> {
         self.number += 1;
@@ -72,11 +77,10 @@ impl Stage {
         }
     }
 
-    /// Shows the end.
-    pub(super) fn end(&self, shown: &Shown) {
+    /// Shows the end: whether all went well, and how long it took.
+    pub(super) fn end(&self, ok: bool) {
         let seconds = self.begun.elapsed().as_secs_f64();
-        self.show(&json!({ "end": true, "ok": true, "seconds": seconds, "shows": shown.data }));
-        shown.lines.iter().for_each(|line| self.ui.say(format_args!("   {line}")));
+        self.show(&json!({ "end": true, "ok": ok, "seconds": seconds }));
         self.ui.say(format_args!("{seconds:.0} s altogether"));
     }
 
