@@ -7,6 +7,8 @@ use std::time::Duration;
 use muster_resources::Resources;
 use rand::rngs::StdRng;
 
+mod check;
+mod command;
 mod container;
 mod counters;
 mod health;
@@ -18,6 +20,7 @@ mod outbox;
 mod output;
 mod plane;
 mod recovery;
+mod register;
 mod settings;
 mod signal;
 mod spec;
@@ -30,8 +33,8 @@ mod testing;
 mod updates;
 mod view;
 
+pub use check::{Family, Probe};
 pub use counters::Counters;
-pub use health::{Family, Probe};
 pub use input::{ContainerEvent, Found, Input, LinkEvent, Timer};
 pub use output::Output;
 pub use settings::Settings;

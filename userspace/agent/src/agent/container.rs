@@ -31,9 +31,13 @@ impl Agent {
     }
 
     fn launched(&mut self, now: Duration, id: &str, pid: u32) {
-        let Some(key) = self.containers.get(id) else { return };
-        let Some(task) = self.tasks.get_mut(key) else { return };
-        if task.phase != Phase::Launching {
+        let task = self.containers.get(id).and_then(|key| self.tasks.get_mut(key));
+        let Some(task) = task.filter(|task| task.phase != Phase::Ended) else {
+            // Nobody waits for it any more, and nobody would ever end it.
+            tracing::warn!(container = id, "launched for a task that is over; destroying it");
+            return self.destroy(id.to_owned());
+        };
+        if task.phase == Phase::Running {
             return;
         }
         task.pid = Some(pid);
@@ -263,7 +267,6 @@ mod tests {
     fn events_of_unknown_containers_are_ignored() {
         let mut rig = Rig::registered();
         for event in [
-            ContainerEvent::Launched { pid: 1 },
             ContainerEvent::LaunchFailed { message: String::new() },
             ContainerEvent::Ended(Termination::Exited(0)),
             ContainerEvent::Destroyed,
@@ -271,6 +274,18 @@ mod tests {
             assert!(rig.container("nobody's", event).is_empty());
         }
         assert_eq!(rig.rows(TASKS), 0);
+    }
+
+    #[test]
+    fn a_container_whose_task_is_over_is_destroyed() {
+        let mut rig = Rig::registered();
+        assert_eq!(destroyed(&rig.container("x", ContainerEvent::Launched { pid: 1 })), ["x"]);
+        rig.launch(task("t"));
+        let container = rig.task("t").container.clone();
+        rig.container(&container, ContainerEvent::LaunchFailed { message: "x".into() });
+        let outputs = rig.container(&container, ContainerEvent::Launched { pid: 1 });
+        assert_eq!(destroyed(&outputs), [container.as_str()]);
+        assert_eq!(rig.task("t").status.state(), TaskState::TaskFailed);
     }
 
     #[test]

@@ -55,9 +55,12 @@ impl Agent {
     }
 
     pub(super) fn kill_failed(&mut self, container: &str, message: &str) {
-        let alive = |task: &mut Task| task.phase != Phase::Ended;
-        if self.by_container(container).is_some_and(alive) {
+        let phase = self.by_container(container).map(|task| task.phase);
+        if phase == Some(Phase::Running) {
             tracing::error!(container, message, "cannot kill; trying again");
+        }
+        // A container that is not launched yet will be killed as soon as it is.
+        if phase.is_some_and(|phase| phase != Phase::Ended) {
             let timer = Timer::Kill { container: container.to_owned() };
             self.io.outbox.now(Output::Timer { after: RETRY, timer });
         }

@@ -2,37 +2,31 @@
 
 use std::time::Duration;
 
-use muster_api::muster::{
-    AgentMessage, MasterMessage, Pong, Register, Registered, agent_message, master_message,
-};
-use prost::Message;
+use muster_api::muster::{AgentMessage, MasterMessage, Pong, agent_message, master_message};
 use rand::RngExt;
 
 use super::{Agent, LinkEvent, Output, Timer};
-use crate::checkpoint::{AGENT, AGENT_KEY, AgentRow};
 
 /// Pauses between attempts to reach the master: short, so that one that restarts is
 /// found quickly.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// Pause after the master has refused this agent: only a person can help.
-const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+pub(crate) const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 /// How long the answer to the registration may take.
-const ANSWER: Duration = Duration::from_secs(15);
-/// Pings that may be missing before the master is taken for dead.
-const MISSING_PINGS: f64 = 5.0;
+pub(crate) const ANSWER: Duration = Duration::from_secs(15);
 
 /// The session under way.
 #[derive(Debug)]
 pub(crate) struct Link {
-    session: u64,
-    pause: Duration,
+    pub(crate) session: u64,
+    pub(crate) pause: Duration,
     /// When the master was last heard.
-    heard: Duration,
+    pub(crate) heard: Duration,
     /// How long it may be silent.
-    silence: Duration,
+    pub(crate) silence: Duration,
     /// How often it has been dialled in vain since it last registered this agent.
-    failures: u32,
+    pub(crate) failures: u32,
 }
 
 impl Default for Link {
@@ -62,23 +56,6 @@ impl Agent {
         self.refused.clear();
         self.link.session += 1;
         self.io.outbox.now(Output::Dial { session: self.link.session, after });
-    }
-
-    fn register(&mut self) {
-        self.link.silence = ANSWER;
-        let register = Register {
-            info: Some(self.io.settings.info(self.id.as_deref())),
-            address: self.io.settings.address.to_string(),
-            version: self.io.settings.version.clone(),
-            incarnation: self.io.settings.incarnation.clone(),
-            tasks: self.tasks.values().map(super::Task::registered).collect(),
-            view_epoch: self.view.epoch().to_owned(),
-            view_version: self.view.version(),
-        };
-        // The tasks' states in it must be on disk before the master knows them.
-        self.io.outbox.then_or_now(say(agent_message::Message::Register(register)));
-        let timer = Timer::Silence { session: self.link.session };
-        self.io.outbox.now(Output::Timer { after: ANSWER, timer });
     }
 
     fn message(&mut self, now: Duration, message: MasterMessage) {
@@ -121,44 +98,6 @@ impl Agent {
         }
     }
 
-    fn was_registered(&mut self, registered: &Registered) {
-        let given = registered.agent_id.as_ref().map(|id| id.value.as_str()).unwrap_or_default();
-        match &self.id {
-            None if given.is_empty() => {
-                tracing::error!("the master registered this agent without giving it an id");
-                return self.dial(REFUSED_PAUSE);
-            }
-            None => {
-                let row = AgentRow { agent_id: given.to_owned() };
-                self.io.outbox.put(AGENT, AGENT_KEY, row.encode_to_vec());
-                self.id = Some(given.to_owned());
-            }
-            Some(own) if own != given => {
-                tracing::error!(
-                    own,
-                    given,
-                    "the master gave this agent another id; not following: it has lost its registry, or is another cluster's (to join it, run with --recover cleanup first)"
-                );
-                return self.dial(REFUSED_PAUSE);
-            }
-            Some(_) => {}
-        }
-        tracing::info!(agent = given, master = registered.master_id, "registered");
-        self.io.counters.registrations += 1;
-        self.io.registered = true;
-        self.link.pause = FIRST_PAUSE;
-        self.link.failures = 0;
-        let silence = Duration::try_from_secs_f64(registered.ping_interval_seconds * MISSING_PINGS);
-        match silence {
-            Ok(silence) if !silence.is_zero() => self.link.silence = silence,
-            _ => tracing::warn!(
-                seconds = registered.ping_interval_seconds,
-                "the master's ping interval makes no sense; taking {ANSWER:?} for silence"
-            ),
-        }
-        self.resend_all();
-    }
-
     fn disconnected(&mut self, error: &str) {
         // Once for each longer pause, then about once a minute.
         if self.link.pause < LAST_PAUSE || self.link.failures.is_multiple_of(15) {
@@ -192,7 +131,7 @@ impl Agent {
     }
 }
 
-fn say(message: agent_message::Message) -> Output {
+pub(crate) fn say(message: agent_message::Message) -> Output {
     Output::Send(Box::new(AgentMessage { message: Some(message) }))
 }
 
@@ -202,62 +141,15 @@ mod tests {
     use muster_api::muster::{
         Acknowledge, Kill, Launch, Ping, Refused, ViewDelta, ViewSnapshot, master_message::Message,
     };
-    use muster_containerizer::Termination;
 
     use super::super::Input;
     use super::super::testing::{
-        AGENT_ID, Rig, dialled, registered, registrations, sent, states, task, timers,
+        Rig, dialled, registered, registrations, sent, states, task, timers,
     };
     use super::*;
-    use crate::checkpoint::Checkpoint;
 
     fn broken(rig: &mut Rig) -> Vec<Output> {
         rig.link(LinkEvent::Disconnected { error: "connection refused".into() })
-    }
-
-    #[test]
-    fn a_new_agent_registers_without_an_id_and_keeps_the_one_it_is_given() {
-        let mut rig = Rig::cold();
-        assert_eq!(dialled(&rig.start(Vec::new())), [Duration::ZERO]);
-        let outputs = rig.link(LinkEvent::Connected);
-        let [register] = &registrations(&outputs)[..] else { panic!("{outputs:?}") };
-        let info = register.info.as_ref().unwrap();
-        assert_eq!((info.id.clone(), info.hostname.as_str()), (None, "a1"));
-        assert_eq!(
-            (register.address.as_str(), register.incarnation.as_str()),
-            ("10.0.0.1", "first")
-        );
-        rig.say(Message::Registered(registered()));
-        assert_eq!(rig.agent.id(), Some(AGENT_ID));
-        let row = Checkpoint::load(&rig.store).unwrap().agent.unwrap();
-        assert_eq!(row.agent_id, AGENT_ID);
-        broken(&mut rig);
-        let register = registrations(&rig.link(LinkEvent::Connected)).remove(0);
-        assert_eq!(register.info.unwrap().id, Some(AGENT_ID.into()));
-    }
-
-    #[test]
-    fn a_registration_tells_all_tasks_and_the_view_held() {
-        let mut rig = Rig::registered();
-        rig.run(task("runs"));
-        rig.acknowledge("runs");
-        rig.acknowledge("runs");
-        rig.run(task("ended"));
-        rig.end("ended", Termination::Exited(0));
-        rig.say(Message::Snapshot(ViewSnapshot {
-            epoch: "e".into(),
-            version: 7,
-            ..Default::default()
-        }));
-        broken(&mut rig);
-        let register = registrations(&rig.link(LinkEvent::Connected)).remove(0);
-        assert_eq!((register.view_epoch.as_str(), register.view_version), ("e", 7));
-        let told: Vec<_> = register
-            .tasks
-            .iter()
-            .map(|task| (task.status.as_ref().unwrap().state(), task.unacknowledged))
-            .collect();
-        assert_eq!(told, [(TaskState::TaskFinished, true), (TaskState::TaskRunning, false)]);
     }
 
     #[test]
@@ -293,22 +185,6 @@ mod tests {
         let outputs = rig.say(Message::Refused(Refused { reason: "name taken".into() }));
         assert_eq!(dialled(&outputs), [REFUSED_PAUSE]);
         assert!(!rig.agent.registered());
-    }
-
-    #[test]
-    fn an_agent_does_not_become_another() {
-        let mut rig = Rig::registered();
-        broken(&mut rig);
-        rig.link(LinkEvent::Connected);
-        let other = Registered { agent_id: Some("other-S1".into()), ..registered() };
-        let outputs = rig.say(Message::Registered(other));
-        assert_eq!(dialled(&outputs), [REFUSED_PAUSE]);
-        assert_eq!((rig.agent.id(), rig.agent.registered()), (Some(AGENT_ID), false));
-        let mut rig = Rig::cold();
-        rig.start(Vec::new());
-        rig.link(LinkEvent::Connected);
-        let nobody = Registered { agent_id: None, ..registered() };
-        assert_eq!(dialled(&rig.say(Message::Registered(nobody))), [REFUSED_PAUSE]);
     }
 
     #[test]
@@ -349,20 +225,6 @@ mod tests {
         let [(after, timer)] = &set[..] else { panic!("{outputs:?}") };
         rig.now += *after;
         assert_eq!(dialled(&rig.timer(timer.clone())).len(), 1);
-    }
-
-    #[test]
-    fn a_ping_interval_that_makes_no_sense_is_replaced() {
-        for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            let mut rig = Rig::cold();
-            rig.start(Vec::new());
-            rig.link(LinkEvent::Connected);
-            rig.say(Message::Registered(Registered {
-                ping_interval_seconds: seconds,
-                ..registered()
-            }));
-            assert_eq!(rig.agent.link.silence, ANSWER, "{seconds}");
-        }
     }
 
     #[test]

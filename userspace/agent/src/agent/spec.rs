@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use muster_api::mesos::{CommandInfo, ContainerInfo, Environment, TaskInfo, container_info};
-use muster_api::mesos::{environment::variable, image};
-use muster_containerizer::{CommandSpec, ContainerSpec, SANDBOX};
+use muster_api::mesos::{ContainerInfo, TaskInfo, container_info, image};
+use muster_containerizer::{ContainerSpec, SANDBOX};
 
+use super::command::{command, environment};
 use super::{Settings, Task};
 
 /// The least share of a CPU a container is given, in thousandths, as in Mesos.
@@ -103,25 +103,6 @@ fn given(settings: &Settings, task: &Task, outside: &str, inside: &str) -> Vec<(
     .into()
 }
 
-/// The command of `info`; `None` leaves it to the image. As in Mesos, a command without
-/// a shell is an executable and its whole argument vector, the first of which is the
-/// executable's name for itself.
-pub(crate) fn command(field: &str, info: &CommandInfo) -> Result<Option<CommandSpec>, Invalid> {
-    let value = info.value.as_deref().filter(|value| !value.is_empty());
-    match (info.shell(), value) {
-        (true, Some(value)) => Ok(Some(CommandSpec::Shell(value.to_owned()))),
-        (true, None) => Err(Invalid::new(
-            format!("{field}.value"),
-            "is missing, which only a command with shell: false may do",
-        )),
-        (false, Some(value)) => {
-            let arguments = info.arguments.iter().skip(1).cloned();
-            Ok(Some(CommandSpec::Argv([value.to_owned()].into_iter().chain(arguments).collect())))
-        }
-        (false, None) => Ok(None),
-    }
-}
-
 /// The image's name, if there is one.
 fn image(container: &ContainerInfo) -> Result<Option<String>, Invalid> {
     let kind = container_info::Type::try_from(container.r#type).ok();
@@ -170,27 +151,6 @@ fn image(container: &ContainerInfo) -> Result<Option<String>, Invalid> {
     Ok(Some(docker.name.clone()))
 }
 
-/// The variables of a task, in order, the last of a name winning.
-fn environment(environment: Option<&Environment>) -> Result<Vec<(String, String)>, Invalid> {
-    let mut variables: Vec<(String, String)> = Vec::new();
-    for variable in environment.into_iter().flat_map(|environment| &environment.variables) {
-        let name = &variable.name;
-        let field = || format!("command.environment.variables[{name:?}]");
-        if variable.r#type() != variable::Type::Value || variable.secret.is_some() {
-            return Err(Invalid::new(field(), "is a secret, which is not supported"));
-        }
-        let Some(value) = &variable.value else {
-            return Err(Invalid::new(field(), "has no value"));
-        };
-        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-            return Err(Invalid::new(field(), "cannot be set: empty name, '=' or a NUL byte"));
-        }
-        variables.retain(|(earlier, _)| earlier != name);
-        variables.push((name.clone(), value.clone()));
-    }
-    Ok(variables)
-}
-
 fn refuse(fields: &[(&str, bool)]) -> Result<(), Invalid> {
     match fields.iter().find(|(_, present)| *present) {
         Some((field, _)) => Err(Invalid::new(*field, "is not supported by this agent")),
@@ -215,9 +175,10 @@ mod tests {
     use muster_api::mesos::container_info::{DockerInfo, MesosInfo};
     use muster_api::mesos::image::Docker;
     use muster_api::mesos::{
-        CheckInfo, DurationInfo, Image, LinuxInfo, NetworkInfo, RLimitInfo, Secret, TtyInfo,
-        Volume, command_info, environment, value,
+        CheckInfo, CommandInfo, DurationInfo, Environment, Image, LinuxInfo, NetworkInfo,
+        RLimitInfo, Secret, TtyInfo, Volume, command_info, environment, value,
     };
+    use muster_containerizer::CommandSpec;
     use muster_resources::Resources;
 
     use super::super::testing::{self, scalar, settings};
@@ -352,26 +313,6 @@ mod tests {
         let uris = vec![command_info::Uri { value: "http://x".into(), ..Default::default() }];
         let command = CommandInfo { uris, ..Default::default() };
         assert_eq!(refused(with_command(command)), "command.uris is not supported by this agent");
-        let cases = [
-            (variable("", "1"), "cannot be set"),
-            (variable("A=B", "1"), "cannot be set"),
-            (variable("A", "\0"), "cannot be set"),
-            (environment::Variable { value: None, ..variable("A", "") }, "has no value"),
-            (
-                environment::Variable { secret: Some(Secret::default()), ..variable("A", "1") },
-                "is a secret",
-            ),
-        ];
-        for (variable, expected) in cases {
-            let name = variable.name.clone();
-            let environment = Some(Environment { variables: vec![variable] });
-            let problem = refused(with_command(CommandInfo {
-                environment,
-                ..testing::task("t").command.unwrap()
-            }));
-            let field = format!("command.environment.variables[{name:?}] {expected}");
-            assert!(problem.starts_with(&field), "{problem}");
-        }
     }
 
     #[test]

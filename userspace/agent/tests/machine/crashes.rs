@@ -40,6 +40,24 @@ fn a_running_task_is_adopted() {
 }
 
 #[test]
+fn a_task_outlives_an_agent_that_is_told_to_end() {
+    on_site(async |site| {
+        let mut master = Master::start(site.master());
+        site.start();
+        let (mut peer, _) = master.register().await;
+        peer.run(sleeper("t")).await;
+        eventually("it has started", || !site.read("t", "starts").is_empty()).await;
+        assert!(site.stop().success());
+        assert_eq!(site.containers().len(), 1);
+        site.start();
+        let (mut peer, _) = master.register().await;
+        peer.kill("t", None);
+        assert_eq!(peer.end().await.state(), TaskState::TaskKilled);
+        assert_eq!(site.read("t", "starts").lines().count(), 1);
+    });
+}
+
+#[test]
 fn a_task_that_ends_while_the_agent_is_away_is_reported_with_its_status() {
     on_site(async |site| {
         let mut master = Master::start(site.master());
