@@ -17,4 +17,5 @@ mod simulation;
 mod tasks;
 mod unreachable;
 mod updates;
+mod versions;
 mod world;

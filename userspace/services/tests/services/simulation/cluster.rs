@@ -1,6 +1,9 @@
 //! A model of a master and its agents: what Mesos promises of them, and no more.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod faults;
+mod look;
+
+use std::collections::{BTreeMap, VecDeque};
 
 use muster_api::TaskStateExt as _;
 use muster_api::mesos::scheduler::{Call, Event, call, event};
@@ -344,112 +347,6 @@ impl Cluster {
     fn states(&self, agent: usize) -> Vec<(String, TaskState)> {
         let tasks = &self.agents[agent].tasks;
         tasks.iter().map(|(id, task)| (id.clone(), task.state)).collect()
-    }
-
-    // === What goes wrong ===
-
-    /// The framework's connection is gone, and what was on it.
-    pub(super) fn disconnect(&mut self) {
-        self.subscribed = false;
-        self.offers.clear();
-        self.said.clear();
-    }
-
-    /// Another master, which knows nothing until the agents tell it.
-    pub(super) fn replace_master(&mut self) {
-        self.disconnect();
-        self.tasks.clear();
-        for agent in &mut self.agents {
-            agent.registered = false;
-        }
-    }
-
-    /// An agent goes out of reach, and the master notices.
-    pub(super) fn partition(&mut self, rng: &mut ChaCha8Rng) {
-        let agent = below(rng, self.agents.len());
-        if !self.agents[agent].reachable || !self.agents[agent].registered {
-            return;
-        }
-        self.agents[agent].reachable = false;
-        self.offers.retain(|_, (of, _)| *of != agent);
-        let there: Vec<String> = self
-            .tasks
-            .iter()
-            .filter(|(_, known)| known.agent == agent && !known.state.is_terminal())
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in there {
-            self.tasks.get_mut(&id).unwrap().state = TaskState::TaskUnreachable;
-            self.say_state(&id, &name(agent), TaskState::TaskUnreachable, Reason::AgentRemoved);
-        }
-    }
-
-    /// Agents out of reach, or strangers to the master, come back: some, or all.
-    pub(super) fn register(&mut self, rng: &mut ChaCha8Rng, all: bool) {
-        for agent in 0..self.agents.len() {
-            if all
-                || (!self.agents[agent].registered || !self.agents[agent].reachable)
-                    && one_in(rng, 3)
-            {
-                self.register_one(agent);
-            }
-        }
-    }
-
-    fn register_one(&mut self, agent: usize) {
-        self.agents[agent].reachable = true;
-        self.agents[agent].registered = true;
-        let there: BTreeSet<String> = self.agents[agent].tasks.keys().cloned().collect();
-        let gone: Vec<String> = self
-            .tasks
-            .iter()
-            .filter(|(id, known)| known.agent == agent && !there.contains(*id))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in gone {
-            self.tasks.remove(&id);
-            self.say_state(&id, &name(agent), TaskState::TaskGone, Reason::AgentRemoved);
-        }
-        for id in there {
-            let task = &self.agents[agent].tasks[&id];
-            let (state, resources) = (task.state, &task.info.resources);
-            let resources = Resources::from_proto(resources).unwrap();
-            self.tasks.insert(id.clone(), Known { agent, state, resources });
-            if !state.is_terminal() {
-                self.say_state(&id, &name(agent), state, Reason::AgentReregistered);
-            }
-        }
-    }
-
-    // === What an onlooker sees ===
-
-    /// How many tasks of each name live on the agents.
-    pub(super) fn alive(&self) -> BTreeMap<String, usize> {
-        let mut alive = BTreeMap::new();
-        let tasks = self.agents.iter().flat_map(|agent| agent.tasks.values());
-        for task in tasks.filter(|task| !task.state.is_terminal()) {
-            *alive.entry(task.info.name.clone()).or_default() += 1;
-        }
-        alive
-    }
-
-    /// The commands of the living tasks of one name.
-    pub(super) fn commands(&self, name: &str) -> BTreeSet<String> {
-        let tasks = self.agents.iter().flat_map(|agent| agent.tasks.values());
-        tasks
-            .filter(|task| !task.state.is_terminal() && task.info.name == name)
-            .map(|task| task.info.command.clone().unwrap().value.unwrap())
-            .collect()
-    }
-
-    /// How many tasks of a name were ever started.
-    pub(super) fn started(&self, name: &str) -> usize {
-        self.started.iter().filter(|task| task.name == name).count()
-    }
-
-    /// Whether no agent has anything to tell any more.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.agents.iter().all(|agent| agent.tasks.values().all(|task| task.updates.is_empty()))
     }
 }
 
