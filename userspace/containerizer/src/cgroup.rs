@@ -8,4 +8,6 @@ mod group;
 mod hierarchies;
 
 pub(crate) use group::Group;
+#[cfg(test)]
+pub(crate) use hierarchies::fake;
 pub(crate) use hierarchies::{Controller, Hierarchies, Version};

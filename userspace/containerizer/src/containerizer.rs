@@ -63,6 +63,8 @@ struct Inner {
     checkpoints: Checkpoints,
     program: Program,
     containers: Mutex<HashMap<String, Arc<Entry>>>,
+    /// Held while a container of an earlier run is taken over.
+    adoption: tokio::sync::Mutex<()>,
 }
 
 impl Containerizer {
@@ -87,6 +89,7 @@ impl Containerizer {
             hierarchies,
             isolators,
             containers: Mutex::default(),
+            adoption: tokio::sync::Mutex::default(),
             config,
         };
         Ok(Self { inner: Arc::new(inner) })

@@ -53,6 +53,8 @@ fn serve() -> Result<(), SetupError> {
     // that is for who runs this by hand.
     let _ = rustix::process::setsid();
     system::close_on_exec_from(3).step(|| "close_range".into())?;
+    // It was started by a descriptor's number, which tells nobody anything.
+    rustix::thread::set_name(c"muster-launch").step(|| "prctl".into())?;
     let Some(order) = Order::read(&mut io::stdin().lock())? else {
         // The containerizer died before it recorded this process: nothing has been done.
         return Ok(());

@@ -37,7 +37,7 @@ pub struct ContainerSpec {
     pub sandbox: PathBuf,
     /// The container's host name. `None` is the host's.
     pub hostname: Option<String>,
-    /// CPUs in thousandths.
+    /// CPUs in thousandths; 0 is the least share that there is.
     pub cpus_milli: u64,
     /// The memory limit in bytes; less than 32 MB counts as 32 MB.
     pub mem_bytes: u64,
@@ -108,9 +108,6 @@ impl ContainerSpec {
         validate_environment(&self.environment)?;
         if self.args.iter().any(|arg| arg.contains('\0')) {
             return refuse("args", "an argument holds a NUL character".into());
-        }
-        if self.cpus_milli == 0 {
-            return refuse("cpus_milli", "must be more than 0".into());
         }
         if i64::try_from(self.mem_bytes).is_err() {
             return refuse("mem_bytes", format!("{} is more than any machine has", self.mem_bytes));
@@ -192,7 +189,6 @@ mod tests {
         assert!(refused(|s| s.args = vec!["x".into()]).starts_with("args:"));
         assert!(refused(|s| (s.image, s.command) = (None, None)).starts_with("command:"));
         assert!(refused(|s| s.environment[0].0 = "A=B".into()).starts_with("environment:"));
-        assert!(refused(|s| s.cpus_milli = 0).starts_with("cpus_milli:"));
         assert!(refused(|s| s.mem_bytes = u64::MAX).starts_with("mem_bytes:"));
     }
 

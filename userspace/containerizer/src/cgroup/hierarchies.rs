@@ -221,6 +221,39 @@ impl Hierarchies {
 }
 
 #[cfg(test)]
+pub(crate) mod fake {
+    //! Trees of plain files, for tests of what is written where.
+
+    use super::*;
+
+    /// Trees in `directory` with the cgroup `c`: of v1 controllers beside an empty v2 tree,
+    /// or of v2 only.
+    pub(crate) fn trees(directory: &Path, version: Version) -> Hierarchies {
+        let (mounts, unified, controllers) = match version {
+            Version::V1 => (
+                "1 0 0:1 / /c/cpu rw - cgroup cgroup rw,cpu\n\
+                 1 0 0:2 / /c/cpuacct rw - cgroup cgroup rw,cpuacct\n\
+                 1 0 0:3 / /c/memory rw - cgroup cgroup rw,memory\n\
+                 1 0 0:4 / /c/pids rw - cgroup cgroup rw,pids\n\
+                 1 0 0:5 / /c/unified rw - cgroup2 cgroup2 rw\n",
+                directory.join("c/unified"),
+                "\n",
+            ),
+            Version::V2 => {
+                ("1 0 0:1 / /c rw - cgroup2 cgroup2 rw\n", directory.join("c"), "cpu memory pids\n")
+            }
+        };
+        fs::create_dir_all(&unified).unwrap();
+        fs::write(unified.join("cgroup.controllers"), controllers).unwrap();
+        let hierarchies = Hierarchies::find(mounts, directory).unwrap();
+        for directory in hierarchies.v1("c").iter().chain([&hierarchies.unified("c")]) {
+            fs::create_dir_all(directory).unwrap();
+        }
+        hierarchies
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,5 +1,6 @@
 //! All checkpoints of a containerizer.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -34,7 +35,15 @@ impl Checkpoints {
             }
             locked => locked.at("flock", &path)?,
         }
-        Ok(Self { root, _lock: lock })
+        let checkpoints = Self { root, _lock: lock };
+        for entry in checkpoints.entries()? {
+            // Not yet a container, or no longer one, when an earlier agent was killed.
+            if !entry.to_str().is_some_and(valid_id) {
+                let path = checkpoints.root.join(entry);
+                fs::remove_dir_all(&path).at("remove", &path)?;
+            }
+        }
+        Ok(checkpoints)
     }
 
     /// The checkpoint of `id`, whether it is there or not.
@@ -42,19 +51,18 @@ impl Checkpoints {
         Checkpoint::at(self.root.join(id))
     }
 
-    /// The ids of all containers here. Removes what a killed containerizer left unfinished.
+    /// The ids of all containers here.
     pub(crate) fn ids(&self) -> Result<Vec<String>, Error> {
-        let mut ids = Vec::new();
-        for entry in fs::read_dir(&self.root).at("read", &self.root)? {
-            let entry = entry.at("read", &self.root)?;
-            match entry.file_name().to_str() {
-                Some(id) if valid_id(id) => ids.push(id.to_owned()),
-                // Not yet one, or no longer.
-                _ => fs::remove_dir_all(entry.path()).at("remove", entry.path())?,
-            }
-        }
+        let mut ids: Vec<String> =
+            self.entries()?.into_iter().filter_map(|entry| entry.into_string().ok()).collect();
+        ids.retain(|id| valid_id(id));
         ids.sort();
         Ok(ids)
+    }
+
+    fn entries(&self) -> Result<Vec<OsString>, Error> {
+        let entries = fs::read_dir(&self.root).at("read", &self.root)?;
+        entries.map(|entry| Ok(entry.at("read", &self.root)?.file_name())).collect()
     }
 
     /// Writes a new checkpoint: there as a whole and on disk, or not at all.

@@ -32,6 +32,11 @@ pub(super) async fn adopt(inner: &Arc<Inner>, id: &str) -> Result<Option<Arc<Ent
     if !crate::spec::valid_id(id) {
         return Ok(None);
     }
+    // Each is taken over once, whoever asks for it.
+    let _one_at_a_time = inner.adoption.lock().await;
+    if let Some(known) = inner.containers().get(id) {
+        return Ok(Some(Arc::clone(known)));
+    }
     let checkpoint = inner.checkpoints.get(id);
     let found = match checkpoint.container() {
         Ok(None) => return Ok(None),

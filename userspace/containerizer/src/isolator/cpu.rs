@@ -126,12 +126,77 @@ fn float(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cgroup::fake;
 
     #[test]
     fn mesos_numbers() {
         assert_eq!([1, 100, 1000, 2500].map(shares), [2, 102, 1024, 2560]);
         assert_eq!([1, 100, 1000, 2500].map(weight), [1, 10, 100, 250]);
         assert_eq!([1, 100, 1000, 2500].map(quota), [1000, 10_000, 100_000, 250_000]);
+    }
+
+    fn prepared(version: Version, files: &[(&str, &str)]) -> (tempfile::TempDir, Cpu) {
+        let directory = tempfile::tempdir().unwrap();
+        let hierarchies = fake::trees(directory.path(), version);
+        for (path, text) in files {
+            std::fs::write(directory.path().join(path), text).unwrap();
+        }
+        let cpu = Cpu::new(&hierarchies, true).unwrap();
+        cpu.prepare("c", Limits { cpus_milli: 500, mem_bytes: 0 }).unwrap();
+        (directory, cpu)
+    }
+
+    #[test]
+    fn v1_writes_and_reads() {
+        let (directory, cpu) = prepared(
+            Version::V1,
+            &[
+                ("c/cpu/c/cpu.shares", ""),
+                ("c/cpu/c/cpu.cfs_period_us", ""),
+                ("c/cpu/c/cpu.cfs_quota_us", ""),
+                ("c/cpu/c/cpu.stat", "nr_periods 5\nnr_throttled 2\nthrottled_time 1500000000\n"),
+                ("c/cpuacct/c/cpuacct.stat", "user 250\nsystem 50\n"),
+            ],
+        );
+        let read = |name| std::fs::read_to_string(directory.path().join("c/cpu/c").join(name));
+        assert_eq!(read("cpu.shares").unwrap(), "512");
+        assert_eq!(read("cpu.cfs_period_us").unwrap(), "100000");
+        assert_eq!(read("cpu.cfs_quota_us").unwrap(), "50000");
+        let mut usage = Usage::default();
+        cpu.usage("c", &mut usage).unwrap();
+        assert_eq!(usage.cpus_limit, Some(0.5));
+        assert_eq!((usage.cpus_nr_periods, usage.cpus_nr_throttled), (Some(5), Some(2)));
+        assert_eq!(usage.cpus_throttled_time_secs, Some(1.5));
+        assert_eq!(usage.cpus_user_time_secs, Some(2.5));
+        assert_eq!(usage.cpus_system_time_secs, Some(0.5));
+        // Without a quota the share is what is told.
+        std::fs::write(directory.path().join("c/cpu/c/cpu.cfs_quota_us"), "-1\n").unwrap();
+        std::fs::write(directory.path().join("c/cpu/c/cpu.shares"), "2048\n").unwrap();
+        cpu.usage("c", &mut usage).unwrap();
+        assert_eq!(usage.cpus_limit, Some(2.0));
+    }
+
+    #[test]
+    fn v2_writes_and_reads() {
+        let stat = "usage_usec 3\nuser_usec 2500000\nsystem_usec 500000\nnr_periods 5\n\
+                    nr_throttled 2\nthrottled_usec 1500000\n";
+        let (directory, cpu) = prepared(
+            Version::V2,
+            &[("c/c/cpu.weight", ""), ("c/c/cpu.max", ""), ("c/c/cpu.stat", stat)],
+        );
+        let read = |name| std::fs::read_to_string(directory.path().join("c/c").join(name));
+        assert_eq!(read("cpu.weight").unwrap(), "50");
+        assert_eq!(read("cpu.max").unwrap(), "50000 100000");
+        let mut usage = Usage::default();
+        cpu.usage("c", &mut usage).unwrap();
+        assert_eq!(usage.cpus_limit, Some(0.5));
+        assert_eq!((usage.cpus_nr_periods, usage.cpus_nr_throttled), (Some(5), Some(2)));
+        assert_eq!(usage.cpus_throttled_time_secs, Some(1.5));
+        assert_eq!(usage.cpus_user_time_secs, Some(2.5));
+        assert_eq!(usage.cpus_system_time_secs, Some(0.5));
+        std::fs::write(directory.path().join("c/c/cpu.max"), "max 100000\n").unwrap();
+        cpu.usage("c", &mut usage).unwrap();
+        assert_eq!(usage.cpus_limit, Some(0.5), "by weight");
     }
 
     #[test]

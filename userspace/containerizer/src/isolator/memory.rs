@@ -98,3 +98,83 @@ fn max_usage(directory: &Path, version: Version) -> Result<Option<u64>, Error> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::cgroup::fake;
+
+    fn prepared(version: Version, files: &[(&str, &str)]) -> (tempfile::TempDir, Memory, Group) {
+        let directory = tempfile::tempdir().unwrap();
+        let hierarchies = fake::trees(directory.path(), version);
+        let group = Group::new(&hierarchies, "c");
+        for (name, text) in files {
+            fs::write(group.memory.join(name), text).unwrap();
+        }
+        (directory, Memory::new(&hierarchies).unwrap(), group)
+    }
+
+    fn limits(mem_bytes: u64) -> Limits {
+        Limits { cpus_milli: 0, mem_bytes }
+    }
+
+    #[test]
+    fn v1_limits_counts_and_tells() {
+        let (_directory, memory, group) = prepared(
+            Version::V1,
+            &[
+                ("memory.limit_in_bytes", "9223372036854771712\n"),
+                ("memory.usage_in_bytes", "500\n"),
+                ("memory.max_usage_in_bytes", "600\n"),
+                ("memory.stat", "cache 1\nrss 2\ntotal_cache 10\ntotal_rss 20\n"),
+                ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n"),
+            ],
+        );
+        let mut usage = Usage::default();
+        memory.usage("c", &mut usage).unwrap();
+        assert_eq!(usage.mem_limit_bytes, None);
+        assert_eq!((usage.mem_rss_bytes, usage.mem_cache_bytes), (Some(20), Some(10)));
+        assert_eq!((usage.mem_total_bytes, usage.mem_max_usage_bytes), (Some(500), Some(600)));
+        memory.prepare("c", limits(64 << 20)).unwrap();
+        let limit = fs::read_to_string(group.memory.join("memory.limit_in_bytes")).unwrap();
+        assert_eq!(limit, (64 << 20).to_string());
+        assert_eq!(exceeded(&group, false).unwrap(), None);
+        let killed = Termination::OomKilled { limit_bytes: 64 << 20, max_usage_bytes: 600 };
+        assert_eq!(exceeded(&group, true).unwrap(), Some(killed.clone()));
+        fs::write(group.memory.join("memory.oom_control"), "under_oom 0\noom_kill 1\n").unwrap();
+        assert_eq!(exceeded(&group, false).unwrap(), Some(killed));
+    }
+
+    #[test]
+    fn v2_limits_counts_and_tells() {
+        let (_directory, memory, group) = prepared(
+            Version::V2,
+            &[
+                ("memory.max", "max\n"),
+                ("memory.oom.group", "0\n"),
+                ("memory.current", "500\n"),
+                ("memory.stat", "anon 20\nfile 10\n"),
+                ("memory.events", "low 0\noom 1\noom_kill 0\noom_group_kill 0\n"),
+            ],
+        );
+        let mut usage = Usage::default();
+        memory.usage("c", &mut usage).unwrap();
+        assert_eq!((usage.mem_limit_bytes, usage.mem_max_usage_bytes), (None, None));
+        assert_eq!((usage.mem_rss_bytes, usage.mem_cache_bytes), (Some(20), Some(10)));
+        memory.prepare("c", limits(1)).unwrap();
+        let read = |name| fs::read_to_string(group.memory.join(name)).unwrap();
+        assert_eq!(read("memory.max"), MINIMUM.to_string(), "not less than the least");
+        assert_eq!(read("memory.oom.group"), "1");
+        assert_eq!(exceeded(&group, false).unwrap(), None);
+        fs::write(group.memory.join("memory.events"), "oom 1\noom_kill 1\n").unwrap();
+        let killed = |max_usage_bytes| {
+            Some(Termination::OomKilled { limit_bytes: MINIMUM, max_usage_bytes })
+        };
+        // Before 5.19 there is no peak.
+        assert_eq!(exceeded(&group, false).unwrap(), killed(MINIMUM));
+        fs::write(group.memory.join("memory.peak"), "700\n").unwrap();
+        assert_eq!(exceeded(&group, false).unwrap(), killed(700));
+    }
+}

@@ -63,6 +63,12 @@ pub(super) fn isolate_from_helper() -> Result<(), SetupError> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).step(|| "prctl".into())?;
     setsid().step(|| "setsid".into())?;
     system::reset_signals()?;
+    // An agent may be protected from the kernel's memory killer; its containers are not.
+    let score = Path::new("/proc/self/oom_score_adj");
+    let adjusted = fs::read_to_string(score).step(|| format!("read {}", score.display()))?;
+    if adjusted.starts_with('-') {
+        fs::write(score, "0").step(|| format!("write {}", score.display()))?;
+    }
     umask(rustix::fs::Mode::from_raw_mode(0o022));
     Ok(())
 }

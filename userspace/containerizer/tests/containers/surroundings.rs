@@ -105,18 +105,7 @@ fn the_first_instruction_is_in_its_cgroups() {
     let world = World::new();
     let command = Some(CommandSpec::Argv(vec!["/bin/cat".into(), "/proc/self/cgroup".into()]));
     let output = world.finish(ContainerSpec { command, ..world.shell("c", "") }).1;
-    let group = format!("/{}/c", world.config.cgroups_root);
-    let mut controllers = 0;
-    for line in output.lines() {
-        let mut fields = line.splitn(3, ':');
-        let (id, names, path) =
-            (fields.next().unwrap(), fields.next().unwrap(), fields.next().unwrap());
-        let relevant = id == "0"
-            || names.split(',').any(|name| ["cpu", "cpuacct", "memory", "pids"].contains(&name));
-        assert_eq!(path == group, relevant, "{line}");
-        controllers += usize::from(relevant);
-    }
-    assert!(controllers > 0, "{output}");
+    world.assert_in_cgroups("c", &output);
 }
 
 #[test]

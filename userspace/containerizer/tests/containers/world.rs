@@ -169,6 +169,20 @@ impl World {
         remains
     }
 
+    /// Checks a `/proc/<pid>/cgroup` of a process in `id`.
+    pub(crate) fn assert_in_cgroups(&self, id: &str, text: &str) {
+        let group = format!("/{}/{id}", self.config.cgroups_root);
+        let mut unified = false;
+        for line in text.lines() {
+            let [tree, names, path] = line.splitn(3, ':').collect::<Vec<_>>().try_into().unwrap();
+            unified |= tree == "0";
+            let ours = tree == "0"
+                || names.split(',').any(|n| ["cpu", "cpuacct", "memory", "pids"].contains(&n));
+            assert_eq!(path == group, ours, "{line}");
+        }
+        assert!(unified, "{text}");
+    }
+
     /// The cgroups of `id` in all trees.
     pub(crate) fn cgroups(&self, id: &str) -> Vec<PathBuf> {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
