@@ -7,6 +7,7 @@
 )]
 
 mod adoption;
+mod budget;
 mod http;
 mod machine;
 mod maps;
