@@ -27,7 +27,11 @@ pub fn all(work: &Path) -> Result<Vec<Sandbox>> {
         for framework in subdirectories(&agent.join("frameworks"))? {
             for task in subdirectories(&framework.join("executors"))? {
                 for path in subdirectories(&task.join("runs"))? {
-                    found.push(Sandbox { task: name(&task), container: name(&path), path });
+                    let (task, container) = (name(&task), name(&path));
+                    // Beside a sandbox, hidden, may be what the containerizer keeps for it.
+                    if !container.starts_with('.') {
+                        found.push(Sandbox { task, container, path });
+                    }
                 }
             }
         }

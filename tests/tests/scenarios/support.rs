@@ -47,8 +47,9 @@ pub(crate) fn nginx(instances: usize) -> Value {
             { "port": 0, "protocol": "tcp", "name": "http", "labels": { "VIP_0": "/nginx:80" } }
         ],
         "healthChecks": [
-            { "protocol": "MESOS_HTTP", "path": "/", "portIndex": 0, "gracePeriodSeconds": 30,
-              "intervalSeconds": 1, "delaySeconds": 0, "timeoutSeconds": 10, "maxConsecutiveFailures": 5 }
+            { "protocol": "MESOS_HTTP", "path": "/", "portIndex": 0, "delaySeconds": 0,
+              "intervalSeconds": 1, "timeoutSeconds": 10, "gracePeriodSeconds": 30,
+              "maxConsecutiveFailures": 5 }
         ]
     })
 }

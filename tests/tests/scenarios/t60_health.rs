@@ -18,8 +18,9 @@ fn t60_an_instance_that_fails_its_http_check_is_replaced() {
         "cmd": "cd \"$MESOS_SANDBOX\" && echo fine > health && exec httpd -f -p \"$PORT0\"",
         "portDefinitions": [{ "port": 0, "protocol": "tcp" }],
         "healthChecks": [
-            { "protocol": "MESOS_HTTP", "path": "/health", "portIndex": 0, "intervalSeconds": 1, "delaySeconds": 0,
-              "timeoutSeconds": 5, "gracePeriodSeconds": 30, "maxConsecutiveFailures": 2 }
+            { "protocol": "MESOS_HTTP", "path": "/health", "portIndex": 0, "delaySeconds": 0,
+              "intervalSeconds": 1, "timeoutSeconds": 5, "gracePeriodSeconds": 30,
+              "maxConsecutiveFailures": 2 }
         ]
     });
     cluster.marathon().create(&app).unwrap();
