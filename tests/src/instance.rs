@@ -172,6 +172,9 @@ mod tests {
 
     #[test]
     fn a_name_in_use_gets_a_number_and_is_free_again_after_release() {
+        if !crate::privileged() {
+            return;
+        }
         let name = "hclaim";
         let mut first = Instance::claim(name).unwrap();
         let mut second = Instance::claim(name).unwrap();
@@ -187,6 +190,9 @@ mod tests {
 
     #[test]
     fn what_a_dead_owner_left_is_swept() {
+        if !crate::privileged() {
+            return;
+        }
         let dead = Instance::claim("hdead").unwrap();
         let (id, work) = (dead.id().to_owned(), dead.work().to_owned());
         let netns = crate::NetNs::create(format!("{id}-a1")).unwrap();

@@ -50,3 +50,17 @@ pub use http::{Http, Response};
 pub use marathon::Marathon;
 pub use netns::NetNs;
 pub use wait::{eventually, ready};
+
+/// Whether tests that make namespaces, mounts and cgroups can run here, which takes root; says
+/// so when not.
+///
+/// # Panics
+/// Without root when the environment has `CI`: there, no test may be left out.
+pub fn privileged() -> bool {
+    if nix::unistd::geteuid().is_root() {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none(), "in CI this test must run, as root");
+    eprintln!("skipped: needs root");
+    false
+}

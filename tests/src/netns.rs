@@ -193,6 +193,9 @@ mod tests {
 
     #[test]
     fn a_namespace_has_only_a_loopback_and_goes_away() {
+        if !crate::privileged() {
+            return;
+        }
         let guard = Guard::new("lo");
         let namespace = &guard.0;
         let mut ip = Command::new("ip");
@@ -210,6 +213,9 @@ mod tests {
 
     #[test]
     fn work_runs_inside_and_the_caller_stays_outside() {
+        if !crate::privileged() {
+            return;
+        }
         let own = || fs::read_link("/proc/thread-self/ns/net").unwrap();
         let before = own();
         let guard = Guard::new("run");
@@ -220,6 +226,9 @@ mod tests {
 
     #[test]
     fn a_taken_name_is_refused_and_stays() {
+        if !crate::privileged() {
+            return;
+        }
         let guard = Guard::new("twice");
         let second = NetNs::create(guard.0.name());
         assert!(matches!(second, Err(Error::System { call: "open", .. })), "{second:?}");

@@ -94,6 +94,9 @@ mod tests {
 
     #[test]
     fn a_namespace_comes_and_goes() {
+        if !crate::privileged() {
+            return;
+        }
         let name = format!("harness{}snap", std::process::id());
         let line = format!("netns {name}");
         let before = Snapshot::take().unwrap();

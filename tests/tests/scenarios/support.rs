@@ -6,22 +6,11 @@ use std::time::Duration;
 
 use muster_harness::image::{self, Recipe};
 use muster_harness::marathon::Task;
-use muster_harness::{Cluster, Error, Options, paths, ready};
-use nix::unistd::geteuid;
+use muster_harness::{Cluster, Error, Options, paths, privileged, ready};
 use serde_json::{Value, json};
 
 /// How long deployments, replacements and removals may take.
 pub(crate) const WITHIN: Duration = Duration::from_mins(2);
-
-/// Whether scenarios can run here. In CI they must.
-pub(crate) fn privileged() -> bool {
-    if geteuid().is_root() {
-        return true;
-    }
-    assert!(std::env::var_os("CI").is_none(), "CI must run the scenarios, as root");
-    eprintln!("skipped: scenarios make namespaces and cgroups, so they need root");
-    false
-}
 
 /// A cluster called `name` with its images; none where scenarios can not run.
 pub(crate) fn cluster(name: &str, agents: usize) -> Option<Cluster> {

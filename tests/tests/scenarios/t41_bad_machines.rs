@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use muster_harness::daemon::Daemon;
 use muster_harness::image::{self, Recipe};
-use muster_harness::{Cluster, Options, paths, ready};
+use muster_harness::{Cluster, Options, paths, privileged, ready};
 use nix::mount::{MsFlags, mount, umount};
 use serde_json::json;
 
-use crate::support::{WITHIN, await_up, cluster, privileged, sleeper, stop};
+use crate::support::{WITHIN, await_up, cluster, sleeper, stop};
 
 const ENDS_WITHIN: Duration = Duration::from_mins(1);
 

@@ -4,9 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use muster_harness::snapshot::Snapshot;
-use muster_harness::{Cluster, eventually, ready};
+use muster_harness::{Cluster, eventually, privileged, ready};
 
-use crate::support::{await_up, await_vip, cluster, nginx, privileged, sleeper};
+use crate::support::{await_up, await_vip, cluster, nginx, sleeper};
 
 /// Asks that namespaces, mounts, pins, cgroups and processes are as in `before`.
 fn assert_as_before(before: &Snapshot) {
