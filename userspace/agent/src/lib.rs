@@ -10,7 +10,6 @@ mod attributes;
 mod checkpoint;
 mod clock;
 mod config;
-mod disk;
 mod error;
 mod http;
 mod link;

@@ -1,11 +1,11 @@
 //! Starts an agent, and ends it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use muster_containerizer::Containerizer;
 use muster_dataplane::DataPlane;
-use muster_store::{Batch, Store};
+use muster_store::{Batch, Redb, Store};
 use rand::rngs::{StdRng, SysRng};
 use rand::{SeedableRng, TryRng};
 use tokio::net::TcpListener;
@@ -13,7 +13,6 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::checkpoint::{AGENT, Checkpoint, TASKS, UPDATES};
 use crate::clock::Clock;
-use crate::disk::Disk;
 use crate::machine::Machine;
 use crate::shell::{Shell, collect_garbage};
 use crate::{Agent, Config, Error, Found, Input, Recover, Settings, http};
@@ -30,13 +29,19 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let machine = Machine::new(&config)?;
     // The store's lock comes first: it keeps a second agent off everything else.
     let path = config.work_dir.join("agent.redb");
-    let store = Arc::new(spawn_blocking(move || Disk::open(path)).await??);
+    let store = Arc::new(spawn_blocking(move || Redb::open(&path)).await??);
     if config.recover == Recover::Cleanup {
         return cleanup(&config, &machine, &store).await;
     }
     let checkpoint = Checkpoint::load(&*store)?;
     let api = listen("port", (config.ip, config.port).into()).await?;
-    let vips = listen("vip-port", (config.ip, config.vip_port).into()).await?;
+    // Where minuteman has it: on every address, so that a person on the machine finds it at
+    // localhost.
+    let any = match config.ip {
+        IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+    };
+    let vips = listen("vip-port", (any, config.vip_port).into()).await?;
     let containerizer = Containerizer::new(containers(&config))?;
     let plane_config = plane(&config, &machine);
     let plane = spawn_blocking(move || DataPlane::open(&plane_config)).await??;
@@ -78,7 +83,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 }
 
 /// Leaves nothing of the agent on the machine but its sandboxes.
-async fn cleanup(config: &Config, machine: &Machine, store: &Disk) -> Result<(), Error> {
+async fn cleanup(config: &Config, machine: &Machine, store: &Redb) -> Result<(), Error> {
     let containerizer = Containerizer::new(containers(config))?;
     containerizer.destroy_all().await?;
     let plane = plane(config, machine);

@@ -7,13 +7,12 @@ use std::time::Duration;
 use muster_api::muster::{AgentMessage, Vip};
 use muster_containerizer::{ContainerSpec, Containerizer, Termination};
 use muster_dataplane::DataPlane;
-use muster_store::{Batch, Store};
+use muster_store::{Batch, Redb, Store};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tonic::transport::Endpoint;
 
 use crate::clock::Clock;
-use crate::disk::Disk;
 use crate::{Agent, ContainerEvent, Error, Input, Output, link, probe, sandbox};
 
 /// Events of the link that may wait to be handled.
@@ -26,7 +25,7 @@ pub(crate) type Shared = Arc<Mutex<Agent>>;
 pub(crate) struct Shell {
     pub(crate) agent: Shared,
     pub(crate) clock: Clock,
-    pub(crate) store: Arc<Disk>,
+    pub(crate) store: Arc<Redb>,
     pub(crate) containerizer: Containerizer,
     pub(crate) plane: Arc<Mutex<DataPlane>>,
     pub(crate) master: Endpoint,
@@ -166,7 +165,7 @@ fn happened(id: String, event: ContainerEvent) -> Input {
     Input::Container { id, event }
 }
 
-async fn persist(store: Arc<Disk>, batch: Batch) -> Result<Input, Error> {
+async fn persist(store: Arc<Redb>, batch: Batch) -> Result<Input, Error> {
     let result = spawn_blocking(move || store.commit(batch)).await?;
     Ok(Input::Persisted(result.map_err(|error| error.to_string())))
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 
@@ -14,10 +15,13 @@ const FORMAT_KEY: &str = "format";
 
 /// A [`Store`] in one redb file: a copy-on-write B-tree, so a crash at any moment
 /// leaves the last committed state. One process may have it open.
+///
+/// After a commit that failed, as on a full disk, redb takes no more: the file is closed
+/// then and opened anew for the next use, so that things go on once there is room again.
 #[derive(Debug)]
 pub struct Redb {
     path: PathBuf,
-    database: Database,
+    database: Mutex<Option<Database>>,
 }
 
 impl Redb {
@@ -34,14 +38,26 @@ impl Redb {
         }
         let missing = !path.try_exists().map_err(|source| unreadable(path, source))?;
         let database = if missing { create(path)? } else { open(path)? };
-        let store = Self { path: path.into(), database };
-        store.check_format()?;
+        let store = Self { path: path.into(), database: Mutex::new(Some(database)) };
+        store.with(|database| store.check_format(database))?;
         Ok(store)
     }
 
+    /// Does something with the file, opening it if an earlier use has failed.
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, Error>) -> Result<T, Error> {
+        let mut place = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = match place.take() {
+            Some(database) => database,
+            None => open(&self.path)?,
+        };
+        let done = work(&database)?;
+        *place = Some(database);
+        Ok(done)
+    }
+
     /// Refuses a later format.
-    fn check_format(&self) -> Result<(), Error> {
-        let read = self.database.begin_read().map_err(|e| self.io("read", e))?;
+    fn check_format(&self, database: &Database) -> Result<(), Error> {
+        let read = database.begin_read().map_err(|e| self.io("read", e))?;
         let found = match read.open_table(META) {
             Ok(meta) => {
                 meta.get(FORMAT_KEY).map_err(|e| self.io("read", e))?.map(|format| format.value())
@@ -69,7 +85,24 @@ impl Redb {
 
 impl Store for Redb {
     fn scan(&self, table: &'static str) -> Result<Vec<(String, Vec<u8>)>, Error> {
-        let read = self.database.begin_read().map_err(|e| self.io("read", e))?;
+        self.with(|database| self.read(database, table))
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.with(|database| self.write(database, &batch))
+    }
+}
+
+impl Redb {
+    fn read(
+        &self,
+        database: &Database,
+        table: &'static str,
+    ) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let read = database.begin_read().map_err(|e| self.io("read", e))?;
         let definition: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(table);
         let rows = match read.open_table(definition) {
             Ok(rows) => rows,
@@ -85,12 +118,9 @@ impl Store for Redb {
             .collect()
     }
 
-    fn commit(&self, batch: Batch) -> Result<(), Error> {
-        if batch.is_empty() {
-            return Ok(());
-        }
+    fn write(&self, database: &Database, batch: &Batch) -> Result<(), Error> {
         // Durability::Immediate is the default: the commit returns after fsync.
-        let write = self.database.begin_write().map_err(|e| self.io("commit", e))?;
+        let write = database.begin_write().map_err(|e| self.io("commit", e))?;
         for change in batch.changes() {
             let definition: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(change.table);
             let mut rows = write.open_table(definition).map_err(|e| self.io("commit", e))?;
@@ -205,14 +235,60 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), half);
     }
 
+    /// A file system of one megabyte, gone with the guard.
+    struct Small(PathBuf);
+
+    impl Drop for Small {
+        fn drop(&mut self) {
+            let done = std::process::Command::new("umount").arg(&self.0).status().unwrap();
+            assert!(done.success());
+        }
+    }
+
+    #[test]
+    fn a_full_disk_refuses_a_commit_and_takes_the_next_once_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let mount = |options: &[&str]| {
+            let mut command = std::process::Command::new("mount");
+            command.args(["-t", "tmpfs", "-o"]).args(options).arg("tmpfs").arg(dir.path());
+            command.status().unwrap().success()
+        };
+        if !mount(&["size=4m"]) {
+            assert!(std::env::var_os("CI").is_none(), "mounting a tmpfs needs root");
+            eprintln!("skipped: mounting a tmpfs needs root");
+            return;
+        }
+        let small = Small(dir.path().to_owned());
+        let store = Redb::open(&dir.path().join("registry.redb")).unwrap();
+        store.commit(put("t", "before", b"1")).unwrap();
+        let ballast = dir.path().join("ballast");
+        let filled = std::fs::write(&ballast, vec![1; 8 << 20]);
+        assert_eq!(filled.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        let big = put("t", "big", &vec![7; 1 << 20]);
+        for _ in 0..2 {
+            let error = store.commit(big.clone()).unwrap_err();
+            assert!(error.to_string().contains("registry.redb"), "{error}");
+        }
+        std::fs::remove_file(&ballast).unwrap();
+        store.commit(big).unwrap();
+        let keys: Vec<String> = store.scan("t").unwrap().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["before", "big"]);
+        drop((store, small));
+    }
+
     #[test]
     fn a_later_format_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("registry.redb");
         let store = Redb::open(&path).unwrap();
-        let write = store.database.begin_write().unwrap();
-        write.open_table(META).unwrap().insert(FORMAT_KEY, FORMAT + 1).unwrap();
-        write.commit().unwrap();
+        store
+            .with(|database| {
+                let write = database.begin_write().unwrap();
+                write.open_table(META).unwrap().insert(FORMAT_KEY, FORMAT + 1).unwrap();
+                write.commit().unwrap();
+                Ok(())
+            })
+            .unwrap();
         drop(store);
         let error = Redb::open(&path).unwrap_err();
         assert!(matches!(error, Error::Newer { found: 2, supported: 1, .. }), "{error}");

@@ -227,7 +227,7 @@ impl Master {
             };
             if self.tasks.get(&key).is_some_and(Task::is_terminal) {
                 // Nobody is left to acknowledge it.
-                self.acknowledge_for(&key);
+                self.acknowledge_end(&key);
                 continue;
             }
             let kill = Kill {

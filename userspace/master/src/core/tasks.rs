@@ -49,15 +49,13 @@ impl Master {
         self.note(now, &key, &status);
         let wanted = self.frameworks.get(&key.0).is_some_and(|framework| !framework.completed);
         if wanted {
+            let state = status.state();
+            status.set_state(self.frameworks.get(&key.0).map_or(state, |f| f.translate(state)));
             self.tell(&key.0, status);
         } else if let Some(uuid) = status.uuid {
-            // Nobody will ever acknowledge it.
-            let known = self.tasks.contains_key(&key);
-            if known {
-                self.acknowledge_for(&key);
-            } else {
-                self.send_acknowledge(&agent, &key, uuid);
-            }
+            // Nobody else will ever acknowledge it.
+            self.send_acknowledge(&agent, &key, uuid.clone());
+            self.settle_end(&key, &uuid);
         }
     }
 
@@ -134,28 +132,30 @@ impl Master {
         let key = (framework.to_owned(), ack.task_id.value);
         // The agent repeats a status until it hears this, so it may be lost on the way.
         self.send_acknowledge(&ack.agent_id.value, &key, ack.uuid.clone());
-        let ended = self
-            .tasks
-            .get(&key)
-            .is_some_and(|task| task.is_terminal() && task.status.uuid.as_ref() == Some(&ack.uuid));
-        if ended {
-            self.forget_task(&key);
-            self.retire(framework);
-        }
+        self.settle_end(&key, &ack.uuid);
     }
 
-    /// Acknowledges in the name of a framework that is no more.
-    pub(super) fn acknowledge_for(&mut self, key: &TaskKey) {
-        let Some(task) = self.tasks.get(key) else { return };
-        let (agent, uuid, ended) =
-            (task.agent().to_owned(), task.status.uuid.clone(), task.is_terminal());
-        if let Some(uuid) = uuid {
-            self.send_acknowledge(&agent, key, uuid);
-        }
+    /// Forgets a task whose end has been acknowledged.
+    fn settle_end(&mut self, key: &TaskKey, uuid: &[u8]) {
+        let ended = self
+            .tasks
+            .get(key)
+            .is_some_and(|task| task.is_terminal() && task.status.uuid.as_deref() == Some(uuid));
         if ended {
             self.forget_task(key);
             self.retire(&key.0);
         }
+    }
+
+    /// Acknowledges the end of a task in the name of a framework that is no more. Earlier
+    /// statuses of it follow one by one as the agent repeats them.
+    pub(super) fn acknowledge_end(&mut self, key: &TaskKey) {
+        let Some(task) = self.tasks.get(key).filter(|task| task.is_terminal()) else { return };
+        let (agent, uuid) = (task.agent().to_owned(), task.status.uuid.clone());
+        if let Some(uuid) = uuid {
+            self.send_acknowledge(&agent, key, uuid);
+        }
+        self.forget_task(key);
     }
 
     fn send_acknowledge(&mut self, agent: &str, key: &TaskKey, uuid: Vec<u8>) {
