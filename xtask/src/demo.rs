@@ -3,6 +3,7 @@
 mod balance;
 mod deploy;
 mod inspect;
+mod pretty;
 mod stage;
 mod stay;
 

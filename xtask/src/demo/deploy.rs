@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use muster_harness::{Cluster, Error, image, paths};
 use serde_json::{Value, json};
 
+use super::pretty;
 use super::stage::Shown;
 use crate::ui::Ui;
 
@@ -80,7 +81,10 @@ fn definition() -> Value {
 /// Posts it and watches it come up.
 pub(super) fn application(ui: Ui, cluster: &mut Cluster) -> Result<Shown> {
     let definition = definition();
-    ui.say(format_args!("   POST /v2/apps\n{}", indented(&definition)?));
+    ui.say("   POST /v2/apps");
+    for line in pretty::lines(&definition) {
+        ui.say(format_args!("   {line}"));
+    }
     let start = Instant::now();
     cluster.marathon().create(&definition)?;
     let mut seen: Vec<(f64, [u64; 3])> = Vec::new();
@@ -117,10 +121,4 @@ pub(super) fn application(ui: Ui, cluster: &mut Cluster) -> Result<Shown> {
 
 fn describe([staged, running, healthy]: [u64; 3]) -> String {
     format!("{staged} staging, {running} running, {healthy} healthy")
-}
-
-/// JSON to read, set in under a step.
-pub(super) fn indented(value: &Value) -> Result<String> {
-    let text = serde_json::to_string_pretty(value)?;
-    Ok(text.lines().map(|line| format!("   {line}")).collect::<Vec<_>>().join("\n"))
 }

@@ -7,14 +7,15 @@ use anyhow::{Context, Result, bail};
 use muster_harness::{Cluster, bpffs, command};
 use serde_json::{Value, json};
 
-use super::deploy::{APP, INSTANCES, indented};
+use super::deploy::{APP, INSTANCES};
+use super::pretty;
 use super::stage::Shown;
 
 /// The maps that are shown, by the names of their pins.
 const MAPS: [&str; 2] = ["vips", "backends"];
 
 /// How much of each is shown.
-const LINES: usize = 40;
+const LINES: usize = 24;
 
 pub(super) fn everything(cluster: &Cluster) -> Result<Shown> {
     let mut lines = Vec::new();
@@ -22,14 +23,14 @@ pub(super) fn everything(cluster: &Cluster) -> Result<Shown> {
     let url = "http://localhost:61421/vips";
     let vips = agent.http().get(url)?.success()?.json()?;
     lines.push(format!("{}$ curl {url}", agent.hostname()));
-    lines.extend(excerpt(&vips)?);
+    lines.extend(excerpt(&vips));
 
     let mut dumps = serde_json::Map::new();
     for map in MAPS {
         let path = format!("{}/muster/{}/{map}", bpffs::DIRECTORY, agent.name());
         let dump = dump(&path)?;
         lines.push(format!("$ bpftool map dump pinned {path}"));
-        lines.extend(excerpt(&dump)?);
+        lines.extend(excerpt(&dump));
         dumps.insert(map.to_owned(), dump);
     }
 
@@ -74,13 +75,13 @@ fn dump(path: &str) -> Result<Value> {
     }
 }
 
-fn excerpt(value: &Value) -> Result<Vec<String>> {
-    let text = indented(value)?;
-    let mut lines: Vec<String> = text.lines().take(LINES).map(str::to_owned).collect();
-    if text.lines().count() > LINES {
-        lines.push("   …".to_owned());
+fn excerpt(value: &Value) -> Vec<String> {
+    let mut lines = pretty::lines(value);
+    if lines.len() > LINES {
+        lines.truncate(LINES);
+        lines.push("…".to_owned());
     }
-    Ok(lines)
+    lines
 }
 
 /// The allocator's dominant share of each role, from the master's metrics.
