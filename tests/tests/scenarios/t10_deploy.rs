@@ -1,8 +1,9 @@
 //! An application comes up, is reached at its VIP from every machine, grows, shrinks and goes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
-use muster_harness::{Cluster, sweep};
+use muster_harness::{Cluster, command, ready, sweep};
 
 use crate::support::{
     WITHIN, await_gone, await_up, await_vip, cluster, nginx, sleeper, starts, stop,
@@ -50,14 +51,20 @@ fn t10_an_application_is_reached_at_its_vip_from_every_machine() {
     cluster.marathon().delete("/nginx").unwrap();
     await_gone(&mut cluster, "/nginx");
     cluster
-        .wait_for("the VIP to be gone everywhere", WITHIN, |cluster| {
+        .wait_for("the VIP to have no backend anywhere", WITHIN, |cluster| {
             for index in 0..3 {
                 let vips = cluster.vips(index)?;
-                muster_harness::ready(vips.is_empty(), || format!("{vips:?}"))?;
+                ready(vips.values().all(BTreeMap::is_empty), || format!("{vips:?}"))?;
             }
             Ok(())
         })
         .unwrap();
+    // Not sent to the network, where it would time out or meet somebody else.
+    let mut connect = Command::new("bash");
+    connect.args(["-c", &format!("exec 3<>/dev/tcp/{}", vip.replace(':', "/"))]);
+    cluster.agents()[0].client().unwrap().place(&mut connect).unwrap();
+    let error = command::output(&mut connect).unwrap_err().to_string();
+    assert!(error.contains("Connection refused"), "{error}");
     // The namespaces of agents stay, their containers' cgroups and mounts do not.
     let left = sweep::leftovers(cluster.id(), &cluster.agents()[0].work().join("run")).unwrap();
     let containers: Vec<&String> = left
