@@ -13,7 +13,7 @@ use std::{
     process::{Command, ExitCode},
 };
 
-/// Name of the program's package and of the file it compiles to.
+/// Name of the programs' package and of the file it compiles to.
 const OBJECT: &str = "muster-programs";
 
 const TARGET: &str = "bpfel-unknown-none";
@@ -188,10 +188,6 @@ fn build() -> Result<(), Error> {
     ] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
-    for name in ["PATH", "RUSTUP_HOME", "CARGO_HOME"] {
-        println!("cargo::rerun-if-env-changed={name}");
-    }
-
     let linker = find_linker()?;
     let arch = env::var("CARGO_CFG_TARGET_ARCH")
         .map_err(|_| Error::Variable { name: "CARGO_CFG_TARGET_ARCH" })?;

@@ -103,6 +103,15 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// A map has no room for another entry.
+    #[error("map {map}: full, all {entries} entries are taken")]
+    Full {
+        /// Name of the map.
+        map: &'static str,
+        /// How many entries it has room for.
+        entries: usize,
+    },
+
     /// A map could not be pinned.
     #[error("map {map}: pin at {path}: {}", chain(.source))]
     Pin {
@@ -133,8 +142,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl Error {
     /// True if a map has no room for another entry.
     pub(crate) fn is_full(&self) -> bool {
-        matches!(self, Self::Map { source, .. }
-            if source.raw_os_error() == Some(nix::libc::E2BIG))
+        matches!(self, Self::Full { .. })
     }
 
     pub(crate) fn file(

@@ -1,12 +1,12 @@
 //! What the machine has to offer, and what to say when it does not.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use aya::util::KernelVersion;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, FsType, statfs};
+use procfs::sys::kernel::Version;
 
 use crate::{Config, Error};
 
@@ -20,14 +20,19 @@ pub(crate) fn prepare(config: &Config) -> Result<(), Error> {
     make_cgroup(&config.cgroup)
 }
 
-/// `bpf_set_retval` can be called from the socket address hooks from 6.1 on.
+/// The first kernel with all that the programs use: `bpf_set_retval` in the socket address
+/// hooks is the newest of it.
+const NEEDED: Version = Version { major: 6, minor: 1, patch: 0 };
+
 fn check_kernel() -> Result<(), Error> {
-    let running = match KernelVersion::current() {
-        Ok(version) if version >= KernelVersion::new(6, 1, 0) => return Ok(()),
-        Ok(version) => format!("{version:?}"),
-        Err(error) => error.to_string(),
-    };
-    Err(Error::Kernel { running })
+    let running = Version::current().map_err(|error| {
+        Error::file("read", "/proc/sys/kernel/osrelease")(io::Error::other(error))
+    })?;
+    if running >= NEEDED {
+        return Ok(());
+    }
+    let Version { major, minor, patch } = running;
+    Err(Error::Kernel { running: format!("{major}.{minor}.{patch}") })
 }
 
 /// Checks that bpffs is mounted at `path`.

@@ -6,7 +6,8 @@ use aya::{
     Ebpf, Pod,
     maps::{Array, HashMap, Map, MapData, MapError},
 };
-use muster_packet::{Backend, Counters, Endpoint, Meta, Slot, Vip};
+use muster_packet::{Backend, Counters, Endpoint, MAPS, Meta, Slot, Vip};
+use nix::libc;
 
 use crate::{Error, syscall};
 
@@ -119,6 +120,10 @@ fn is_not_found(error: &MapError) -> bool {
 /// Turns aya's error into one that says which map and which command.
 fn named(map: &'static str) -> impl Fn(MapError) -> Error {
     move |error| match error {
+        MapError::SyscallError(call) if call.io_error.raw_os_error() == Some(libc::E2BIG) => {
+            let shape = MAPS.iter().find(|shape| shape.name == map);
+            Error::Full { map, entries: shape.map_or(0, |shape| shape.entries) }
+        }
         MapError::SyscallError(call) => Error::Map { map, call: call.call, source: call.io_error },
         MapError::IoError(source) => Error::Map { map, call: "bpf", source },
         other => Error::Map { map, call: "bpf", source: io::Error::other(other) },

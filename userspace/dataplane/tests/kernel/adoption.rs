@@ -135,7 +135,7 @@ fn no_connection_ever_sees_a_half_written_or_another_vip() {
             looks
         });
         for round in 0..300 {
-            let others = (0..1 + round % 6).map(|n| udp(&format!("11.0.1.{n}:80"), &[forbidden]));
+            let others = (0..=round % 6).map(|n| udp(&format!("11.0.1.{n}:80"), &[forbidden]));
             let first = round % 4;
             let view = udp(VIP, &backends[first..=(first + round % 3).min(3)]);
             let changes = plane.reconcile(&others.chain([view]).collect::<Vec<_>>()).unwrap();
