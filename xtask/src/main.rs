@@ -1,6 +1,7 @@
 //! The repository's own commands, as `cargo xtask NAME`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod binary;
 mod demo;
 mod image;
@@ -35,6 +36,7 @@ enum Command {
     /// Check formatting, lints, dependencies and the habits of the house
     Lint,
     Image(image::Options),
+    Bench(bench::Options),
     /// Build, then become `muster master` with these flags
     RunMaster(Flags),
     /// Build, then become `muster agent` with these flags
@@ -71,6 +73,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Test(options) => nextest::run(&options),
         Command::Lint => lint::run(),
         Command::Image(options) => image::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::RunMaster(Flags { flags }) => binary::become_muster("master", &flags),
         Command::RunAgent(Flags { flags }) => binary::become_muster("agent", &flags),
     }

@@ -1,0 +1,38 @@
+//! `cargo xtask bench NAME`: us and our peers on the same machine, in turns.
+
+mod arm;
+mod record;
+mod site;
+mod spread;
+mod vip;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use crate::setup::{self, Purpose};
+use crate::ui::Ui;
+
+/// Measure Muster against its peers
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    bench: Bench,
+    /// Write one JSON object a line to target/bench/NAME.jsonl
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// A VIP against the server itself, iptables DNAT and HAProxy; and what it adds to `connect()`
+    Vip(vip::Options),
+}
+
+/// Runs a bench.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let ui = Ui::new(false);
+    setup::ensure(ui, &[Purpose::Build, Purpose::Cluster, Purpose::Agent, Purpose::Bench])?;
+    match &options.bench {
+        Bench::Vip(vip) => vip::run(ui, vip, options.json),
+    }
+}
