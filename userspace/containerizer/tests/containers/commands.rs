@@ -12,7 +12,7 @@ fn exec(world: &World, line: &str, timeout: Duration) -> Result<ExecStatus, Erro
 
 fn running() -> World {
     let world = World::new();
-    let mut spec = world.shell("c", "echo ready; sleep 1000");
+    let mut spec = world.shell("c", "echo ready; exec sleep 1000");
     spec.hostname = Some("inside".into());
     spec.environment = vec![("MINE".into(), "1".into())];
     world.launch(spec).unwrap();
@@ -60,10 +60,10 @@ fn is_killed_when_nobody_waits_for_it() {
     });
     let started = world.sandbox("c").join("started");
     world.await_that("the command has started", || started.exists());
+    let processes = || world.containerizer().usage("c").unwrap().processes;
+    assert_eq!(processes(), Some(2));
     task.abort();
-    world.await_that("only the container's own command is left", || {
-        world.containerizer().usage("c").unwrap().processes == Some(2)
-    });
+    world.await_that("only the container's own command is left", || processes() == Some(1));
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn a_memory_bomb_is_killed_with_all_around_it() {
     // The bomb is not process 1: without us the shell would go on.
     let bomb =
         "sleep 1000 & (head -c 200000000 /dev/zero | tail -c 200000000); echo survived; wait";
-    let spec = ContainerSpec { mem_bytes: 48 << 20, ..world.shell("c", bomb) };
+    let spec = ContainerSpec { cpus_milli: 2000, mem_bytes: 48 << 20, ..world.shell("c", bomb) };
     let (termination, output) = world.finish(spec);
     let Termination::OomKilled { limit_bytes, max_usage_bytes } = termination else {
         panic!("{termination:?}");
@@ -67,7 +67,7 @@ fn a_memory_bomb_as_process_1() {
     let world = World::new();
     let bomb = "exec tail -c 200000000 /dev/zero";
     // Less than the least: 32 MB.
-    let spec = ContainerSpec { mem_bytes: 1 << 20, ..world.shell("c", bomb) };
+    let spec = ContainerSpec { cpus_milli: 2000, mem_bytes: 1 << 20, ..world.shell("c", bomb) };
     let termination = world.finish(spec).0;
     assert!(
         matches!(termination, Termination::OomKilled { limit_bytes, .. } if limit_bytes == 32 << 20),
