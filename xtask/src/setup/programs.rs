@@ -35,12 +35,14 @@ const PROGRAMS: &[Program] = &[
 pub(super) struct Tool {
     /// Name of the crate and of its program.
     name: &'static str,
+    /// A version that this toolchain compiles; any that is there already will do.
+    version: &'static str,
     purposes: &'static [Purpose],
 }
 
 const TOOLS: &[Tool] = &[
-    Tool { name: "cargo-nextest", purposes: &[Test] },
-    Tool { name: "cargo-deny", purposes: &[Lint] },
+    Tool { name: "cargo-nextest", version: "0.9.151", purposes: &[Test] },
+    Tool { name: "cargo-deny", version: "0.20.2", purposes: &[Lint] },
 ];
 
 /// Components of the Rust toolchain, as `cargo` runs them and as rustup calls them.
@@ -88,7 +90,7 @@ impl Tool {
     pub(super) fn install(&self, ui: Ui) -> Result<()> {
         ui.step(&format!("install {} (minutes)", self.name), |step| {
             let mut cargo = Command::new("cargo");
-            cargo.args(["install", "--locked", self.name]);
+            cargo.args(["install", "--locked", self.name, "--version", self.version]);
             // It takes longer to compile well than it ever runs.
             cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
             cargo.env("CARGO_PROFILE_RELEASE_LTO", "off");
