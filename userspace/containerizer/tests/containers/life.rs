@@ -12,7 +12,7 @@ const NOTHING: [PathBuf; 0] = [];
 
 #[test]
 fn runs_ends_and_leaves_nothing() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let (termination, output) = world.finish(world.shell("c", "echo hello; exit 7"));
     assert_eq!(termination, Termination::Exited(7));
     assert_eq!(output, "hello\n");
@@ -24,7 +24,7 @@ fn runs_ends_and_leaves_nothing() {
 
 #[test]
 fn the_images_command_runs_unless_another_is_given() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let spec = ContainerSpec { command: None, ..world.shell("c", "") };
     assert_eq!(world.finish(spec).0, Termination::Exited(3));
     let args = ["/bin/sh", "-c", "exit 4"].map(String::from).to_vec();
@@ -37,7 +37,7 @@ fn the_images_command_runs_unless_another_is_given() {
 
 #[test]
 fn a_signal_is_told_apart_from_an_exit() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     // Process 1 cannot kill itself; its shell's child can, and exec makes that process 1.
     let launched = world.launch(world.shell("c", "exec sleep 1000")).unwrap();
     let pid = rustix::process::Pid::from_raw(launched.pid.cast_signed()).unwrap();
@@ -48,7 +48,7 @@ fn a_signal_is_told_apart_from_an_exit() {
 
 #[test]
 fn a_memory_bomb_is_killed_with_all_around_it() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     // The bomb is not process 1: without us the shell would go on.
     let bomb =
         "sleep 1000 & (head -c 200000000 /dev/zero | tail -c 200000000); echo survived; wait";
@@ -64,7 +64,7 @@ fn a_memory_bomb_is_killed_with_all_around_it() {
 
 #[test]
 fn a_memory_bomb_as_process_1() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let bomb = "exec tail -c 200000000 /dev/zero";
     // Less than the least: 32 MB.
     let spec = ContainerSpec { cpus_milli: 2000, mem_bytes: 1 << 20, ..world.shell("c", bomb) };
@@ -77,7 +77,7 @@ fn a_memory_bomb_as_process_1() {
 
 #[test]
 fn daemons_die_with_process_1() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let line = "setsid sh -c 'trap \"\" TERM HUP; sleep 1000' & setsid sleep 1001 & exit 0";
     assert_eq!(world.finish(world.shell("c", line)).0, Termination::Exited(0));
     for cgroup in world.cgroups("c") {
@@ -87,7 +87,7 @@ fn daemons_die_with_process_1() {
 
 #[test]
 fn kill_reaches_a_trap_and_waits_for_it() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let line = "trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.01; done";
     world.launch(world.shell("c", line)).unwrap();
     world.await_output("c", "ready");
@@ -98,7 +98,7 @@ fn kill_reaches_a_trap_and_waits_for_it() {
 
 #[test]
 fn kill_is_forceful_after_the_grace_period() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let line = "trap '' TERM; echo ready; sleep 1000; echo not killed";
     world.launch(world.shell("c", line)).unwrap();
     world.await_output("c", "ready");
@@ -109,7 +109,7 @@ fn kill_is_forceful_after_the_grace_period() {
 
 #[test]
 fn kill_does_not_wait_for_who_would_not_notice() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     world.launch(world.shell("c", "exec sleep 1000")).unwrap();
     // Longer than this test may take.
     world.run(world.containerizer().kill("c", PATIENCE * 10)).unwrap();
@@ -119,7 +119,7 @@ fn kill_does_not_wait_for_who_would_not_notice() {
 
 #[test]
 fn destroy_ends_what_runs_and_may_be_repeated() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     world.launch(world.shell("c", "sleep 1000 & sleep 1000")).unwrap();
     let containerizer = world.containerizer();
     world.run(async {
@@ -141,7 +141,7 @@ fn destroy_ends_what_runs_and_may_be_repeated() {
 
 #[test]
 fn an_id_is_used_once() {
-    let mut world = World::new();
+    let Some(mut world) = World::new() else { return };
     world.launch(world.shell("c", "sleep 1000")).unwrap();
     let error = world.launch(world.shell("c", "true")).unwrap_err();
     assert!(matches!(error, Error::Exists { .. }), "{error}");
@@ -155,7 +155,7 @@ fn an_id_is_used_once() {
 
 #[test]
 fn a_launch_can_be_destroyed_or_abandoned() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let containerizer = world.containerizer();
     world.run(async {
         for round in 0..20 {
@@ -184,7 +184,7 @@ fn a_launch_can_be_destroyed_or_abandoned() {
 
 #[test]
 fn a_command_that_is_not_there() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     for (command, expected) in [
         ("no-such", "exec no-such: command not found in PATH=/usr/local/sbin:"),
         ("/no/such", "exec /no/such: command not found"),
@@ -200,7 +200,7 @@ fn a_command_that_is_not_there() {
 
 #[test]
 fn a_set_up_that_fails_names_its_step() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let spec = ContainerSpec { user: Some("nemo".into()), ..world.shell("c", "true") };
     let error = world.launch(spec).unwrap_err().to_string();
     assert_eq!(error, "find the user: user `nemo` is not in /etc/passwd");
@@ -213,7 +213,7 @@ fn a_set_up_that_fails_names_its_step() {
 
 #[test]
 fn usage_counts_cpu_memory_and_tasks() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let line = "x=0; while [ $x -lt 200000 ]; do x=$((x+1)); done; echo ready; sleep 1000 & wait";
     let spec = ContainerSpec { cpus_milli: 1500, mem_bytes: 40 << 20, ..world.shell("c", line) };
     world.launch(spec).unwrap();
