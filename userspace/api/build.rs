@@ -4,7 +4,8 @@ use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = "../../proto";
-    let files = ["mesos/v1/scheduler/scheduler.proto", "muster/v1/link.proto", "muster/v1/registry.proto"];
+    let files =
+        ["mesos/v1/scheduler/scheduler.proto", "muster/v1/link.proto", "muster/v1/registry.proto"];
     println!("cargo:rerun-if-changed={root}");
     let descriptors = protox::compile(files, [root])?;
     let grpc = std::env::var_os("CARGO_FEATURE_GRPC").is_some();
