@@ -85,7 +85,7 @@ fn lookup(vip: &Endpoint) -> Option<Vip> {
 fn slot(vip: &Endpoint, entry: &Vip, choice: Choice) -> Option<Endpoint> {
     // SAFETY: a slot is deleted only after all programs that could have read its table's
     // number have ended, so it is not recycled while it is read.
-    let slot = unsafe { BACKENDS.get(&Slot { table: entry.table, index: choice.index }) }?;
+    let slot = unsafe { BACKENDS.get(Slot { table: entry.table, index: choice.index }) }?;
     if slot.vip.bits() == vip.bits() { Some(slot.resolve(choice.fraction)) } else { None }
 }
 

@@ -78,6 +78,7 @@ fn decide(ctx: &SockOpsContext) {
 }
 
 /// What the socket was connected to, if to a VIP.
+#[expect(clippy::mut_from_ref, reason = "the value is the socket's, not the context's")]
 #[inline(always)]
 fn peer(ctx: &SockOpsContext) -> Option<&mut Peer> {
     // SAFETY: the kernel hands every program a valid context.
