@@ -1,5 +1,6 @@
 //! The containerizer: its interface.
 
+mod asking;
 mod entry;
 mod killing;
 mod launching;
@@ -141,8 +142,9 @@ impl Containerizer {
     }
 
     /// Ends a container: SIGTERM to its command, and after `grace` SIGKILL to all of it.
-    /// Returns when it has ended. A command that neither catches nor ignores SIGTERM would,
-    /// as process 1, not notice it; it is killed at once, as it would end elsewhere.
+    /// Returns when it has ended. A command that neither catches nor ignores SIGTERM would, as
+    /// process 1, not notice it: its children get the signal instead, and when they have ended
+    /// it is killed, with SIGKILL.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown container, or a failed system call.

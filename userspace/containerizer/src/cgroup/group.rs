@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use tokio::io::Interest;
 use super::{Controller, Hierarchies, Version, file};
 use crate::Error;
 use crate::error::At;
+use crate::pid::ProcessId;
 use crate::readiness::register;
 
 /// A container's directories in the cgroup trees.
@@ -53,6 +55,25 @@ impl Group {
             Err(Error::Io { source, .. }) if gone(&source) => Ok(()),
             killed => killed,
         }
+    }
+
+    /// The processes in the group.
+    pub(crate) fn processes(&self) -> Result<Vec<u32>, Error> {
+        let text = match file::read(&self.unified.join("cgroup.procs")) {
+            Err(Error::Io { source, .. }) if gone(&source) => return Ok(Vec::new()),
+            text => text?,
+        };
+        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    /// A descriptor of `process` if it is in the group; `None` if it has ended.
+    pub(crate) fn open(&self, process: u32) -> Result<Option<OwnedFd>, Error> {
+        let Ok(id) = ProcessId::of(process) else {
+            return Ok(None);
+        };
+        let opened = id.open()?;
+        // Its number may have come to another one before it was opened, but not since.
+        Ok(opened.filter(|_| self.processes().is_ok_and(|all| all.contains(&process))))
     }
 
     /// Waits until no process is in the group.

@@ -5,13 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Signal;
-
+use super::asking::ask;
 use super::entry::{Container, Entry, State};
 use super::{Inner, blocking, recovery};
+use crate::Error;
 use crate::error::At as _;
-use crate::pid::ProcessId;
-use crate::{Error, helper};
 
 /// How often, and how long apart, an empty cgroup is tried to be removed: exiting tasks
 /// hold on to it a little longer than they count.
@@ -26,44 +24,25 @@ pub(super) async fn kill(inner: &Inner, entry: &Entry, grace: Duration) -> Resul
     let State::Running(container) = entry.settled().await else {
         return Ok(());
     };
-    if let Some(init) = inner.checkpoints.get(entry.id()).init()? {
-        ask(init)?;
-    }
-    if tokio::time::timeout(grace, entry.ended()).await.is_err() {
-        container.plan.group.kill()?;
-    }
-    match entry.ended().await {
+    let group = &container.plan.group;
+    let kindly = async {
+        if let Some(init) = inner.checkpoints.get(entry.id()).init()? {
+            ask(group, init).await?;
+        }
+        entry.ended().await
+    };
+    let ended = match tokio::time::timeout(grace, kindly).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            group.kill()?;
+            entry.ended().await
+        }
+    };
+    match ended {
         // Destroyed meanwhile, which is at least as much.
         Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// Sends SIGTERM to the process, or SIGKILL if it would not notice.
-fn ask(init: ProcessId) -> Result<(), Error> {
-    let Some(pidfd) = init.open()? else {
-        return Ok(());
-    };
-    let path = format!("/proc/{}/status", init.pid);
-    let signal = match fs::read_to_string(&path) {
-        Ok(status) if !notices(&status, libc::SIGTERM) => Signal::KILL,
-        _ => Signal::TERM,
-    };
-    helper::kill(&pidfd, signal).at("kill", format!("process {}", init.pid))
-}
-
-/// Whether a process 1 with this `/proc/<pid>/status` would do anything on `signal`, if only
-/// to ignore it on purpose. The kernel spares a process 1 the default action, which for
-/// SIGTERM is to end. A blocked signal may be one that is waited for.
-fn notices(status: &str, signal: i32) -> bool {
-    let bit = 1_u64 << (signal - 1);
-    let masks = status.lines().filter_map(|line| {
-        let (name, mask) = line.split_once(":\t")?;
-        matches!(name, "SigBlk" | "SigIgn" | "SigCgt").then_some(mask)
-    });
-    masks
-        .map(|mask| u64::from_str_radix(mask.trim(), 16))
-        .any(|mask| mask.is_ok_and(|m| m & bit != 0))
 }
 
 /// Kills and removes a container.
@@ -140,24 +119,4 @@ pub(super) async fn remove(
         inner.checkpoints.remove(&id)
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_default_action_goes_unnoticed() {
-        let status = |blocked: &str, ignored: &str, caught: &str| {
-            format!(
-                "Name:\tsh\nShdPnd:\t0000000000004000\nSigBlk:\t{blocked}\nSigIgn:\t{ignored}\nSigCgt:\t{caught}\n"
-            )
-        };
-        let (none, term, other) = ("0000000000000000", "0000000000004000", "0000000000010002");
-        assert!(!notices(&status(none, none, none), libc::SIGTERM));
-        assert!(!notices(&status(other, other, other), libc::SIGTERM));
-        assert!(notices(&status(term, none, none), libc::SIGTERM));
-        assert!(notices(&status(none, term, none), libc::SIGTERM));
-        assert!(notices(&status(none, none, term), libc::SIGTERM));
-    }
 }

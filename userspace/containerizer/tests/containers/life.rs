@@ -118,6 +118,19 @@ fn kill_does_not_wait_for_who_would_not_notice() {
 }
 
 #[test]
+fn kill_reaches_the_children_of_who_would_not_notice() {
+    let Some(world) = World::new() else { return };
+    let child = "trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.01; done";
+    // A shell with more to do stays process 1.
+    let line = format!("sh -c \"{child}\"; sleep 1000");
+    world.launch(world.shell("c", &line)).unwrap();
+    world.await_output("c", "ready");
+    world.run(world.containerizer().kill("c", PATIENCE * 10)).unwrap();
+    assert_eq!(world.wait("c"), Termination::Signaled(9));
+    assert_eq!(world.stdout("c"), "ready\nbye\n");
+}
+
+#[test]
 fn destroy_ends_what_runs_and_may_be_repeated() {
     let Some(world) = World::new() else { return };
     world.launch(world.shell("c", "sleep 1000 & sleep 1000")).unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use muster_containerizer::{Containerizer, Error, Recovered, Termination};
 use rustix::process::{Pid, Signal, kill_process};
@@ -185,7 +185,7 @@ struct Agent(Child);
 
 impl Agent {
     fn start(world: &World) -> Self {
-        let agent = Command::new(helper().with_file_name("agent"))
+        let agent = Command::new(helper().with_file_name("supervisor"))
             .args([&world.config.image_dir, &world.config.runtime_dir])
             .arg(&world.config.cgroups_root)
             .arg(&world.config.helper)
@@ -218,11 +218,19 @@ fn an_agent_killed_at_any_moment_leaves_nothing_for_good() {
     // The image's layer is extracted by then.
     world.output("c", "true");
     world.run(world.containerizer().destroy("c")).unwrap();
+    // How long it takes an agent here to launch and destroy.
+    world.stop();
+    let mut agent = Agent::start(&world);
+    let begun = Instant::now();
+    let second = world.sandbox(&format!("{}-1", agent.0.id()));
+    world.await_that("it has destroyed its first container", || second.exists());
+    let once = begun.elapsed();
+    agent.end();
     let mut ends = [0; 4];
     for round in 0..60 {
         world.stop();
         let mut agent = Agent::start(&world);
-        pause(&world, Duration::from_micros(10_000 + 1_700 * round));
+        pause(&world, once * 2 * round / 60);
         agent.end();
         world.restart();
         let recovered = recover(&world);
@@ -240,7 +248,7 @@ fn an_agent_killed_at_any_moment_leaves_nothing_for_good() {
         world.await_that("helpers without an order have ended", || helpers(&world).is_empty());
     }
     eprintln!("none {}, running {}, lost {}, ended {}", ends[0], ends[1], ends[2], ends[3]);
-    assert!(ends[1] > 0 && ends[1] < 60, "the moments are all the same: {ends:?}");
+    assert!(ends[1] > 0, "none was killed while it had a container: {ends:?}");
 }
 
 #[test]
