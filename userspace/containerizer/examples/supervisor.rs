@@ -1,5 +1,5 @@
 //! An agent that launches and destroys containers until it is killed, for tests that do so:
-//! `agent <image_dir> <runtime_dir> <cgroups_root> <helper> <work_dir>`.
+//! `supervisor <image_dir> <runtime_dir> <cgroups_root> <helper> <work_dir>`.
 
 use std::error::Error;
 use std::path::PathBuf;
