@@ -68,22 +68,15 @@ impl Checkpoints {
     /// Writes a new checkpoint: there as a whole and on disk, or not at all.
     pub(crate) fn create(&self, id: &str, container: &Container) -> Result<Checkpoint, Error> {
         let draft = self.root.join(format!(".new-{id}"));
-        match fs::remove_dir_all(&draft) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            removed => removed.at("remove", &draft)?,
-        }
-        DirBuilder::new().mode(0o700).create(&draft).at("mkdir", &draft)?;
-        let path = draft.join("container.json");
-        let text = serde_json::to_vec(container).map_err(io::Error::from).at("encode", &path)?;
-        let mut options = File::options();
-        options.write(true).create_new(true).mode(0o600);
-        let mut file = options.open(&path).at("create", &path)?;
-        file.write_all(&text).at("write", &path)?;
-        file.sync_all().at("fsync", &path)?;
-        sync_directory(&draft)?;
         let checkpoint = self.get(id);
-        // Fails if there is one already: a directory that is not empty is not replaced.
-        fs::rename(&draft, checkpoint.directory()).at("rename", checkpoint.directory())?;
+        let created = fill(&draft, container).and_then(|()| {
+            // Fails if there is one already: a directory that is not empty is not replaced.
+            fs::rename(&draft, checkpoint.directory()).at("rename", checkpoint.directory())
+        });
+        if let Err(error) = created {
+            remove(&draft)?;
+            return Err(error);
+        }
         sync_directory(&self.root)?;
         Ok(checkpoint)
     }
@@ -96,9 +89,27 @@ impl Checkpoints {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             renamed => renamed.at("rename", checkpoint.directory())?,
         }
-        match fs::remove_dir_all(&doomed) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.at("remove", &doomed),
-        }
+        remove(&doomed)
+    }
+}
+
+/// Makes a checkpoint's directory.
+fn fill(directory: &Path, container: &Container) -> Result<(), Error> {
+    DirBuilder::new().mode(0o700).create(directory).at("mkdir", directory)?;
+    let path = directory.join("container.json");
+    let text = serde_json::to_vec(container).map_err(io::Error::from).at("encode", &path)?;
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file = options.open(&path).at("create", &path)?;
+    file.write_all(&text).at("write", &path)?;
+    file.sync_all().at("fsync", &path)?;
+    sync_directory(directory)
+}
+
+/// Removes a directory and all in it, if it is there.
+fn remove(directory: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.at("remove", directory),
     }
 }

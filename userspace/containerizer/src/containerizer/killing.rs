@@ -31,12 +31,11 @@ pub(super) async fn kill(inner: &Inner, entry: &Entry, grace: Duration) -> Resul
         }
         entry.ended().await
     };
-    let ended = match tokio::time::timeout(grace, kindly).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            group.kill()?;
-            entry.ended().await
-        }
+    let ended = if let Ok(ended) = tokio::time::timeout(grace, kindly).await {
+        ended
+    } else {
+        group.kill()?;
+        entry.ended().await
     };
     match ended {
         // Destroyed meanwhile, which is at least as much.

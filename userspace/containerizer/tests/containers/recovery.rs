@@ -1,6 +1,7 @@
 //! What a restart of the agent, or the death of a helper, leaves.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -171,6 +172,29 @@ fn a_damaged_checkpoint_is_reported_and_destroyed() {
     world.run(world.containerizer().destroy("bad")).unwrap();
     assert_eq!(world.cgroups("bad"), NOTHING);
     assert!(!checkpoint(&world, "bad").exists());
+}
+
+#[test]
+fn a_full_disk_refuses_launches_and_keeps_ends() {
+    let Some(mut world) = World::new() else { return };
+    world.use_small_disk();
+    let line = "while [ ! -e $MESOS_SANDBOX/go ]; do sleep 0.01; done; exit 7";
+    world.launch(world.shell("running", line)).unwrap();
+    let filler = world.config.runtime_dir.join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
+    let error = world.launch(world.shell("late", "true")).unwrap_err().to_string();
+    assert!(error.contains("No space left on device"), "{error}");
+    assert_eq!(world.remains("late"), NOTHING);
+    assert!(!checkpoint(&world, ".new-late").exists());
+    fs::write(world.sandbox("running").join("go"), "").unwrap();
+    assert_eq!(world.wait("running"), Termination::Exited(7));
+    world.restart();
+    assert_eq!(recover(&world)[0].termination, Some(Termination::Exited(7)));
+    drop(file);
+    fs::remove_file(filler).unwrap();
+    world.launch(world.shell("late", "true")).unwrap();
+    assert_eq!(world.wait("late"), Termination::Exited(0));
 }
 
 #[test]

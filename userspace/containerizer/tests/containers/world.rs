@@ -18,10 +18,21 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct World {
+    // Unmounted before the directory in which it is goes.
+    disk: Option<Disk>,
     pub(crate) directory: tempfile::TempDir,
     pub(crate) config: Config,
     pub(crate) runtime: Runtime,
     containerizer: Option<Containerizer>,
+}
+
+/// A mounted filesystem.
+struct Disk(PathBuf);
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH).unwrap();
+    }
 }
 
 impl World {
@@ -49,7 +60,7 @@ impl World {
             let _context = runtime.enter();
             Containerizer::new(config.clone()).unwrap()
         };
-        Some(Self { directory, config, runtime, containerizer: Some(containerizer) })
+        Some(Self { disk: None, directory, config, runtime, containerizer: Some(containerizer) })
     }
 
     pub(crate) fn containerizer(&self) -> &Containerizer {
@@ -63,9 +74,21 @@ impl World {
         self.containerizer = Some(Containerizer::new(self.config.clone()).unwrap());
     }
 
+    /// Gives the containerizer a runtime directory on a filesystem of 1 MB.
+    pub(crate) fn use_small_disk(&mut self) {
+        self.stop();
+        let at = self.config.runtime_dir.clone();
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("tmpfs", &at, "tmpfs", flags, c"size=1m").unwrap();
+        self.disk = Some(Disk(at));
+        self.restart();
+    }
+
     /// Ends the containerizer as if its process had ended.
     pub(crate) fn stop(&mut self) {
-        self.containerizer = None;
+        if self.containerizer.take().is_none() {
+            return;
+        }
         // Its tasks end soon after.
         let lock = fs::File::open(self.config.runtime_dir.join("lock")).unwrap();
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
