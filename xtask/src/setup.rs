@@ -48,7 +48,8 @@ impl Purpose {
 #[derive(Debug, Default)]
 struct Missing {
     packages: BTreeSet<String>,
-    /// apt does not know any package yet.
+    /// apt's lists: there are none, or they would tell of a compiler that is no longer the one
+    /// that is installed.
     lists: bool,
     /// The linker must be built, for this major version of LLVM.
     linker: Option<Linker>,
@@ -67,10 +68,13 @@ pub(crate) fn ensure(ui: Ui, purposes: &[Purpose]) -> Result<bool> {
     if missing.is_empty() {
         return Ok(false);
     }
-    if !geteuid().is_root()
-        && let Some(command) = missing.as_root()
-    {
-        bail!("the machine lacks what only root can give it; run:\n\n    {command}\n");
+    if !geteuid().is_root() {
+        if let Some(command) = missing.as_root() {
+            bail!("the machine lacks what only root can give it; run:\n\n    {command}\n");
+        }
+    } else if missing.lists {
+        ui.step("update apt's lists", apt::update)?;
+        missing = Missing { lists: false, ..survey(purposes)? };
     }
     // With the compiler there, what its linker needs can be asked of it: hence the second round.
     for _ in 0..2 {
@@ -113,6 +117,7 @@ fn survey(purposes: &[Purpose]) -> Result<Missing> {
             let toolchain = linker::buildable(&toolchains);
             if toolchain.is_none() {
                 missing.packages.extend(toolchain::PACKAGES.map(str::to_owned));
+                missing.lists = true;
             }
             missing.linker = linker::to_build(toolchain);
             missing.packages.extend(missing.linker.iter().flat_map(Linker::packages));
@@ -148,7 +153,7 @@ impl Missing {
     }
 
     fn install(&self, ui: Ui) -> Result<()> {
-        if !self.packages.is_empty() || self.lists {
+        if !self.packages.is_empty() {
             apt::install(ui, &self.packages)?;
         }
         if self.bpffs {

@@ -40,9 +40,6 @@ pub(super) fn install(ui: Ui, packages: &BTreeSet<String>) -> Result<()> {
     if !has_lists() {
         ui.step("update apt's lists", update)?;
     }
-    if packages.is_empty() {
-        return Ok(());
-    }
     // A tool, not a server: nothing that is installed here is to run by itself.
     let _quiet = NoServices::begin()?;
     ui.step(&format!("install {names}"), |step| {
