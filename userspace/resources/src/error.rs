@@ -98,6 +98,9 @@ pub enum Problem {
         /// What there is.
         there: String,
     },
+    /// A volume that is to be made, but is there already.
+    #[error("the volume {0} is there already; give the new one another id")]
+    Exists(String),
     /// A shared volume that somebody else uses too.
     #[error("the volume {0} has other users: it cannot be destroyed before they are done")]
     InUse(String),

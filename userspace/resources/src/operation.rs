@@ -186,21 +186,68 @@ impl Resources {
     /// What is there after one step of an operation.
     ///
     /// # Errors
-    /// [`Problem::NotThere`] if something that goes is not there; [`Problem::InUse`] if a
-    /// shared volume has other users.
+    /// [`Problem::NotThere`] if something that goes is not there; [`Problem::Exists`] if a
+    /// volume that comes is; [`Problem::InUse`] if a shared volume has other users.
     pub fn convert(&self, conversion: &Conversion) -> Result<Self, Problem> {
+        let mut after = self.clone();
+        after.convert_all(std::slice::from_ref(conversion))?;
+        Ok(after)
+    }
+
+    /// Does all steps of an operation, or none if one cannot be done.
+    ///
+    /// # Errors
+    /// Those of [`Resources::convert`].
+    pub fn convert_all(&mut self, conversions: &[Conversion]) -> Result<(), Problem> {
+        match conversions {
+            [] => Ok(()),
+            [only] => {
+                self.check(only)?;
+                *self -= &only.consumed;
+                *self += &only.converted;
+                Ok(())
+            }
+            several => {
+                let mut after = self.clone();
+                for conversion in several {
+                    after.convert_all(std::slice::from_ref(conversion))?;
+                }
+                *self = after;
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether all steps of an operation could be done.
+    ///
+    /// # Errors
+    /// Those of [`Resources::convert`].
+    pub fn check_all(&self, conversions: &[Conversion]) -> Result<(), Problem> {
+        match conversions {
+            [] => Ok(()),
+            [only] => self.check(only),
+            several => self.clone().convert_all(several),
+        }
+    }
+
+    fn check(&self, conversion: &Conversion) -> Result<(), Problem> {
         if !self.contains(&conversion.consumed) {
             return Err(Problem::NotThere {
                 missing: format!("{:#}", conversion.consumed),
                 there: format!("{self:#}"),
             });
         }
-        let mut after = self.clone();
-        after -= &conversion.consumed;
-        after += &conversion.converted;
+        let volumes = conversion.converted.iter().filter(|volume| volume.is_persistent_volume());
+        for volume in volumes {
+            if self.count(volume) > conversion.consumed.count(volume) {
+                return Err(Problem::Exists(format!("{volume:#}")));
+            }
+        }
         match &conversion.last {
-            Some(last) if after.count(last) > 0 => Err(Problem::InUse(format!("{last:#}"))),
-            _ => Ok(after),
+            Some(last) if self.count(last) > conversion.consumed.count(last) => {
+                Err(Problem::InUse(format!("{last:#}")))
+            }
+            _ => Ok(()),
         }
     }
 

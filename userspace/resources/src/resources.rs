@@ -75,12 +75,15 @@ impl Resources {
 
     /// Whether all of `other` is in here.
     pub fn contains(&self, other: &Self) -> bool {
-        let mut own = self.entries.iter().peekable();
+        let mut own = self.entries.as_slice();
         other.entries.iter().all(|wanted| {
-            while own.next_if(|entry| entry.order(wanted).is_lt()).is_some() {}
-            let Some(entry) = own.next_if(|entry| entry.order(wanted).is_eq()) else {
+            own = &own[own.partition_point(|entry| entry.order(wanted).is_lt())..];
+            let Some((entry, rest)) = own.split_first() else { return false };
+            if entry.order(wanted).is_ne() {
                 return false;
-            };
+            }
+            // The same indivisible thing may be wanted twice.
+            own = rest;
             if wanted.is_shared() {
                 entry.copies() >= wanted.copies()
             } else {
