@@ -56,6 +56,19 @@ pub enum Error {
         /// What it has.
         held: String,
     },
+    /// An operation that cannot be applied.
+    #[error("the operation cannot be applied: {0}")]
+    Operation(#[source] muster_resources::Problem),
+    /// An offer constraint that cannot be.
+    #[error("offer_constraints.role_constraints[{role:?}].{place}: {problem}")]
+    Constraint {
+        /// The role.
+        role: String,
+        /// The field below the role.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A weight that is no positive number.
     #[error("the weight {0} of a role is not a positive number")]
     Weight(String),

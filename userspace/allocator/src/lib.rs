@@ -11,20 +11,38 @@
 //! calls in equal order have equal results.
 #![forbid(unsafe_code)]
 
+mod agent;
+mod allocator;
+mod amounts;
 mod capabilities;
+mod constraints;
 pub mod draw;
 mod error;
+mod filter;
+mod framework;
 mod grant;
+mod ids;
 mod maintenance;
+mod metrics;
+mod names;
 mod options;
-mod plain;
+mod parts;
+mod pool;
+mod role;
+mod roles;
 mod shares;
+mod shelf;
+mod tally;
+mod timer;
+mod tree;
+mod wake;
 
+pub use allocator::Allocator;
 pub use capabilities::{AgentCapabilities, FrameworkCapabilities};
+pub use constraints::{ConstraintLimits, OfferConstraints};
 pub use draw::Draw;
 pub use error::Error;
 pub use grant::Grant;
 pub use maintenance::{InverseOffer, Unavailability};
 pub use options::{AgentOptions, Domain, FrameworkOptions, Options, Quota, SorterKind};
-pub use plain::Allocator;
-pub use shares::{FrameworkShare, RoleShare, Shares};
+pub use shares::{FrameworkShare, RoleShare, RoleView, Shares};

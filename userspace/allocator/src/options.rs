@@ -6,7 +6,7 @@ use std::time::Duration;
 use muster_api::mesos::Attribute;
 use muster_resources::{Limits, Name, Quantities, Resources, Scalar};
 
-use crate::{AgentCapabilities, FrameworkCapabilities, Unavailability};
+use crate::{AgentCapabilities, FrameworkCapabilities, OfferConstraints, Unavailability};
 
 /// How roles, or the frameworks of a role, are put in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,10 @@ pub struct Options {
     pub filter_gpu_resources: bool,
     /// Region of the master; agents of others are for frameworks that know regions.
     pub region: Option<String>,
+    /// Which part of the agents has to be back after a new master took over; 0.8 unless set.
+    pub recovery_factor: f64,
+    /// How long agents are waited for; 10 min unless set.
+    pub recovery_timeout: Duration,
 }
 
 impl Default for Options {
@@ -55,6 +59,8 @@ impl Default for Options {
             excluded: BTreeSet::new(),
             filter_gpu_resources: true,
             region: None,
+            recovery_factor: 0.8,
+            recovery_timeout: Duration::from_mins(10),
         }
     }
 }
@@ -99,6 +105,8 @@ pub struct FrameworkOptions {
     /// Instead of [`Options::min_allocatable`], by role; with an empty list, any offer
     /// will do.
     pub min_allocatable: BTreeMap<String, Vec<Quantities>>,
+    /// Which agents it wants offers of.
+    pub offer_constraints: OfferConstraints,
 }
 
 /// What a role is promised, and what it may have at most.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use muster_allocator::{
-    AgentCapabilities, AgentOptions, Domain, FrameworkCapabilities, FrameworkOptions,
+    AgentCapabilities, AgentOptions, ConstraintLimits, Domain, FrameworkCapabilities,
+    FrameworkOptions, OfferConstraints,
 };
-use muster_api::mesos::FrameworkInfo;
 use muster_api::mesos::offer_filters::ResourceQuantities;
+use muster_api::mesos::{FrameworkInfo, scheduler};
 use muster_resources::{Name, Quantities, Scalar};
 
 use super::{Agent, Framework};
@@ -39,7 +40,19 @@ pub(super) fn framework_options(framework: &Framework) -> FrameworkOptions {
         capabilities: FrameworkCapabilities::from_proto(&framework.info.capabilities),
         active: framework.connection.is_some(),
         min_allocatable: min_allocatable(&framework.info),
+        offer_constraints: framework.constraints.clone(),
     }
+}
+
+/// The constraints of a `SUBSCRIBE` or `UPDATE_FRAMEWORK`; without the field there are none.
+pub(super) fn constraints(
+    message: Option<&scheduler::OfferConstraints>,
+) -> Result<OfferConstraints, muster_allocator::Error> {
+    let limits = ConstraintLimits::default();
+    message.map_or_else(
+        || Ok(OfferConstraints::default()),
+        |message| OfferConstraints::from_proto(message, limits),
+    )
 }
 
 /// The least that is worth offering to the framework, by role.

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use muster_allocator::OfferConstraints;
 use muster_api::mesos::scheduler::call::Type;
 use muster_api::mesos::scheduler::{Call, Event, call, event};
 use muster_api::mesos::{FrameworkId, FrameworkInfo};
 use muster_api::muster::Kill;
 use muster_api::muster::master_message::Message as ToAgent;
 
-use super::allocation::{agree, framework_options};
+use super::allocation::{agree, constraints, framework_options};
 use super::{ConnectionId, Framework, Master, Output, Task, TaskKey, model, ticks};
 use crate::registry::RegistryBatch as _;
 
@@ -82,10 +83,16 @@ impl Master {
         id: Option<String>,
         subscribe: call::Subscribe,
     ) {
-        let call::Subscribe { framework_info: mut info, suppressed_roles, .. } = subscribe;
+        let call::Subscribe {
+            framework_info: mut info, suppressed_roles, offer_constraints, ..
+        } = subscribe;
         if let Err(reason) = check(&info) {
             return self.reject(connection, &reason);
         }
+        let constraints = match constraints(offer_constraints.as_ref()) {
+            Ok(constraints) => constraints,
+            Err(error) => return self.reject(connection, &error.to_string()),
+        };
         let id = id.or_else(|| info.id.take().map(|id| id.value)).filter(|id| !id.is_empty());
         let id = id.unwrap_or_else(|| {
             let id = format!("{}-{:04}", self.options.master_id, self.next_id.framework);
@@ -117,6 +124,7 @@ impl Master {
         }
         framework.info = info;
         framework.suppressed = suppressed;
+        framework.constraints = constraints;
         framework.connection = Some(connection);
         framework.disconnected = None;
         framework.heartbeat = now;
@@ -172,6 +180,13 @@ impl Master {
             tracing::warn!(framework = id, reason, "update of the framework refused");
             return;
         }
+        let constraints = match constraints(update.offer_constraints.as_ref()) {
+            Ok(constraints) => constraints,
+            Err(error) => {
+                tracing::warn!(framework = id, %error, "update of the framework refused");
+                return;
+            }
+        };
         info.id = Some(id.into());
         // These stay as they were first given.
         info.principal.clone_from(&framework.info.principal);
@@ -179,6 +194,7 @@ impl Master {
         info.checkpoint = framework.info.checkpoint;
         framework.info = info;
         framework.suppressed = update.suppressed_roles.into_iter().collect();
+        framework.constraints = constraints;
         let registered = framework.registered.as_secs_f64();
         self.step.batch.put_framework(id, &framework.info, registered, false);
         self.offer_to(id);
@@ -261,6 +277,7 @@ impl Framework {
             info,
             connection: None,
             suppressed: BTreeSet::new(),
+            constraints: OfferConstraints::default(),
             registered,
             reregistered: None,
             disconnected: Some(now),

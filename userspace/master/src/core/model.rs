@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use muster_allocator::OfferConstraints;
 use muster_api::TaskStateExt as _;
 use muster_api::mesos::framework_info::capability;
 use muster_api::mesos::{AgentInfo, FrameworkInfo, KillPolicy, TaskInfo, TaskState, TaskStatus};
@@ -74,6 +75,8 @@ pub struct Framework {
     pub connection: Option<ConnectionId>,
     /// Roles it wants no offers for.
     pub suppressed: BTreeSet<String>,
+    /// Which agents it wants offers of; it says so again when it subscribes.
+    pub constraints: OfferConstraints,
     /// First subscription, since 1970.
     pub registered: Duration,
     /// Latest subscription after the first, since 1970.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use muster_resources::{Limits, Quantities, Resource, Resources, role};
 
-use super::{Agent, Allocator, Client, Framework};
-use crate::{Draw, Grant, Quota};
+use muster_allocator::{Draw, Grant, Quota};
+
+use super::{Agent, Client, Framework, Plain};
 
 /// The two stages; chance is different in them.
 const GUARANTEES: u64 = 0;
@@ -30,16 +31,16 @@ impl Ledger {
     }
 }
 
-impl Allocator {
+impl Plain {
     /// Hands out what is free, of all agents. Grants are in the order in which they were
     /// made, and what they hold counts as the framework's until it is recovered.
-    pub fn allocate(&mut self, now: Duration) -> Vec<Grant> {
+    pub(crate) fn allocate(&mut self, now: Duration) -> Vec<Grant> {
         let agents: Vec<String> = self.agents.keys().cloned().collect();
         self.allocate_agents(now, &agents)
     }
 
     /// Hands out what is free of some agents.
-    pub fn allocate_agents(&mut self, now: Duration, agents: &[String]) -> Vec<Grant> {
+    pub(crate) fn allocate_agents(&mut self, now: Duration, agents: &[String]) -> Vec<Grant> {
         let cycles = self.cycles;
         self.cycles += 1;
         for framework in self.frameworks.values_mut() {
@@ -157,7 +158,8 @@ impl Allocator {
                 if available.is_empty() {
                     break;
                 }
-                if !self.is_allocatable(framework, &role, &available)
+                if framework.options.offer_constraints.excludes(&role, &agent.options)
+                    || !self.is_allocatable(framework, &role, &available)
                     || !self.is_capable(framework, agent)
                 {
                     continue;

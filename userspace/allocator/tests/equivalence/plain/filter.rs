@@ -6,7 +6,7 @@ use muster_resources::Resources;
 
 /// Resources that a framework does not want for a while.
 #[derive(Clone, Debug)]
-pub(super) struct Filter {
+pub(crate) struct Filter {
     refused: Resources,
     /// When it ends at the earliest.
     end: Duration,
@@ -17,7 +17,7 @@ pub(super) struct Filter {
 
 impl Filter {
     /// A filter made after `cycles` cycles.
-    pub(super) fn new(
+    pub(crate) fn new(
         refused: Resources,
         now: Duration,
         refuse: Duration,
@@ -29,12 +29,12 @@ impl Filter {
     }
 
     /// Whether it is over before the cycle that comes after `cycles` cycles.
-    pub(super) fn is_over(&self, now: Duration, cycles: u64) -> bool {
+    pub(crate) fn is_over(&self, now: Duration, cycles: u64) -> bool {
         now >= self.end && self.after.is_none_or(|after| cycles > after)
     }
 
     /// Whether an offer is not wanted: it holds nothing that was not refused.
-    pub(super) fn refuses(&self, offer: &Resources) -> bool {
+    pub(crate) fn refuses(&self, offer: &Resources) -> bool {
         self.refused.contains(offer)
     }
 }

@@ -1,23 +1,21 @@
-//! The allocator, as it is written down: every cycle looks at every agent, role and
+//! The allocator as the rules are written down: every cycle looks at every agent, role and
 //! framework, and computes anew what it can.
 
-mod agents;
 mod cycle;
 mod filter;
 mod frameworks;
-mod recovery;
+mod offers;
 mod sorter;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use muster_resources::{Quantities, Resources, role};
+use muster_resources::{Problem, Quantities, Resources, role};
 
 use self::filter::Filter;
 use self::sorter::Sorter;
-use crate::{
+use muster_allocator::{
     AgentOptions, Draw, Error, FrameworkOptions, FrameworkShare, Options, Quota, RoleShare, Shares,
-    Unavailability,
 };
 
 /// A framework and a role.
@@ -28,7 +26,7 @@ const MAX_REFUSAL: Duration = Duration::from_hours(365 * 24);
 
 /// Hands out the resources of agents to frameworks.
 #[derive(Debug)]
-pub struct Allocator {
+pub(crate) struct Plain {
     options: Options,
     draw: Draw,
     cycles: u64,
@@ -49,13 +47,6 @@ struct Agent {
     active: bool,
     /// What is offered to or used by whom, not marked as allocated.
     held: BTreeMap<Client, Resources>,
-    maintenance: Option<Maintenance>,
-}
-
-#[derive(Debug)]
-struct Maintenance {
-    unavailability: Unavailability,
-    outstanding: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -63,7 +54,6 @@ struct Framework {
     options: FrameworkOptions,
     /// By role and agent.
     filters: BTreeMap<(String, String), Vec<Filter>>,
-    inverse_filters: BTreeMap<String, Vec<Duration>>,
 }
 
 impl Agent {
@@ -90,9 +80,9 @@ impl Framework {
     }
 }
 
-impl Allocator {
+impl Plain {
     /// An allocator without agents and frameworks.
-    pub fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         Self {
             draw: Draw::new(options.seed),
             role_sorter: Sorter::new(options.role_sorter),
@@ -107,11 +97,70 @@ impl Allocator {
         }
     }
 
+    /// Adds an agent, and what frameworks use of it already, marked as allocated to their
+    /// roles. Frameworks may be added later.
+    pub(crate) fn add_agent(
+        &mut self,
+        id: &str,
+        options: AgentOptions,
+        used: BTreeMap<String, Resources>,
+    ) -> Result<(), Error> {
+        if self.agents.contains_key(id) {
+            return Err(Error::KnownAgent(id.to_owned()));
+        }
+        let mut held = BTreeMap::new();
+        for (framework, resources) in used {
+            for (role, resources) in split(&framework, &resources)? {
+                held.insert((framework.clone(), role), resources);
+            }
+        }
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        let agent = Agent { options, serial, active: true, held: BTreeMap::new() };
+        self.agents.insert(id.to_owned(), agent);
+        for (client, resources) in held {
+            self.hold(&client, id, resources);
+        }
+        Ok(())
+    }
+
+    /// Changes what is known of an agent. Changed attributes end all refusals of its offers.
+    pub(crate) fn update_agent(&mut self, id: &str, options: AgentOptions) -> Result<(), Error> {
+        let agent = self.agents.get_mut(id).ok_or_else(|| Error::UnknownAgent(id.to_owned()))?;
+        if agent.options.attributes != options.attributes {
+            self.remove_filters(id);
+        }
+        if let Some(agent) = self.agents.get_mut(id) {
+            agent.options = options;
+        }
+        Ok(())
+    }
+
+    /// Forgets an agent and all that is offered or used of it.
+    pub(crate) fn remove_agent(&mut self, id: &str) -> Result<(), Error> {
+        let agent = self.agents.get(id).ok_or_else(|| Error::UnknownAgent(id.to_owned()))?;
+        for (client, resources) in agent.held.clone() {
+            self.release(&client, id, &resources);
+        }
+        self.agents.remove(id);
+        self.remove_filters(id);
+        Ok(())
+    }
+
+    /// Makes an agent be offered again.
+    pub(crate) fn activate_agent(&mut self, id: &str) -> Result<(), Error> {
+        self.agent_mut(id)?.active = true;
+        Ok(())
+    }
+
+    /// Keeps an agent from being offered; what is used of it still counts.
+    pub(crate) fn deactivate_agent(&mut self, id: &str) -> Result<(), Error> {
+        self.agent_mut(id)?.active = false;
+        Ok(())
+    }
+
     /// Sets how much a role counts against its siblings; 1 unless set.
-    ///
-    /// # Errors
-    /// [`Error::Role`]; [`Error::Weight`].
-    pub fn update_weight(&mut self, role: &str, weight: f64) -> Result<(), Error> {
+    pub(crate) fn update_weight(&mut self, role: &str, weight: f64) -> Result<(), Error> {
         role::validate(role)?;
         if !(weight.is_finite() && weight > 0.0) {
             return Err(Error::Weight(weight.to_string()));
@@ -121,14 +170,11 @@ impl Allocator {
     }
 
     /// Sets what a role without slashes is promised and may have at most.
-    ///
-    /// # Errors
-    /// [`Error::Role`].
-    pub fn update_quota(&mut self, role: &str, quota: Quota) -> Result<(), Error> {
+    pub(crate) fn update_quota(&mut self, role: &str, quota: Quota) -> Result<(), Error> {
         role::validate(role)?;
         if role.contains('/') {
             let reason = "only roles without slashes can have quota";
-            return Err(muster_resources::Problem::Role { role: role.to_owned(), reason }.into());
+            return Err(Problem::Role { role: role.to_owned(), reason }.into());
         }
         if quota.is_default() {
             self.quotas.remove(role);
@@ -139,12 +185,12 @@ impl Allocator {
     }
 
     /// Names the machines that may be offered; `None` is all.
-    pub fn update_whitelist(&mut self, hostnames: Option<BTreeSet<String>>) {
+    pub(crate) fn update_whitelist(&mut self, hostnames: Option<BTreeSet<String>>) {
         self.whitelist = hostnames;
     }
 
     /// Who has how much, in the order in which the next cycle would serve them.
-    pub fn shares(&self) -> Shares {
+    pub(crate) fn shares(&self) -> Shares {
         let total = self.total();
         let excluded = &self.options.excluded;
         let draw = self.draw.of(self.cycles + 1).of(1).of(0);
@@ -206,7 +252,6 @@ impl Allocator {
     fn remove_filters(&mut self, agent: &str) {
         for framework in self.frameworks.values_mut() {
             framework.filters.retain(|(_, filtered), _| filtered != agent);
-            framework.inverse_filters.remove(agent);
         }
     }
 
@@ -230,7 +275,7 @@ impl Allocator {
         }
     }
 
-    /// Takes back what [`Allocator::hold`] noted.
+    /// Takes back what [`Plain::hold`] noted.
     fn release(&mut self, client: &Client, agent: &str, resources: &Resources) {
         let (id, role) = client;
         if let Some(agent) = self.agents.get_mut(agent)
@@ -274,6 +319,10 @@ impl Allocator {
             return;
         }
         sorter.remove(framework);
+        // Mesos keeps what was refused, for a framework that comes back in time.
+        if let Some(known) = self.frameworks.get_mut(framework) {
+            known.filters.retain(|(other, _), _| other != role);
+        }
         if sorter.clients().next().is_none() {
             self.framework_sorters.remove(role);
             self.role_sorter.remove(role);

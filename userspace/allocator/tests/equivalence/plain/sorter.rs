@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use muster_resources::{Name, Quantities, Resources};
 
-use crate::{Draw, SorterKind};
+use muster_allocator::{Draw, SorterKind};
 
 /// Clients by path, with what they have of each agent.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,12 @@ struct Node {
     active: bool,
     share: f64,
     weight: f64,
+}
+
+impl Node {
+    fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
 }
 
 impl Sorter {
@@ -123,6 +129,15 @@ impl Sorter {
         }
     }
 
+    /// Puts something else in place of what a client has, which is no new allocation.
+    pub(crate) fn update(&mut self, client: &str, agent: &str, old: &Resources, new: &Resources) {
+        if let Some(found) = self.clients.get_mut(client) {
+            let held = found.allocation.entry(agent.to_owned()).or_default();
+            *held -= old;
+            *held += new;
+        }
+    }
+
     pub(crate) fn has_allocation(&self, client: &str) -> bool {
         self.clients.get(client).is_some_and(|client| !client.allocation.is_empty())
     }
@@ -201,6 +216,7 @@ impl Sorter {
             })
             .collect();
         nodes.retain(|node| node.active);
+        nodes.sort_by(|a, b| a.name().cmp(b.name()));
         nodes
     }
 
@@ -240,13 +256,14 @@ impl Sorter {
     }
 }
 
-/// Keys of a weighted shuffle (Efraimidis and Spirakis, 2006): the highest u^(1/w) first.
+/// Keys of a weighted shuffle (Efraimidis and Spirakis, 2006): the highest u^(1/w) first, or
+/// ln(u)/w, which gives the same order.
 fn draw_keys(nodes: &[Node], relative: f64, draw: Draw, keyed: &mut Vec<(f64, String)>) {
     let sum: f64 = nodes.iter().map(|node| node.weight).sum();
     for node in nodes {
         let relative = relative * node.weight / sum;
         if let Some(client) = &node.client {
-            let key = -draw.of_text(client).fraction().powf(1.0 / relative);
+            let key = -draw.of_text(client).fraction().ln() / relative;
             keyed.push((key, client.clone()));
         }
         draw_keys(&node.children, relative, draw, keyed);

@@ -1,20 +1,16 @@
-//! Frameworks come and go, and say what they want.
+//! Frameworks come, change and go.
 
 use std::collections::BTreeMap;
 
+use muster_allocator::{Error, FrameworkOptions};
 use muster_resources::Resources;
 
-use super::{Allocator, Client, Framework, check_roles, split};
-use crate::{Error, FrameworkOptions};
+use super::{Client, Framework, Plain, check_roles, split};
 
-impl Allocator {
+impl Plain {
     /// Adds a framework, and what it uses of agents already, marked as allocated to its
     /// roles. Agents that are not there do not count.
-    ///
-    /// # Errors
-    /// [`Error::KnownFramework`]; [`Error::FrameworkId`]; [`Error::Role`];
-    /// [`Error::Unallocated`].
-    pub fn add_framework(
+    pub(crate) fn add_framework(
         &mut self,
         id: &str,
         options: FrameworkOptions,
@@ -34,8 +30,7 @@ impl Allocator {
             }
         }
         let roles = options.roles.clone();
-        let framework =
-            Framework { options, filters: BTreeMap::new(), inverse_filters: BTreeMap::new() };
+        let framework = Framework { options, filters: BTreeMap::new() };
         self.frameworks.insert(id.to_owned(), framework);
         for role in roles {
             self.track(id, &role);
@@ -63,10 +58,11 @@ impl Allocator {
     }
 
     /// Changes what is known of a framework; whether it is active does not change.
-    ///
-    /// # Errors
-    /// [`Error::UnknownFramework`]; [`Error::Role`].
-    pub fn update_framework(&mut self, id: &str, options: FrameworkOptions) -> Result<(), Error> {
+    pub(crate) fn update_framework(
+        &mut self,
+        id: &str,
+        options: FrameworkOptions,
+    ) -> Result<(), Error> {
         check_roles(&options)?;
         let framework = self.framework_mut(id)?;
         let active = framework.options.active;
@@ -78,7 +74,6 @@ impl Allocator {
         let revived: Vec<String> = revived.into_iter().filter(|r| new.roles.contains(r)).collect();
         let roles = new.roles.clone();
         framework.filters.retain(|(role, _), _| !gone.contains(role) && !revived.contains(role));
-        framework.inverse_filters.clear();
         for role in roles {
             self.track(id, &role);
         }
@@ -90,10 +85,7 @@ impl Allocator {
     }
 
     /// Forgets a framework and all that is offered to or used by it.
-    ///
-    /// # Errors
-    /// [`Error::UnknownFramework`].
-    pub fn remove_framework(&mut self, id: &str) -> Result<(), Error> {
+    pub(crate) fn remove_framework(&mut self, id: &str) -> Result<(), Error> {
         let roles = self.framework_mut(id)?.options.roles.clone();
         let held: Vec<(Client, String, Resources)> = self
             .agents
@@ -106,11 +98,6 @@ impl Allocator {
         for (client, agent, resources) in held {
             self.release(&client, &agent, &resources);
         }
-        for agent in self.agents.values_mut() {
-            if let Some(maintenance) = &mut agent.maintenance {
-                maintenance.outstanding.remove(id);
-            }
-        }
         self.frameworks.remove(id);
         for role in roles {
             self.untrack(id, &role);
@@ -119,10 +106,7 @@ impl Allocator {
     }
 
     /// Makes a framework be offered to again, except in roles that it has suppressed.
-    ///
-    /// # Errors
-    /// [`Error::UnknownFramework`].
-    pub fn activate_framework(&mut self, id: &str) -> Result<(), Error> {
+    pub(crate) fn activate_framework(&mut self, id: &str) -> Result<(), Error> {
         self.framework_mut(id)?.options.active = true;
         self.refresh_activity(id);
         Ok(())
@@ -130,28 +114,16 @@ impl Allocator {
 
     /// Keeps a framework from being offered to, and forgets what it refused. What it has
     /// still counts.
-    ///
-    /// # Errors
-    /// [`Error::UnknownFramework`].
-    pub fn deactivate_framework(&mut self, id: &str) -> Result<(), Error> {
+    pub(crate) fn deactivate_framework(&mut self, id: &str) -> Result<(), Error> {
         let framework = self.framework_mut(id)?;
         framework.options.active = false;
         framework.filters.clear();
-        framework.inverse_filters.clear();
         self.refresh_activity(id);
         Ok(())
     }
 
-    /// Whether there is such a framework.
-    pub fn has_framework(&self, id: &str) -> bool {
-        self.frameworks.contains_key(id)
-    }
-
     /// Stops offers to a framework in some roles, or in all of its roles if none is named.
-    ///
-    /// # Errors
-    /// [`Error::UnknownFramework`]; [`Error::NotSubscribed`].
-    pub fn suppress(&mut self, framework: &str, roles: &[String]) -> Result<(), Error> {
+    pub(crate) fn suppress(&mut self, framework: &str, roles: &[String]) -> Result<(), Error> {
         let roles = self.own_roles(framework, roles)?;
         self.framework_mut(framework)?.options.suppressed.extend(roles);
         self.refresh_activity(framework);
@@ -160,13 +132,9 @@ impl Allocator {
 
     /// Starts offers to a framework again in some roles, or in all of its roles if none is
     /// named, and forgets what it refused in them.
-    ///
-    /// # Errors
-    /// [`Error::UnknownFramework`]; [`Error::NotSubscribed`].
-    pub fn revive(&mut self, framework: &str, roles: &[String]) -> Result<(), Error> {
+    pub(crate) fn revive(&mut self, framework: &str, roles: &[String]) -> Result<(), Error> {
         let roles = self.own_roles(framework, roles)?;
         let known = self.framework_mut(framework)?;
-        known.inverse_filters.clear();
         known.filters.retain(|(role, _), _| !roles.contains(role));
         known.options.suppressed.retain(|role| !roles.contains(role));
         self.refresh_activity(framework);

@@ -1,0 +1,231 @@
+//! Allocation cycles.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::Allocator;
+use super::serve::Turn;
+use crate::amounts::Amounts;
+use crate::ids::{AgentId, FrameworkId, RoleId};
+use crate::wake::Scope;
+use crate::{Draw, Grant};
+
+/// The two stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// For roles that lack what is guaranteed to them.
+    Guarantees,
+    /// For all.
+    FairShare,
+}
+
+/// A cycle while it runs.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) grants: Vec<Grant>,
+    /// Grants of the first stage, to which those of the second are added.
+    pub(super) first: HashMap<(AgentId, FrameworkId, RoleId), usize>,
+    /// What has to stay free for guarantees.
+    pub(super) required: Amounts,
+    /// What is free and not set aside.
+    pub(super) available: Amounts,
+}
+
+impl Run {
+    /// What may be given away without touching what is required, if anything is.
+    pub(super) fn surplus(&self) -> Option<Amounts> {
+        (!self.required.is_zero()).then(|| self.available.minus_floored(&self.required))
+    }
+}
+
+/// Which agents a cycle is about.
+#[derive(Clone, Debug)]
+enum Selection {
+    All,
+    Some(Vec<AgentId>),
+}
+
+/// An agent that has to be looked at, its serial number, and what for.
+type Look = (AgentId, u64, Scope);
+
+impl Allocator {
+    /// Hands out what is free, of all agents. Grants are in the order in which they were
+    /// made, and what they hold counts as the framework's until it is recovered.
+    pub fn allocate(&mut self, now: Duration) -> Vec<Grant> {
+        self.candidates.clear();
+        self.all_candidates = false;
+        self.cycle(now, &Selection::All)
+    }
+
+    /// Hands out what is free of some agents. Agents that are not there do not count.
+    pub fn allocate_agents(&mut self, now: Duration, agents: &[String]) -> Vec<Grant> {
+        let numbers = agents.iter().filter_map(|id| self.agents_by_id.get(id).copied());
+        let mut numbers: Vec<AgentId> = numbers.collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        for number in &numbers {
+            self.candidates.remove(number);
+        }
+        self.cycle(now, &Selection::Some(numbers))
+    }
+
+    /// Hands out what is free of the agents that something has happened to since they were
+    /// last looked at: they came or changed, or a framework came or wants offers again.
+    pub fn allocate_candidates(&mut self, now: Duration) -> Vec<Grant> {
+        if self.all_candidates {
+            return self.allocate(now);
+        }
+        let agents = std::mem::take(&mut self.candidates).into_iter().collect();
+        self.cycle(now, &Selection::Some(agents))
+    }
+
+    /// Whether something has happened that calls for [`Allocator::allocate_candidates`].
+    pub fn has_candidates(&self) -> bool {
+        self.all_candidates || !self.candidates.is_empty()
+    }
+
+    fn cycle(&mut self, now: Duration, selection: &Selection) -> Vec<Grant> {
+        let cycle = self.begin(now);
+        if self.is_recovering(now) {
+            return Vec::new();
+        }
+        let mut run = self.run();
+        self.loosen_surplus(&run);
+        let mut looks = self.looks(selection);
+        let mut restless = BTreeSet::new();
+        let draw = self.draw.of(cycle);
+        if self.roles.hungry > 0 {
+            for (index, draw) in shuffled(&looks, draw.of(0)) {
+                if self.roles.hungry == 0 {
+                    break;
+                }
+                let (agent, _, scope) = &looks[index];
+                let turn = Turn { agent: *agent, stage: Stage::Guarantees, cycle, scope, draw };
+                if self.serve(&turn, &mut run) {
+                    restless.insert(*agent);
+                }
+            }
+            // What was kept for a guarantee that is met now may be given to others.
+            if self.loosen_surplus(&run) {
+                looks = self.looks(selection);
+            }
+        }
+        for (index, draw) in shuffled(&looks, draw.of(1)) {
+            let (agent, _, scope) = &looks[index];
+            let turn = Turn { agent: *agent, stage: Stage::FairShare, cycle, scope, draw };
+            if self.serve(&turn, &mut run) {
+                restless.insert(*agent);
+            }
+        }
+        let now = self.wake.now();
+        for (id, ..) in looks {
+            if restless.contains(&id) && !self.agents[id.index()].is_empty() {
+                self.wake_agent(id);
+            } else {
+                self.settle(id, now);
+            }
+        }
+        if matches!(selection, Selection::All) {
+            self.seen = now;
+        }
+        self.surplus = run.surplus();
+        self.roles.catch_up(&self.minima);
+        run.grants
+    }
+
+    /// The agents that have to be looked at. Of the others, nothing could be given to anybody.
+    fn looks(&mut self, selection: &Selection) -> Vec<Look> {
+        let agents: Vec<AgentId> = match selection {
+            Selection::Some(agents) => agents.clone(),
+            // Quiet agents come into question only if something got looser.
+            Selection::All if self.seen == self.wake.now() => self.awake.iter().copied().collect(),
+            Selection::All => self.agents.iter().map(|(index, _)| index.into()).collect(),
+        };
+        let now = self.wake.now();
+        let mut looks = Vec::with_capacity(agents.len());
+        for id in agents {
+            let agent = &self.agents[id.index()];
+            if !agent.active || !agent.listed {
+                continue;
+            }
+            let scope = self.wake.since(agent.quiet);
+            if agent.is_empty() || scope == Scope::Nothing {
+                self.settle(id, now);
+            } else {
+                looks.push((id, agent.serial, scope));
+            }
+        }
+        looks
+    }
+
+    /// Wakes all agents if more may be given away than when they were last looked at.
+    fn loosen_surplus(&mut self, run: &Run) -> bool {
+        let Some(before) = &self.surplus else { return false };
+        let looser = run.surplus().is_none_or(|surplus| !before.covers(&surplus));
+        if looser {
+            self.wake.loosen_all();
+            self.surplus = run.surplus();
+        }
+        looser
+    }
+
+    /// Starts a cycle; its number.
+    fn begin(&mut self, now: Duration) -> u64 {
+        let cycles = self.cycles;
+        self.cycles += 1;
+        for timer in self.timers.ended(now, cycles) {
+            self.end_filter(timer.key, timer.number);
+        }
+        self.cycles
+    }
+
+    fn end_filter(&mut self, key: super::FilterKey, timer: u64) {
+        let Some(agent) = self.agents.get_mut(key.agent.index()) else { return };
+        if agent.serial != key.serial {
+            return;
+        }
+        let Some(filters) = agent.filters.get_mut(&(key.role, key.client)) else { return };
+        let Some(position) = filters.iter().position(|filter| filter.timer == timer) else {
+            return;
+        };
+        let filter = filters.swap_remove(position);
+        if filters.is_empty() {
+            agent.filters.remove(&(key.role, key.client));
+        }
+        if let Some(members) = self.roles.try_members_mut(key.role) {
+            members.end_filter(key.client, filter.generation);
+        }
+        self.wake_agent(key.agent);
+    }
+
+    fn run(&mut self) -> Run {
+        // All that there is, less what is offered or used, what is reserved and free, and
+        // what is revocable and free.
+        let mut available = self.pool.amounts().clone();
+        available.subtract_floored(self.roles.tree.held_by_all());
+        let set_aside = self.roles.reserved.minus_floored(&self.roles.held_reserved);
+        available.subtract_floored(&set_aside);
+        available.subtract_floored(&self.revocable);
+        self.roles.tree.refresh(&self.pool);
+        Run {
+            grants: Vec::new(),
+            first: HashMap::new(),
+            required: self.roles.missing.clone(),
+            available,
+        }
+    }
+
+    /// Lets an agent be quiet: nothing of it could be given to anybody.
+    fn settle(&mut self, id: AgentId, now: u64) {
+        self.agents[id.index()].quiet = Some(now);
+        self.awake.remove(&id);
+    }
+}
+
+/// Agents in an order by chance, with what else chance has in store for them.
+fn shuffled(looks: &[Look], draw: Draw) -> impl Iterator<Item = (usize, Draw)> + use<> {
+    let key = |(index, (_, serial, _)): (usize, &Look)| (draw.of(*serial).number(), *serial, index);
+    let mut keyed: Vec<(u64, u64, usize)> = looks.iter().enumerate().map(key).collect();
+    keyed.sort_unstable();
+    keyed.into_iter().map(move |(_, serial, index)| (index, draw.of(serial)))
+}

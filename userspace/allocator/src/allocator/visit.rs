@@ -1,0 +1,167 @@
+//! Offering one agent to the frameworks of one role.
+
+use muster_resources::Resources;
+use slab::Slab;
+use smallvec::SmallVec;
+
+use super::cycle::{Run, Stage};
+use super::serve::{Decided, Outcome, Turn, Wanted};
+use crate::agent::Agent;
+use crate::amounts::Amounts;
+use crate::filter::Filter;
+use crate::framework::Framework;
+use crate::ids::{ClientId, RoleId};
+use crate::names::Names;
+use crate::parts::{Bounds, meets};
+use crate::pool::Pool;
+use crate::role::{Members, Role};
+use crate::shelf::Shelf;
+use crate::tree::Order;
+use crate::{Draw, Options, SorterKind, draw};
+
+/// What does not change during a visit.
+pub(super) struct Floor<'a> {
+    pub(super) names: &'a mut Names,
+    pub(super) pool: &'a Pool,
+    pub(super) frameworks: &'a Slab<Framework>,
+    pub(super) options: &'a Options,
+    pub(super) minima: &'a [Amounts],
+}
+
+/// A role at an agent's turn.
+pub(super) struct Visit<'a> {
+    turn: &'a Turn<'a>,
+    role: RoleId,
+    path: &'a str,
+    draw: Draw,
+    /// What the role lacks of its guarantees.
+    pub(super) missing: Amounts,
+    /// What it may still have of limited names, if any are.
+    limits: Option<Vec<(usize, i64)>>,
+    /// The last refusal that was compared with an offer, the offer, and whether it is refused:
+    /// frameworks often refuse the same. Only to be compared, not to be followed.
+    last: Option<(*const Resources, *const Resources, bool)>,
+}
+
+impl<'a> Visit<'a> {
+    pub(super) fn new(turn: &'a Turn<'a>, id: RoleId, role: &Role, path: &'a str) -> Self {
+        let (mut missing, mut limits) = (Amounts::default(), None);
+        if let Some(quota) = &role.quota {
+            let consumed = role.consumed_in_cycle();
+            limits = role.limits_left(&consumed);
+            if turn.stage == Stage::Guarantees {
+                missing = quota.guarantees.minus_floored(&consumed);
+            }
+        }
+        let draw = turn.draw.of(draw::hash(path));
+        Self { turn, role: id, path, draw, missing, limits, last: None }
+    }
+
+    /// Offers the agent to the role's frameworks, or to some of them.
+    pub(super) fn frameworks(
+        &mut self,
+        members: &mut Members,
+        wanted: &Wanted<'_>,
+        floor: &mut Floor<'_>,
+        shelf: &mut Shelf<'_>,
+        run: &mut Run,
+        outcome: &mut Outcome,
+    ) {
+        members.tree.refresh(floor.pool);
+        let drawn = (floor.options.framework_sorter == SorterKind::Random)
+            .then(|| members.lottery.draw(&members.tree, self.draw));
+        let members = &*members;
+        let order = match (drawn, wanted) {
+            (Some(drawn), _) => Order::List(drawn.into_iter()),
+            (None, Wanted::All) => members.tree.walk_with(Vec::new()),
+            (None, Wanted::These(only)) => {
+                let is_active = |client: &&ClientId| {
+                    members.get(**client).is_some() && members.tree.is_active(**client)
+                };
+                let active = only.iter().filter(is_active).copied().collect();
+                Order::List(members.tree.sorted(active).into_iter())
+            }
+        };
+        let mut surplus = run.surplus();
+        for client in order {
+            if self.turn.stage == Stage::Guarantees && self.missing.is_zero() {
+                break;
+            }
+            let Some(member) = members.get(client) else { continue };
+            if matches!(wanted, Wanted::These(these) if !these.contains(&client)) {
+                continue;
+            }
+            let framework = &floor.frameworks[member.framework.index()];
+            if !self.suits(framework, shelf.agent, floor.options) {
+                continue;
+            }
+            let minima = member.minima.as_deref().unwrap_or(floor.minima);
+            let knows = framework.options.capabilities;
+            let (parts, agent) = shelf.parts(self.path, knows, floor.names);
+            if parts.all.is_empty() || !meets(&parts.quantities, minima) {
+                continue;
+            }
+            let bounds = Bounds {
+                missing: (self.turn.stage == Stage::Guarantees).then_some(&self.missing),
+                limits: self.limits.as_deref(),
+                surplus: surplus.as_ref(),
+            };
+            let draw = self.draw.of(framework.subject);
+            let Some(offer) = parts.offer(&bounds, floor.names, draw) else { continue };
+            outcome.by_chance |= offer.by_chance;
+            let mut quantities = parts.quantities.clone();
+            quantities.subtract(&parts.countable);
+            quantities.add(&offer.countable);
+            if quantities.is_zero() || !meets(&quantities, minima) {
+                continue;
+            }
+            let wanted = offer.resources.as_ref().unwrap_or(&parts.all);
+            let filters = agent.filters.get(&(self.role, client)).map(SmallVec::as_slice);
+            if self.is_refused(filters.unwrap_or_default(), member.generation, wanted) {
+                continue;
+            }
+            let resources = offer.resources.unwrap_or_else(|| parts.all.clone());
+            self.missing.subtract_floored(&offer.countable);
+            for (name, left) in self.limits.iter_mut().flatten() {
+                *left = (*left - offer.countable.get(*name)).max(0);
+            }
+            run.required.subtract_floored(&offer.guaranteed);
+            run.available.subtract_floored(&offer.countable);
+            surplus = run.surplus();
+            shelf.take(&resources);
+            self.last = None;
+            outcome.decided.push(Decided {
+                role: self.role,
+                framework: member.framework,
+                resources,
+                countable: offer.countable,
+            });
+        }
+    }
+
+    /// Whether the framework could be offered the agent at all.
+    fn suits(&self, framework: &Framework, agent: &Agent, options: &Options) -> bool {
+        let (knows, agent_knows) = (framework.options.capabilities, agent.options.capabilities);
+        let has_gpus = options.filter_gpu_resources && agent.has_gpus();
+        (knows.gpu_resources || !has_gpus)
+            && (knows.region_aware || !agent.remote)
+            && (agent_knows.multi_role || !knows.multi_role)
+            && (agent_knows.hierarchical_role || !self.path.contains('/'))
+            && !framework.options.offer_constraints.excludes(self.path, &agent.options)
+    }
+
+    /// Whether a framework has refused all that is in an offer.
+    fn is_refused(&mut self, filters: &[Filter], generation: u64, offer: &Resources) -> bool {
+        filters.iter().filter(|filter| filter.generation == generation).any(|filter| {
+            let pair: (*const Resources, *const Resources) = (&raw const *filter.refused, offer);
+            if let Some((refused, offer, known)) = self.last
+                && (refused, offer) == pair
+            {
+                return known;
+            }
+            let refused = filter.refused.contains(offer);
+            self.last = Some((pair.0, pair.1, refused));
+            refused
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! What is free of an agent while it is offered.
+
+use muster_resources::{Resource, Resources};
+
+use crate::FrameworkCapabilities;
+use crate::agent::Agent;
+use crate::names::Names;
+use crate::parts::Parts;
+
+/// An agent that is being offered, and what is free of it for whom.
+pub(crate) struct Shelf<'a> {
+    pub(crate) agent: &'a mut Agent,
+    /// The number of the cycle.
+    cycle: u64,
+    has_reserved: bool,
+    /// Whether capabilities matter: something is shared, revocable or refined.
+    is_particular: bool,
+    /// For roles that nothing is reserved to, by capabilities.
+    common: [Option<Parts>; 8],
+    /// For the role at hand, if something is reserved to it, likewise.
+    own: [Option<Parts>; 8],
+    at_hand: String,
+}
+
+impl<'a> Shelf<'a> {
+    pub(crate) fn new(agent: &'a mut Agent, cycle: u64) -> Self {
+        let mut shelf = Self {
+            agent,
+            cycle,
+            has_reserved: false,
+            is_particular: false,
+            common: Default::default(),
+            own: Default::default(),
+            at_hand: String::new(),
+        };
+        shelf.look();
+        shelf
+    }
+
+    /// Sees anew what is free.
+    fn look(&mut self) {
+        self.has_reserved = self.agent.available().any(Resource::is_reserved);
+        self.is_particular = self.agent.available().any(|entry| {
+            entry.is_shared() || entry.is_revocable() || entry.has_refined_reservations()
+        });
+        self.common = Default::default();
+        self.own = Default::default();
+        self.at_hand.clear();
+    }
+
+    pub(crate) fn has_reserved(&self) -> bool {
+        self.has_reserved
+    }
+
+    pub(crate) fn has_revocable(&self) -> bool {
+        self.is_particular && self.agent.available().any(Resource::is_revocable)
+    }
+
+    /// The roles that something free is reserved to.
+    pub(crate) fn reservation_roles(&self) -> Vec<&str> {
+        let mut roles: Vec<&str> =
+            self.agent.available().filter_map(Resource::reservation_role).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        roles
+    }
+
+    /// What is free for roles that nothing is reserved to.
+    pub(crate) fn common(&mut self, names: &mut Names) -> &Parts {
+        // No role is a dot, so nothing is reserved to it.
+        self.parts(".", FrameworkCapabilities::ALL, names).0
+    }
+
+    /// What is free for a role and a framework that knows this; and the agent.
+    pub(crate) fn parts(
+        &mut self,
+        role: &str,
+        knows: FrameworkCapabilities,
+        names: &mut Names,
+    ) -> (&Parts, &Agent) {
+        let is_own = self.has_reserved
+            && self
+                .agent
+                .available()
+                .any(|entry| entry.is_reserved() && entry.is_allocatable_to(role));
+        if is_own && self.at_hand != role {
+            self.own = Default::default();
+            role.clone_into(&mut self.at_hand);
+        }
+        let class = if self.is_particular {
+            usize::from(knows.shared_resources)
+                | usize::from(knows.revocable_resources) << 1
+                | usize::from(knows.reservation_refinement) << 2
+        } else {
+            0
+        };
+        let shelf = if is_own { &mut self.own } else { &mut self.common };
+        let (agent, cycle) = (&*self.agent, self.cycle);
+        let parts = shelf[class].get_or_insert_with(|| {
+            let offered = agent.offered_in(cycle);
+            let fits = |entry: &&Resource| {
+                entry.is_allocatable_to(role)
+                    && (knows.shared_resources || !entry.is_shared())
+                    && (knows.revocable_resources || !entry.is_revocable())
+                    && (knows.reservation_refinement || !entry.has_refined_reservations())
+                    && !(entry.is_shared()
+                        && offered.is_some_and(|offered| offered.count(entry) > 0))
+            };
+            Parts::new(agent.available().filter(fits).cloned().collect(), names)
+        });
+        (parts, agent)
+    }
+
+    /// Takes out what has been given away.
+    pub(crate) fn take(&mut self, resources: &Resources) {
+        self.agent.take(resources);
+        self.agent.note_offered(self.cycle, resources);
+        self.look();
+    }
+}
