@@ -111,6 +111,14 @@ impl Agent {
         self.free.iter().chain(&self.shared)
     }
 
+    /// Whether all of this could be offered.
+    pub(crate) fn has_free(&self, resources: &Resources) -> bool {
+        if !resources.iter().any(Resource::is_shared) {
+            return self.free.contains(resources);
+        }
+        self.free.contains(&resources.non_shared()) && self.shared.contains(&resources.shared())
+    }
+
     /// Revocable scalars that nobody has.
     pub(crate) fn revocable(&self, names: &mut Names) -> Amounts {
         names.scalars(&self.free.revocable())

@@ -2,6 +2,7 @@
 
 mod agents;
 mod cycle;
+mod fill;
 mod frameworks;
 mod maintenance;
 mod offers;

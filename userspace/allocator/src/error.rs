@@ -56,6 +56,14 @@ pub enum Error {
         /// What it has.
         held: String,
     },
+    /// A task of which there could be any number.
+    #[error("a task of framework {framework:?} takes nothing that would run out: {task:?}")]
+    Task {
+        /// The framework.
+        framework: String,
+        /// What the task takes.
+        task: String,
+    },
     /// An operation that cannot be applied.
     #[error("the operation cannot be applied: {0}")]
     Operation(#[source] muster_resources::Problem),

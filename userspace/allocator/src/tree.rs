@@ -350,6 +350,11 @@ impl Tree {
         &self.node(ROOT).held
     }
 
+    /// What a client has.
+    pub(crate) fn held(&self, client: ClientId) -> &Amounts {
+        &self.node(self.leaf(client)).held
+    }
+
     /// How often something was allocated to a client.
     pub(crate) fn count(&self, client: ClientId) -> u64 {
         self.node(self.leaf(client)).count

@@ -198,7 +198,8 @@ impl Allocator {
         self.wake_agent(key.agent);
     }
 
-    fn run(&mut self) -> Run {
+    /// What a cycle starts from. The order of roles is up to date then.
+    pub(super) fn run(&mut self) -> Run {
         // All that there is, less what is offered or used, what is reserved and free, and
         // what is revocable and free.
         let mut available = self.pool.amounts().clone();

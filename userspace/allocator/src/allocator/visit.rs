@@ -92,7 +92,7 @@ impl<'a> Visit<'a> {
                 continue;
             }
             let framework = &floor.frameworks[member.framework.index()];
-            if !self.suits(framework, shelf.agent, floor.options) {
+            if !suits(framework, self.path, shelf.agent, floor.options) {
                 continue;
             }
             let minima = member.minima.as_deref().unwrap_or(floor.minima);
@@ -139,17 +139,6 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Whether the framework could be offered the agent at all.
-    fn suits(&self, framework: &Framework, agent: &Agent, options: &Options) -> bool {
-        let (knows, agent_knows) = (framework.options.capabilities, agent.options.capabilities);
-        let has_gpus = options.filter_gpu_resources && agent.has_gpus();
-        (knows.gpu_resources || !has_gpus)
-            && (knows.region_aware || !agent.remote)
-            && (agent_knows.multi_role || !knows.multi_role)
-            && (agent_knows.hierarchical_role || !self.path.contains('/'))
-            && !framework.options.offer_constraints.excludes(self.path, &agent.options)
-    }
-
     /// Whether a framework has refused all that is in an offer.
     fn is_refused(&mut self, filters: &[Filter], generation: u64, offer: &Resources) -> bool {
         filters.iter().filter(|filter| filter.generation == generation).any(|filter| {
@@ -164,4 +153,15 @@ impl<'a> Visit<'a> {
             refused
         })
     }
+}
+
+/// Whether a framework could be offered the agent in a role at all.
+pub(super) fn suits(framework: &Framework, role: &str, agent: &Agent, options: &Options) -> bool {
+    let (knows, agent_knows) = (framework.options.capabilities, agent.options.capabilities);
+    let has_gpus = options.filter_gpu_resources && agent.has_gpus();
+    (knows.gpu_resources || !has_gpus)
+        && (knows.region_aware || !agent.remote)
+        && (agent_knows.multi_role || !knows.multi_role)
+        && (agent_knows.hierarchical_role || !role.contains('/'))
+        && !framework.options.offer_constraints.excludes(role, &agent.options)
 }
