@@ -12,6 +12,8 @@
 mod lottery;
 mod node;
 mod order;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::collections::{BTreeSet, HashMap};
