@@ -124,17 +124,29 @@ impl Agent {
         names.scalars(&self.free.revocable())
     }
 
+    /// Notes that a framework that is not known has more.
+    pub(crate) fn add_stranger(&mut self, stranger: Stranger) {
+        let place = |known: &&mut Stranger| {
+            (&known.framework, &known.role) == (&stranger.framework, &stranger.role)
+        };
+        match self.strangers.iter_mut().find(place) {
+            Some(known) => known.resources += stranger.resources,
+            None => self.strangers.push(stranger),
+        }
+    }
+
     /// Computes what is free from what there is and who has what.
     pub(crate) fn recount(&mut self) {
         self.shared = self.options.total.shared();
-        let mut held = Resources::default();
+        self.free = self.options.total.non_shared();
+        self.overcommitted = false;
         let all = self.holdings.iter().map(|holding| &holding.resources);
         for resources in all.chain(self.strangers.iter().map(|stranger| &stranger.resources)) {
-            held.extend(resources.iter().filter(|entry| !entry.is_shared()).cloned());
+            let held = resources.non_shared();
+            // One by one: a port that two have is there only once.
+            self.overcommitted |= !self.free.contains(&held);
+            self.free -= &held;
         }
-        self.free = self.options.total.non_shared();
-        self.overcommitted = !self.free.contains(&held);
-        self.free -= &held;
     }
 
     /// Sees anew what there is to share.

@@ -24,12 +24,7 @@ impl Allocator {
         if self.agents_by_id.contains_key(id) {
             return Err(Error::KnownAgent(id.to_owned()));
         }
-        let mut held = Vec::new();
-        for (framework, resources) in used {
-            for (role, resources) in split(&framework, &resources)? {
-                held.push((framework.clone(), role, resources));
-            }
-        }
+        let held = by_role(used)?;
         let mut agent = Agent::new(id, options, self.next_serial);
         self.next_serial += 1;
         agent.listed = self.is_listed(&agent.options);
@@ -51,12 +46,34 @@ impl Allocator {
         Ok(())
     }
 
-    /// Notes what a framework uses of an agent that has just been added.
+    /// Adds to an agent what a resource provider of it has, and what frameworks use of the
+    /// agent besides what is known already, marked as allocated to their roles. It is no
+    /// reason to allocate before the next cycle over all agents.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAgent`]; [`Error::Unallocated`]; [`Error::Role`].
+    pub fn add_resource_provider(
+        &mut self,
+        agent: &str,
+        resources: &Resources,
+        used: BTreeMap<String, Resources>,
+    ) -> Result<(), Error> {
+        let agent = self.agent_id(agent)?;
+        let held = by_role(used)?;
+        let total = self.agents[agent.index()].options.total.clone() + resources;
+        self.set_total(agent, total);
+        for (framework, role, resources) in held {
+            self.hold_used(agent, framework, role, resources);
+        }
+        Ok(())
+    }
+
+    /// Notes what a framework uses of an agent.
     fn hold_used(&mut self, agent: AgentId, framework: String, role: String, resources: Resources) {
         let Some(known) = self.frameworks_by_id.get(&framework).copied() else {
             self.strangers.entry(framework.clone()).or_default().insert(agent);
             self.change_agent(agent, |agent| {
-                agent.strangers.push(Stranger { framework, role, resources });
+                agent.add_stranger(Stranger { framework, role, resources });
                 agent.recount();
             });
             return;
@@ -238,4 +255,15 @@ impl Allocator {
         }
         self.wake_agent(agent);
     }
+}
+
+/// What each framework uses in each of its roles, without the mark.
+fn by_role(used: BTreeMap<String, Resources>) -> Result<Vec<(String, String, Resources)>, Error> {
+    let mut held = Vec::new();
+    for (framework, resources) in used {
+        for (role, resources) in split(&framework, &resources)? {
+            held.push((framework.clone(), role, resources));
+        }
+    }
+    Ok(held)
 }

@@ -27,6 +27,8 @@ use proptest::prelude::*;
 pub(crate) enum Call {
     AddAgent(u8, AgentOptions, Vec<(u8, u8, u8)>),
     UpdateAgent(u8, AgentOptions),
+    /// Adds to what an agent has, if there is anything to add, and to what is used of it.
+    Provide(u8, Resources, bool, Vec<(u8, u8, u8)>),
     RemoveAgent(u8),
     SetAgentActive(u8, bool),
     AddFramework(u8, FrameworkOptions),
@@ -56,6 +58,9 @@ impl fmt::Debug for Call {
             }
             Self::UpdateAgent(id, options) => {
                 write!(f, "UpdateAgent({id}, {})", say_agent(options))
+            }
+            Self::Provide(id, resources, adds, used) => {
+                write!(f, "Provide({id}, {resources:#}, added {adds}, used {used:?})")
             }
             Self::RemoveAgent(id) => write!(f, "RemoveAgent({id})"),
             Self::SetAgentActive(id, active) => write!(f, "SetAgentActive({id}, {active})"),
@@ -302,7 +307,8 @@ pub(crate) fn call() -> impl Strategy<Value = Call> {
     let some_roles = || prop::collection::vec(0..8_u8, 0..3);
     let used = prop::collection::vec((frameworks.clone(), 0..8_u8, 0..3_u8), 0..3);
     prop_oneof![
-        6 => (agents.clone(), agent(), used).prop_map(|(id, options, used)| Call::AddAgent(id, options, used)),
+        6 => (agents.clone(), agent(), used.clone()).prop_map(|(id, options, used)| Call::AddAgent(id, options, used)),
+        1 => (agents.clone(), plain(), any::<bool>(), used).prop_map(|(id, resources, adds, used)| Call::Provide(id, resources, adds, used)),
         2 => (agents.clone(), agent()).prop_map(|(id, options)| Call::UpdateAgent(id, options)),
         1 => agents.clone().prop_map(Call::RemoveAgent),
         1 => (agents.clone(), any::<bool>()).prop_map(|(id, active)| Call::SetAgentActive(id, active)),

@@ -74,15 +74,19 @@ impl Pair {
                 let plain = self.plain.add_agent(&id, options.clone(), used.clone());
                 same_result(&fast, &plain)?;
                 if fast.is_ok() {
-                    self.held.extend(used.into_iter().flat_map(|(framework, resources)| {
-                        let agent = id.clone();
-                        resources.allocations().into_iter().map(move |(role, resources)| Held {
-                            framework: framework.clone(),
-                            role: role.to_string(),
-                            agent: agent.clone(),
-                            resources: resources.unallocated(),
-                        })
-                    }));
+                    self.hold(&id, used);
+                }
+            }
+            Call::Provide(id, resources, adds, used) => {
+                let id = agent_id(*id);
+                let used = used_of(resources, used);
+                let none = Resources::default();
+                let resources = if *adds { resources } else { &none };
+                let fast = self.fast.add_resource_provider(&id, resources, used.clone());
+                let plain = self.plain.add_resource_provider(&id, resources, used.clone());
+                same_result(&fast, &plain)?;
+                if fast.is_ok() {
+                    self.hold(&id, used);
                 }
             }
             Call::UpdateAgent(id, options) => {
@@ -177,6 +181,19 @@ impl Pair {
             }
         }
         self.check()
+    }
+
+    fn hold(&mut self, agent: &str, used: BTreeMap<String, Resources>) {
+        for (framework, resources) in used {
+            for (role, resources) in resources.allocations() {
+                self.held.push(Held {
+                    framework: framework.clone(),
+                    role: role.to_string(),
+                    agent: agent.to_owned(),
+                    resources: resources.unallocated(),
+                });
+            }
+        }
     }
 
     fn granted(&mut self, fast: Vec<Grant>, plain: &[Grant]) -> Outcome {

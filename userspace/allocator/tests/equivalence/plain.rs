@@ -108,16 +108,27 @@ impl Plain {
         if self.agents.contains_key(id) {
             return Err(Error::KnownAgent(id.to_owned()));
         }
-        let mut held = BTreeMap::new();
-        for (framework, resources) in used {
-            for (role, resources) in split(&framework, &resources)? {
-                held.insert((framework.clone(), role), resources);
-            }
-        }
+        let held = by_client(used)?;
         let serial = self.next_serial;
         self.next_serial += 1;
         let agent = Agent { options, serial, active: true, held: BTreeMap::new() };
         self.agents.insert(id.to_owned(), agent);
+        for (client, resources) in held {
+            self.hold(&client, id, resources);
+        }
+        Ok(())
+    }
+
+    /// Adds to an agent what a resource provider has, and what frameworks use besides.
+    pub(crate) fn add_resource_provider(
+        &mut self,
+        id: &str,
+        resources: &Resources,
+        used: BTreeMap<String, Resources>,
+    ) -> Result<(), Error> {
+        let agent = self.agents.get_mut(id).ok_or_else(|| Error::UnknownAgent(id.to_owned()))?;
+        let held = by_client(used)?;
+        agent.options.total += resources;
         for (client, resources) in held {
             self.hold(&client, id, resources);
         }
@@ -355,4 +366,14 @@ fn split(framework: &str, resources: &Resources) -> Result<Vec<(String, Resource
             Ok((role.as_str().to_owned(), resources.unallocated()))
         })
         .collect()
+}
+
+fn by_client(used: BTreeMap<String, Resources>) -> Result<BTreeMap<Client, Resources>, Error> {
+    let mut held = BTreeMap::new();
+    for (framework, resources) in used {
+        for (role, resources) in split(&framework, &resources)? {
+            held.insert((framework.clone(), role), resources);
+        }
+    }
+    Ok(held)
 }
