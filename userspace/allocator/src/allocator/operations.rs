@@ -21,8 +21,26 @@ impl Allocator {
         agent: &str,
         operation: &Operation,
     ) -> Result<(), Error> {
+        let conversions =
+            operation.conversions().map_err(|error| Error::Operation(error.problem))?;
+        self.convert_allocation(framework, role, agent, &conversions)
+    }
+
+    /// The same for steps that no operation stands for: what becomes nothing is gone from the
+    /// agent. What is shared changes only when nobody else has it.
+    ///
+    /// # Errors
+    /// Those of [`Allocator::update_allocation`].
+    pub fn convert_allocation(
+        &mut self,
+        framework: &str,
+        role: &str,
+        agent: &str,
+        conversions: &[Conversion],
+    ) -> Result<(), Error> {
         let (framework, agent) = (self.framework_id(framework)?, self.agent_id(agent)?);
-        let conversions = unallocated(operation)?;
+        let conversions: Vec<Conversion> =
+            conversions.iter().cloned().map(Conversion::unallocated).collect();
         let role = self.roles.find(role);
         let known = &mut self.agents[agent.index()];
         let position = role.and_then(|role| known.position(framework, role));
@@ -38,9 +56,12 @@ impl Allocator {
         let others = known.holdings.iter().enumerate().filter(|(index, _)| *index != position);
         let others = others.map(|(_, other)| &other.resources);
         let others = others.chain(known.strangers.iter().map(|stranger| &stranger.resources));
-        for last in conversions.iter().filter_map(|conversion| conversion.last.as_ref()) {
-            if others.clone().any(|resources| resources.count(last) > 0) {
-                return Err(Error::Operation(Problem::InUse(format!("{last:#}"))));
+        let own = &known.holdings[position].resources;
+        let consumed = conversions.iter().flat_map(|conversion| &conversion.consumed);
+        for shared in consumed.filter(|entry| entry.is_shared()) {
+            let more = own.count(shared) > shared.copies();
+            if more || others.clone().any(|resources| resources.count(shared) > 0) {
+                return Err(Error::Operation(Problem::InUse(format!("{shared:#}"))));
             }
         }
         // The agent may have been changed to have less than is held.
@@ -58,6 +79,12 @@ impl Allocator {
         }
         self.wake_agent(agent);
         self.loosen_quota(role);
+        let holdings = &mut self.agents[agent.index()].holdings;
+        if holdings[position].resources.is_empty() {
+            holdings.swap_remove(position);
+            self.count_agent(framework, role, false);
+            self.leave_if_done(framework, role);
+        }
         Ok(())
     }
 
@@ -100,7 +127,10 @@ impl Allocator {
     /// something that it needs is offered or used.
     pub fn update_available(&mut self, agent: &str, operation: &Operation) -> Result<(), Error> {
         let agent = self.agent_id(agent)?;
-        let conversions = unallocated(operation)?;
+        let conversions =
+            operation.conversions().map_err(|error| Error::Operation(error.problem))?;
+        let conversions: Vec<Conversion> =
+            conversions.into_iter().map(Conversion::unallocated).collect();
         let known = &self.agents[agent.index()];
         let mut available: Resources = known.available().cloned().collect();
         available.convert_all(&conversions).map_err(Error::Operation)?;
@@ -109,9 +139,4 @@ impl Allocator {
         self.set_total(agent, total);
         Ok(())
     }
-}
-
-fn unallocated(operation: &Operation) -> Result<Vec<Conversion>, Error> {
-    let conversions = operation.conversions().map_err(|error| Error::Operation(error.problem))?;
-    Ok(conversions.into_iter().map(Conversion::unallocated).collect())
 }

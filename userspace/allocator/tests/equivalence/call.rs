@@ -42,7 +42,7 @@ pub(crate) enum Call {
     Whitelist(Option<BTreeSet<u8>>),
     /// Gives back one of the offers or what tasks hold, or a part of it.
     Recover(usize, u8, Option<Duration>),
-    /// Reserves, or makes or destroys a volume, with something of an offer.
+    /// Reserves, or makes or destroys a volume, with something of an offer, or removes it.
     Operate(usize, u8),
     Advance(Duration),
     Allocate,
@@ -322,7 +322,7 @@ pub(crate) fn call() -> impl Strategy<Value = Call> {
         3 => (0..8_u8, quota()).prop_map(|(role, quota)| Call::Quota(role, quota)),
         1 => prop::option::of(prop::collection::btree_set(0..4_u8, 0..4)).prop_map(Call::Whitelist),
         14 => (any::<usize>(), 0..4_u8, refusal()).prop_map(|(which, part, refuse)| Call::Recover(which, part, refuse)),
-        3 => (any::<usize>(), 0..5_u8).prop_map(|(which, kind)| Call::Operate(which, kind)),
+        3 => (any::<usize>(), 0..6_u8).prop_map(|(which, kind)| Call::Operate(which, kind)),
         6 => (1..30_u64).prop_map(|tenths| Call::Advance(Duration::from_millis(tenths * 100))),
         12 => Just(Call::Allocate),
         3 => prop::collection::vec(agents, 1..4).prop_map(Call::AllocateSome),

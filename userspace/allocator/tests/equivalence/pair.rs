@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use muster_allocator::{Allocator, Error, Grant, Options, Shares, SorterKind};
-use muster_resources::{Details, Disk, Operation, Reservation, Resource, Resources, Scalar, Value};
+use muster_resources::{
+    Conversion, Details, Disk, Operation, Reservation, Resource, Resources, Scalar, Value,
+};
 
 use crate::call::{Call, role};
 use crate::plain::Plain;
@@ -243,13 +245,37 @@ impl Pair {
         }
         let index = which % self.held.len();
         let held = self.held[index].clone();
-        let Some(operation) = operation(&held, kind) else { return Ok(()) };
         let (framework, role, agent) = (&held.framework, &held.role, &held.agent);
+        if kind == 5 {
+            return self.remove(index, &held);
+        }
+        let Some(operation) = operation(&held, kind) else { return Ok(()) };
         let fast = self.fast.update_allocation(framework, role, agent, &operation);
         let plain = self.plain.update_allocation(framework, role, agent, &operation);
         same_result(&fast, &plain)?;
         if fast.is_ok() {
             self.held[index].resources = held.resources.apply(&operation).unwrap();
+        }
+        Ok(())
+    }
+
+    /// Removes something that somebody has, or all of it, from the agent.
+    fn remove(&mut self, index: usize, held: &Held) -> Outcome {
+        let part = match held.resources.len() {
+            0 => return Ok(()),
+            1 => held.resources.clone(),
+            _ => held.resources.iter().take(1).map(halved).collect(),
+        };
+        let (framework, role, agent) = (&held.framework, &held.role, &held.agent);
+        let gone = Conversion::new(part.clone(), Resources::default());
+        let fast = self.fast.convert_allocation(framework, role, agent, &[gone.clone()]);
+        let plain = self.plain.convert_allocation(framework, role, agent, vec![gone]);
+        same_result(&fast, &plain)?;
+        if fast.is_ok() {
+            self.held[index].resources -= &part;
+            if self.held[index].resources.is_empty() {
+                self.held.swap_remove(index);
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use muster_allocator::Error;
-use muster_resources::{Operation, Problem, Resources};
+use muster_resources::{Conversion, Operation, Problem, Resources};
 
 use super::filter::Filter;
 use super::{MAX_REFUSAL, Plain};
@@ -63,10 +63,20 @@ impl Plain {
         agent: &str,
         operation: &Operation,
     ) -> Result<(), Error> {
-        let (framework, role) = (framework.to_owned(), role.to_owned());
-        let client = (framework, role);
         let conversions =
             operation.conversions().map_err(|error| Error::Operation(error.problem))?;
+        self.convert_allocation(framework, role, agent, conversions)
+    }
+
+    /// The same step by step.
+    pub(crate) fn convert_allocation(
+        &mut self,
+        framework: &str,
+        role: &str,
+        agent: &str,
+        conversions: Vec<Conversion>,
+    ) -> Result<(), Error> {
+        let client = (framework.to_owned(), role.to_owned());
         if !self.frameworks.contains_key(&client.0) {
             return Err(Error::UnknownFramework(client.0));
         }
@@ -74,11 +84,13 @@ impl Plain {
         let old = known.held.get(&client).cloned().unwrap_or_default();
         let (mut held, mut total) = (old.clone(), known.options.total.clone());
         for conversion in conversions {
-            let others = known.held.iter().filter(|(other, _)| **other != client);
-            if let Some(last) = &conversion.last
-                && others.into_iter().any(|(_, held)| held.count(last) > 0)
-            {
-                return Err(Error::Operation(Problem::InUse(last.to_string())));
+            for shared in conversion.consumed.iter().filter(|entry| entry.is_shared()) {
+                let mut others = known.held.iter().filter(|(other, _)| **other != client);
+                if held.count(shared) > shared.copies()
+                    || others.any(|(_, held)| held.count(shared) > 0)
+                {
+                    return Err(Error::Operation(Problem::InUse(shared.to_string())));
+                }
             }
             held = held.convert(&conversion).map_err(Error::Operation)?;
             total = total.convert(&conversion).map_err(Error::Operation)?;
@@ -90,9 +102,16 @@ impl Plain {
         if let Some(sorter) = self.framework_sorters.get_mut(&client.1) {
             sorter.update(&client.0, agent, &old, &held);
         }
+        let nothing = held.is_empty();
         if let Some(known) = self.agents.get_mut(agent) {
-            known.held.insert(client, held);
+            known.held.insert(client.clone(), held);
+            known.held.retain(|_, held| !held.is_empty());
             known.options.total = total;
+        }
+        let is_subscribed =
+            self.frameworks.get(framework).is_some_and(|known| known.is_subscribed(role));
+        if nothing && !is_subscribed {
+            self.untrack(framework, role);
         }
         Ok(())
     }

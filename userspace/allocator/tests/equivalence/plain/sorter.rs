@@ -135,6 +135,9 @@ impl Sorter {
             let held = found.allocation.entry(agent.to_owned()).or_default();
             *held -= old;
             *held += new;
+            if held.is_empty() {
+                found.allocation.remove(agent);
+            }
         }
     }
 
