@@ -6,6 +6,7 @@ use muster_resources::Resources;
 
 use super::{Allocator, FilterKey, refusal};
 use crate::Error;
+use crate::agent::Holding;
 use crate::filter::Filter;
 use crate::ids::{AgentId, FrameworkId, RoleId};
 use crate::tally::Tally;
@@ -57,6 +58,29 @@ impl Allocator {
         Ok(())
     }
 
+    /// Takes back what tasks used that have ended. Unlike with [`Allocator::recover`], what is
+    /// offered to the framework meanwhile is not touched.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFramework`]; [`Error::UnknownAgent`]; [`Error::NotHeld`] if tasks do not
+    /// use that much.
+    pub fn finish(
+        &mut self,
+        framework: &str,
+        role: &str,
+        agent: &str,
+        resources: &Resources,
+    ) -> Result<(), Error> {
+        let resources = resources.clone().unallocated();
+        if let Some((framework, role, agent)) =
+            self.check(framework, role, agent, &resources, |holding| &holding.used)?
+        {
+            self.mark_used(framework, role, agent, &resources, false);
+            self.release(framework, role, agent, &resources);
+        }
+        Ok(())
+    }
+
     /// Notes that tasks use what was offered to a framework.
     ///
     /// # Errors
@@ -85,6 +109,18 @@ impl Allocator {
         agent: &str,
         resources: &Resources,
     ) -> Result<Option<(FrameworkId, RoleId, AgentId)>, Error> {
+        self.check(framework, role, agent, resources, |holding| &holding.resources)
+    }
+
+    /// Who has the resources in a part of what it holds, if they are any.
+    fn check(
+        &self,
+        framework: &str,
+        role: &str,
+        agent: &str,
+        resources: &Resources,
+        part: impl Fn(&Holding) -> &Resources,
+    ) -> Result<Option<(FrameworkId, RoleId, AgentId)>, Error> {
         let (framework_id, agent_id) = (self.framework_id(framework)?, self.agent_id(agent)?);
         if resources.is_empty() {
             return Ok(None);
@@ -93,7 +129,7 @@ impl Allocator {
         let holding =
             role_id.and_then(|role| self.agents[agent_id.index()].holding(framework_id, role));
         match (role_id, holding) {
-            (Some(role_id), Some(holding)) if holding.resources.contains(resources) => {
+            (Some(role_id), Some(holding)) if part(holding).contains(resources) => {
                 Ok(Some((framework_id, role_id, agent_id)))
             }
             (_, holding) => Err(Error::NotHeld {
@@ -101,7 +137,7 @@ impl Allocator {
                 role: role.to_owned(),
                 agent: agent.to_owned(),
                 resources: resources.to_string(),
-                held: holding.map(|holding| holding.resources.to_string()).unwrap_or_default(),
+                held: holding.map(|holding| part(holding).to_string()).unwrap_or_default(),
             }),
         }
     }
