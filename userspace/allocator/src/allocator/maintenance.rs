@@ -51,8 +51,19 @@ impl Allocator {
     /// once, until they answer, and again when what they answered has run out. Sorted by
     /// framework and agent.
     pub fn inverse_offers(&mut self, now: Duration) -> Vec<InverseOffer> {
+        let leaving = self.leaving.clone();
+        self.ask_holders(now, &leaving)
+    }
+
+    /// The same for some agents. Agents that are not there do not count.
+    pub fn inverse_offers_of(&mut self, now: Duration, agents: &[String]) -> Vec<InverseOffer> {
+        let agents = agents.iter().filter_map(|id| self.agents_by_id.get(id).copied()).collect();
+        self.ask_holders(now, &agents)
+    }
+
+    fn ask_holders(&mut self, now: Duration, agents: &BTreeSet<AgentId>) -> Vec<InverseOffer> {
         let mut offers = Vec::new();
-        for id in &self.leaving {
+        for id in agents {
             let agent = &mut self.agents[id.index()];
             let Some(maintenance) = &mut agent.maintenance else { continue };
             let holders: BTreeSet<FrameworkId> =
