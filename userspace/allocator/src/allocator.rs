@@ -59,6 +59,8 @@ pub struct Allocator {
     leaving: BTreeSet<AgentId>,
     /// How many cycles there have been.
     cycles: u64,
+    /// How many of them were over all agents.
+    full_cycles: u64,
     timers: Timers<FilterKey>,
     wake: Wake,
     /// Agents that are not quiet.
@@ -111,6 +113,7 @@ impl Allocator {
             strangers: HashMap::new(),
             leaving: BTreeSet::new(),
             cycles: 0,
+            full_cycles: 0,
             timers: Timers::default(),
             wake: Wake::default(),
             awake: BTreeSet::new(),

@@ -26,8 +26,8 @@ pub(crate) struct Filter {
 pub(crate) struct Timer<K> {
     end: Duration,
     pub(crate) number: u64,
-    /// Not before a cycle has come after so many: the filter is not longer than the time
-    /// between cycles, and would end without having had any effect.
+    /// Not before a cycle over all agents has come after so many: the filter is not longer
+    /// than the time between them, and would end without having had any effect.
     after: Option<u64>,
     pub(crate) key: K,
 }
@@ -46,7 +46,7 @@ impl<K: Ord> Default for Timers<K> {
 }
 
 impl<K: Ord> Timers<K> {
-    /// Starts a timer for a filter made after `cycles` cycles; its number.
+    /// Starts a timer for a filter made after `cycles` cycles over all agents; its number.
     pub(crate) fn start(
         &mut self,
         now: Duration,
@@ -63,7 +63,7 @@ impl<K: Ord> Timers<K> {
         number
     }
 
-    /// The timers that are over before the cycle that comes after `cycles` cycles.
+    /// The timers that are over before the cycle that comes after `cycles` over all agents.
     pub(crate) fn ended(&mut self, now: Duration, cycles: u64) -> Vec<Timer<K>> {
         let (mut ended, mut early) = (Vec::new(), Vec::new());
         while let Some(Reverse(timer)) = self.heap.peek() {

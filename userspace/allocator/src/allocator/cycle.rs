@@ -85,10 +85,10 @@ impl Allocator {
     }
 
     fn cycle(&mut self, now: Duration, selection: &Selection) -> Vec<Grant> {
-        let cycle = self.begin(now);
         if self.is_recovering(now) {
             return Vec::new();
         }
+        let cycle = self.begin(now);
         let mut run = self.run();
         self.loosen_surplus(&run);
         let mut looks = self.looks(selection);
@@ -127,6 +127,7 @@ impl Allocator {
         }
         if matches!(selection, Selection::All) {
             self.seen = now;
+            self.full_cycles += 1;
         }
         self.surplus = run.surplus();
         self.roles.catch_up(&self.minima);
@@ -171,9 +172,8 @@ impl Allocator {
 
     /// Starts a cycle; its number.
     fn begin(&mut self, now: Duration) -> u64 {
-        let cycles = self.cycles;
         self.cycles += 1;
-        for timer in self.timers.ended(now, cycles) {
+        for timer in self.timers.ended(now, self.full_cycles) {
             self.end_filter(timer.key, timer.number);
         }
         self.cycles

@@ -15,7 +15,7 @@ impl Allocator {
     /// Takes back what was offered to or used by a framework. With a duration, whatever is
     /// in it is not offered to the framework in this role from this agent for so long, for
     /// at least [`Options::allocation_interval`](crate::Options::allocation_interval), and at
-    /// least in one cycle.
+    /// least in one cycle over all agents.
     ///
     /// # Errors
     /// [`Error::UnknownFramework`]; [`Error::UnknownAgent`]; [`Error::NotHeld`].
@@ -41,7 +41,7 @@ impl Allocator {
             let serial = self.agents[agent.index()].serial;
             let key = FilterKey { agent, serial, role, client };
             let interval = self.options.allocation_interval;
-            let timer = self.timers.start(now, refuse, interval, self.cycles, key);
+            let timer = self.timers.start(now, refuse, interval, self.full_cycles, key);
             let Some(members) = self.roles.members_mut(role) else { return Ok(()) };
             let Some(generation) = members.get(client).map(|member| member.generation) else {
                 return Ok(());

@@ -268,7 +268,8 @@ impl Pair {
         };
         let (framework, role, agent) = (&held.framework, &held.role, &held.agent);
         let gone = Conversion::new(part.clone(), Resources::default());
-        let fast = self.fast.convert_allocation(framework, role, agent, &[gone.clone()]);
+        let fast =
+            self.fast.convert_allocation(framework, role, agent, std::slice::from_ref(&gone));
         let plain = self.plain.convert_allocation(framework, role, agent, vec![gone]);
         same_result(&fast, &plain)?;
         if fast.is_ok() {

@@ -30,6 +30,8 @@ pub(crate) struct Plain {
     options: Options,
     draw: Draw,
     cycles: u64,
+    /// How many of them were over all agents.
+    full_cycles: u64,
     agents: BTreeMap<String, Agent>,
     next_serial: u64,
     frameworks: BTreeMap<String, Framework>,
@@ -88,6 +90,7 @@ impl Plain {
             role_sorter: Sorter::new(options.role_sorter),
             options,
             cycles: 0,
+            full_cycles: 0,
             agents: BTreeMap::new(),
             next_serial: 0,
             frameworks: BTreeMap::new(),

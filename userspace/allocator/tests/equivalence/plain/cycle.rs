@@ -36,16 +36,18 @@ impl Plain {
     /// made, and what they hold counts as the framework's until it is recovered.
     pub(crate) fn allocate(&mut self, now: Duration) -> Vec<Grant> {
         let agents: Vec<String> = self.agents.keys().cloned().collect();
-        self.allocate_agents(now, &agents)
+        let grants = self.allocate_agents(now, &agents);
+        self.full_cycles += 1;
+        grants
     }
 
     /// Hands out what is free of some agents.
     pub(crate) fn allocate_agents(&mut self, now: Duration, agents: &[String]) -> Vec<Grant> {
-        let cycles = self.cycles;
+        let full_cycles = self.full_cycles;
         self.cycles += 1;
         for framework in self.frameworks.values_mut() {
             for filters in framework.filters.values_mut() {
-                filters.retain(|filter| !filter.is_over(now, cycles));
+                filters.retain(|filter| !filter.is_over(now, full_cycles));
             }
             framework.filters.retain(|_, filters| !filters.is_empty());
         }

@@ -10,13 +10,13 @@ pub(crate) struct Filter {
     refused: Resources,
     /// When it ends at the earliest.
     end: Duration,
-    /// Ends only after the next cycle: it is not longer than the time between cycles, so
-    /// that it could end without having had any effect.
+    /// Ends only after the next cycle over all agents: it is not longer than the time between
+    /// them, so that it could end without having had any effect.
     after: Option<u64>,
 }
 
 impl Filter {
-    /// A filter made after `cycles` cycles.
+    /// A filter made after `cycles` cycles over all agents.
     pub(crate) fn new(
         refused: Resources,
         now: Duration,
@@ -28,7 +28,7 @@ impl Filter {
         Self { refused, end, after: (refuse <= interval).then_some(cycles) }
     }
 
-    /// Whether it is over before the cycle that comes after `cycles` cycles.
+    /// Whether it is over before the cycle that comes after `cycles` over all agents.
     pub(crate) fn is_over(&self, now: Duration, cycles: u64) -> bool {
         now >= self.end && self.after.is_none_or(|after| cycles > after)
     }

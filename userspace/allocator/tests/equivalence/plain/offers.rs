@@ -48,7 +48,7 @@ impl Plain {
         if let Some(refuse) = refuse.filter(|refuse| !refuse.is_zero()) {
             let interval = self.options.allocation_interval;
             let filter =
-                Filter::new(resources, now, refuse.min(MAX_REFUSAL), interval, self.cycles);
+                Filter::new(resources, now, refuse.min(MAX_REFUSAL), interval, self.full_cycles);
             let key = (role.to_owned(), agent.to_owned());
             self.framework_mut(framework)?.filters.entry(key).or_default().push(filter);
         }
