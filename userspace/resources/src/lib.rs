@@ -11,8 +11,13 @@
 //! Scalars are exact to three decimals, as in Mesos: sums of fractions do not drift.
 //!
 //! Everything here is pure: no clock, no I/O, no randomness of its own.
+//!
+//! Which of Mesos' tests is which of ours: [`conformance`].
 #![forbid(unsafe_code)]
 
+#[cfg(doc)]
+#[doc = include_str!("../CONFORMANCE.md")]
+pub mod conformance {}
 mod disk;
 mod display;
 mod error;

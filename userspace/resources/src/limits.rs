@@ -54,6 +54,11 @@ impl Limits {
         self.iter().all(|(name, limit)| quantities.get(name) <= limit)
     }
 
+    /// Whether all that keeps to `other` keeps to these.
+    pub fn allows(&self, other: &Self) -> bool {
+        self.iter().all(|(name, limit)| other.get(name).is_some_and(|other| other <= limit))
+    }
+
     /// What is left below the limits; never less than zero.
     #[must_use]
     pub fn minus(&self, quantities: &Quantities) -> Self {

@@ -1,6 +1,7 @@
 //! How much there is, by name alone.
 
 use std::fmt;
+use std::iter::Sum;
 
 use crate::{Error, Name, Problem, Resources, Scalar, Value};
 
@@ -111,6 +112,15 @@ impl FromIterator<(Name, Scalar)> for Quantities {
             quantities.add(&name, amount);
         }
         quantities
+    }
+}
+
+impl<'a> Sum<&'a Self> for Quantities {
+    fn sum<I: Iterator<Item = &'a Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, quantities| {
+            sum.add_all(quantities);
+            sum
+        })
     }
 }
 

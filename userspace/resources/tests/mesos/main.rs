@@ -5,6 +5,7 @@
 mod allocated;
 mod disks;
 mod formats;
+mod limits;
 mod operations;
 mod parsing;
 mod precision;
@@ -18,6 +19,7 @@ mod scalars;
 mod sets;
 mod shared;
 mod shrinking;
+mod table;
 mod values;
 
 use muster_api::mesos;

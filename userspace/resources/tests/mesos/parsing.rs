@@ -131,7 +131,7 @@ fn parsing_from_json_error() {
 }
 
 #[test]
-fn the_resources() {
+fn resources_resources() {
     let all = resources("cpus:45.55;mem:1024;ports:[10000-20000, 30000-50000];disk:512");
     assert_eq!(all.scalar("cpus").to_string(), "45.55");
     assert_eq!(all.scalar("mem").to_string(), "1024");

@@ -1,25 +1,26 @@
-//! Amounts and limits by name.
+//! Amounts by name.
 
-use muster_resources::{Limits, Quantities};
+use muster_resources::Quantities;
 
 use crate::{dynamic, of, reserved, resources, shared_disk};
 
-fn quantities(text: &str) -> Quantities {
+pub(crate) fn quantities(text: &str) -> Quantities {
     Quantities::parse(text).unwrap()
 }
 
-fn limits(text: &str) -> Limits {
-    Limits::parse(text).unwrap()
-}
-
-const INVALID: [&str; 10] = [
+/// What is no text of amounts by name.
+pub(crate) const INVALID: [&str; 14] = [
     "cpus",
     "cpus:a10",
     "cpus:3.14c",
     "ports:3,cpus:1",
+    "ports:3,cpus:-1",
     "cpus:nan",
+    "cpus:-nan",
     "cpus:inf",
+    "cpus:-inf",
     "cpus:infinity",
+    "cpus:-infinity",
     "cpus:-1",
     "cpus:[1-3]",
     ":1",
@@ -27,10 +28,18 @@ const INVALID: [&str; 10] = [
 
 #[test]
 fn quantities_from_string_valid() {
-    assert_eq!(quantities(" cpus : 3.14 ; disk : 10 ").to_string(), "cpus:3.14;disk:10");
-    assert_eq!(quantities("cpus:3.14;disk:0").to_string(), "cpus:3.14");
-    assert_eq!(quantities("disk:10;cpus:1;disk:5").to_string(), "cpus:1;disk:15");
-    assert!(quantities("").is_empty());
+    for (text, printed) in [
+        ("cpus:10", "cpus:10"),
+        ("cpus:3.14", "cpus:3.14"),
+        (" cpus : 3.14 ; disk : 10 ", "cpus:3.14;disk:10"),
+        ("cpus:0", ""),
+        ("cpus:10.5;ports:1", "cpus:10.5;ports:1"),
+        ("ports:3;cpus:10.5", "cpus:10.5;ports:3"),
+        ("ports:3;cpus:1;cpus:10.5", "cpus:11.5;ports:3"),
+        ("", ""),
+    ] {
+        assert_eq!(quantities(text).to_string(), printed);
+    }
 }
 
 #[test]
@@ -41,25 +50,37 @@ fn quantities_from_string_invalid() {
     assert_eq!(Quantities::parse("cpus:1; mem:x").unwrap_err().place, "\"mem:x\"");
 }
 
+/// In the order of names: of letters, but what every machine has comes first here.
+fn names_and_amounts(quantities: &Quantities) -> Vec<String> {
+    quantities.iter().map(|(name, amount)| format!("{name} {amount}")).collect()
+}
+
 #[test]
 fn quantities_from_scalar_resources() {
+    assert!(Quantities::of_scalars(&resources("")).is_empty());
+    let sorted = Quantities::of_scalars(&resources("cpus:1;mem:512;disk:800"));
+    assert_eq!(names_and_amounts(&sorted), ["cpus 1", "mem 512", "disk 800"]);
     let all = resources("cpus:1;cpus(role):0.5;mem:512;ports:[1-10]");
     assert_eq!(Quantities::of_scalars(&all), quantities("cpus:1.5;mem:512"));
 }
 
 #[test]
 fn quantities_from_resources() {
-    let all = resources("cpus:1;ports:[5000-6000];zones:{a,b}");
-    assert_eq!(Quantities::of(&all), quantities("cpus:1;ports:1001;zones:2"));
+    assert!(Quantities::of(&resources("")).is_empty());
+    let all = resources("cpus:1;mem:512;ports:[5000-6000];zones:{a,b};disk:800");
+    let expected = ["cpus 1", "mem 512", "disk 800", "ports 1001", "zones 2"];
+    assert_eq!(names_and_amounts(&Quantities::of(&all)), expected);
 }
 
 #[test]
 fn quantities_addition() {
     for (one, other, sum) in [
+        ("cpus:10", "", "cpus:10"),
+        ("cpus:10", "cpus:0.1", "cpus:10.1"),
+        ("cpus:10.1", "alphas:1", "alphas:1;cpus:10.1"),
+        ("cpus:10.1", "mem:1", "cpus:10.1;mem:1"),
+        ("alphas:1;cpus:10.1", "cpus:1;mem:100", "alphas:1;cpus:11.1;mem:100"),
         ("", "", ""),
-        ("cpus:1", "", "cpus:1"),
-        ("cpus:1", "cpus:2", "cpus:3"),
-        ("cpus:1;mem:10", "disk:2;cpus:0.5", "cpus:1.5;mem:10;disk:2"),
     ] {
         let mut all = quantities(one);
         all.add_all(&quantities(other));
@@ -72,9 +93,12 @@ fn quantities_subtraction() {
     for (from, taken, left) in [
         ("", "cpus:1", ""),
         ("cpus:1", "", "cpus:1"),
-        ("cpus:2;mem:10", "cpus:1", "cpus:1;mem:10"),
-        ("cpus:2;mem:10", "cpus:2", "mem:10"),
-        ("cpus:2;mem:10", "cpus:3;disk:1", "mem:10"),
+        ("cpus:1", "cpus:0.4", "cpus:0.6"),
+        ("cpus:1", "cpus:1", ""),
+        ("cpus:1", "cpus:1.4", ""),
+        ("cpus:1", "mem:100", "cpus:1"),
+        ("cpus:1", "alphas:1", "cpus:1"),
+        ("cpus:1;mem:100", "alphas:1;cpus:0.5", "cpus:0.5;mem:100"),
     ] {
         let mut all = quantities(from);
         all.subtract_all(&quantities(taken));
@@ -88,10 +112,15 @@ fn quantities_contains() {
         ("", "", true),
         ("cpus:1", "", true),
         ("", "cpus:1", false),
-        ("cpus:1", "cpus:1", true),
-        ("cpus:1;mem:2", "mem:2", true),
-        ("cpus:1;mem:2", "mem:3", false),
-        ("cpus:1", "mem:1", false),
+        ("cpus:1;mem:1", "cpus:1;mem:1", true),
+        ("cpus:1;mem:1;disk:1", "cpus:1;mem:1", true),
+        ("cpus:1;mem:1", "cpus:1;mem:1;disk:1", false),
+        ("cpus:1;mem:1", "cpus:1;disk:1", false),
+        ("cpus:1;disk:1", "cpus:1;mem:1", false),
+        ("cpus:1;mem:1", "gpu:1;disk:1", false),
+        ("gpu:1;disk:1", "cpus:1;mem:1", false),
+        ("cpus:2;mem:2", "cpus:2;mem:1", true),
+        ("cpus:2;mem:1", "cpus:2;mem:2", false),
     ] {
         assert_eq!(quantities(outer).contains(&quantities(inner)), contains, "{outer} {inner}");
     }
@@ -100,7 +129,23 @@ fn quantities_contains() {
 #[test]
 fn quantities_stringify() {
     assert_eq!(quantities("").to_string(), "");
-    assert_eq!(quantities("mem:10;cpus:1.5").to_string(), "cpus:1.5;mem:10");
+    assert_eq!(quantities("mem:1024;cpus:1").to_string(), "cpus:1;mem:1024");
+}
+
+#[test]
+fn quantities_sum() {
+    let mut all = Vec::new();
+    assert!(all.iter().sum::<Quantities>().is_empty());
+    for (added, sum) in [
+        ("", ""),
+        ("cpus:1", "cpus:1"),
+        ("cpus:2", "cpus:3"),
+        ("memory:1", "cpus:3;memory:1"),
+        ("cpus:1;memory:1", "cpus:4;memory:2"),
+    ] {
+        all.push(quantities(added));
+        assert_eq!(all.iter().sum::<Quantities>(), quantities(sum));
+    }
 }
 
 #[test]
@@ -136,44 +181,4 @@ fn contains_resource_quantities() {
     assert!(!volume.contains_quantities(&quantities("disk:128")));
     volume += resources("disk:64");
     assert!(volume.contains_quantities(&quantities("disk:128")));
-}
-
-#[test]
-fn limits_from_string_valid() {
-    assert_eq!(limits(" cpus : 3.14 ; disk : 10 ").to_string(), "cpus:3.14;disk:10");
-    assert_eq!(limits("disk:0;cpus:1").to_string(), "cpus:1;disk:0");
-    assert!(limits("").is_empty());
-}
-
-#[test]
-fn limits_from_string_invalid() {
-    for text in INVALID.into_iter().chain(["cpus:1;cpus:2"]) {
-        assert!(Limits::parse(text).is_err(), "{text}");
-    }
-}
-
-#[test]
-fn limits_contains_quantities() {
-    for (limit, amount, contains) in [
-        ("", "", true),
-        ("", "cpus:1", true),
-        ("cpus:1", "", true),
-        ("cpus:1", "cpus:1;mem:100", true),
-        ("cpus:1", "cpus:1.001", false),
-        ("cpus:0", "cpus:1", false),
-    ] {
-        assert_eq!(limits(limit).contains(&quantities(amount)), contains, "{limit} {amount}");
-    }
-}
-
-#[test]
-fn limits_subtract_quantities() {
-    for (from, taken, left) in [
-        ("", "cpus:1", ""),
-        ("cpus:1", "", "cpus:1"),
-        ("cpus:2;mem:10", "cpus:1", "cpus:1;mem:10"),
-        ("cpus:2", "cpus:3", "cpus:0"),
-    ] {
-        assert_eq!(limits(from).minus(&quantities(taken)), limits(left), "{from} - {taken}");
-    }
 }

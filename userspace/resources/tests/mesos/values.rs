@@ -51,6 +51,7 @@ fn set_subtraction() {
 
 #[test]
 fn ranges_parse() {
+    assert_eq!(ranges("[1-10]").as_slice(), [Range { begin: 1, end: 10 }]);
     let expected = [(1, 4), (7, 10)].map(|(begin, end)| Range { begin, end });
     assert_eq!(ranges("[1-4, 7-10]").as_slice(), expected);
 }
@@ -83,13 +84,8 @@ fn ranges_coalesce_parse() {
 
 #[test]
 fn add_range_coalesce() {
-    for (added, sum) in [
-        ("[4-8]", "[1-10]"),
-        ("[4-7]", "[1-10]"),
-        ("[2-3]", "[1-4, 8-10]"),
-        ("[20-21]", "[1-4, 8-10, 20-21]"),
-    ] {
-        let mut all = ranges("[1-4, 8-10]");
+    let mut all = ranges("[1-4, 8-10]");
+    for (added, sum) in [("[4-8]", "[1-10]"), ("[5-7]", "[1-10]"), ("[20-21]", "[1-10, 20-21]")] {
         all.add(&ranges(added));
         assert_eq!(all.to_string(), sum, "{added}");
     }
@@ -98,12 +94,15 @@ fn add_range_coalesce() {
 #[test]
 #[expect(clippy::single_range_in_vec_init, reason = "one range is a case")]
 fn ranges_to_interval_set() {
+    assert_eq!(ranges("[1-1, 3-5, 7-8]").half_open().collect::<Vec<_>>(), [1..2, 3..6, 7..9]);
     assert_eq!(ranges("[1-10, 5-30, 50-60]").half_open().collect::<Vec<_>>(), [1..31, 50..61]);
     assert_eq!(ranges("[1-10, 11-20]").half_open().collect::<Vec<_>>(), [1..21]);
 }
 
 #[test]
 fn interval_set_to_ranges() {
+    let intervals = [1..2, 3..5, 7..10];
+    assert_eq!(intervals.into_iter().collect::<Ranges>().to_string(), "[1-1, 3-4, 7-9]");
     let intervals = [1..2, 3..4, 2..3, 10..10, 50..61];
     assert_eq!(intervals.into_iter().collect::<Ranges>().to_string(), "[1-3, 50-60]");
 }
@@ -111,6 +110,12 @@ fn interval_set_to_ranges() {
 #[test]
 fn ranges_addition() {
     for (one, other, sum) in [
+        ("[3-8]", "[4-10]", "[3-10]"),
+        ("[3-8]", "[1-4]", "[1-8]"),
+        ("[2-3]", "[1-4]", "[1-4]"),
+        ("[2-3]", "[4-6]", "[2-6]"),
+        ("[3-5]", "[1-2]", "[1-5]"),
+        ("[3-5, 7-8]", "[6-6]", "[3-8]"),
         ("[1-4, 9-10, 20-22, 26-30]", "[5-8, 23-25]", "[1-10, 20-30]"),
         ("[1-10, 5-30, 50-60]", "[1-65, 70-80]", "[1-65, 70-80]"),
         ("[1-2]", "[5-6]", "[1-2, 5-6]"),
@@ -124,6 +129,16 @@ fn ranges_addition() {
 #[test]
 fn ranges_subtraction() {
     for (from, taken, left) in [
+        ("[]", "[1-10]", "[]"),
+        ("[3-8]", "[]", "[3-8]"),
+        ("[3-8]", "[1-10]", "[]"),
+        ("[3-8]", "[3-5]", "[6-8]"),
+        ("[3-8]", "[5-8]", "[3-4]"),
+        ("[3-8]", "[5-6]", "[3-4, 7-8]"),
+        ("[3-8]", "[1-3]", "[4-8]"),
+        ("[3-8]", "[5-10]", "[3-4]"),
+        ("[3-8]", "[9-10]", "[3-8]"),
+        ("[3-8]", "[1-2]", "[3-8]"),
         ("[1-10, 20-30, 40-50]", "[2-9, 15-45, 48-50]", "[1-1, 10-10, 46-47]"),
         ("[1-10]", "[11-20]", "[1-10]"),
         ("[1-10]", "[1-10]", "[]"),
