@@ -9,12 +9,17 @@
 //!
 //! It is pure: time is what the caller says it is, chance comes from a seed, and equal
 //! calls in equal order have equal results.
+//!
+//! Which of Mesos' tests is which of ours: [`conformance`].
 #![forbid(unsafe_code)]
 
 mod agent;
 mod allocator;
 mod amounts;
 mod capabilities;
+#[cfg(doc)]
+#[doc = include_str!("../CONFORMANCE.md")]
+pub mod conformance {}
 mod constraints;
 pub mod draw;
 mod error;
