@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod agent;
-mod attributes;
 mod checkpoint;
 mod clock;
 mod config;

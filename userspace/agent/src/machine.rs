@@ -6,7 +6,7 @@ use muster_api::mesos::{Attribute, Resource};
 use muster_resources::Resources;
 use tonic::transport::{Endpoint, Uri};
 
-use crate::{Config, Error, attributes};
+use crate::{Config, Error};
 
 /// The master's link port unless the flag names another.
 const LINK_PORT: u16 = 5052;
@@ -53,7 +53,7 @@ impl Machine {
         }
         Ok(Self {
             resources: resources(&config.resources)?,
-            attributes: attributes::parse(&config.attributes)?,
+            attributes: attributes(&config.attributes)?,
             master: master(&config.master)?,
             cgroup: cgroup2()?.join(&config.cgroups_root),
         })
@@ -109,6 +109,11 @@ fn resources(value: &str) -> Result<Resources, Error> {
     Ok(resources)
 }
 
+fn attributes(value: &str) -> Result<Vec<Attribute>, Error> {
+    let bad = |error: muster_resources::Error| flag("attributes", value, &error.to_string());
+    muster_resources::attributes::parse(value).map_err(bad)
+}
+
 fn memory_mb() -> Result<u64, Error> {
     let info = nix::sys::sysinfo::sysinfo()
         .map_err(|errno| Error::System { call: "sysinfo", source: errno.into() })?;
@@ -134,6 +139,12 @@ fn cgroup2_of(mountinfo: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn attributes_that_make_no_sense() {
+        let error = attributes("ok:1;rack").unwrap_err().to_string();
+        assert_eq!(error, r#"--attributes "ok:1;rack": "rack": must be NAME:VALUE"#);
+    }
 
     #[test]
     fn the_masters_address() {

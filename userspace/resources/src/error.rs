@@ -72,6 +72,9 @@ pub enum Problem {
         /// The rule that it breaks.
         reason: &'static str,
     },
+    /// A part of a text that is no attribute.
+    #[error("{0}")]
+    Attribute(&'static str),
     /// A field that must be there.
     #[error("the field is missing")]
     Missing,

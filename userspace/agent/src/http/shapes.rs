@@ -110,7 +110,7 @@ pub(super) fn container_status(status: &ContainerStatus) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attributes::parse;
+    use muster_resources::attributes::parse;
 
     fn scalar(name: &str, value: f64) -> Resource {
         Resource {

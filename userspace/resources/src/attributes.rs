@@ -1,18 +1,19 @@
-//! `--attributes`, as Mesos writes them.
+//! Attributes of agents as text, as Mesos writes them.
 
 use muster_api::mesos::{Attribute, value};
 
-use crate::Error;
-
-const FLAG: &str = "attributes";
+use crate::{Error, Problem};
 
 /// Reads `rack:r1;floor:3;slots:[1-4,7-8]`: text, a number, or ranges.
 ///
 /// # Errors
-/// [`Error::Flag`] with the part that makes no sense.
-pub(crate) fn parse(text: &str) -> Result<Vec<Attribute>, Error> {
+/// [`Problem::Attribute`] with the part that makes no sense.
+pub fn parse(text: &str) -> Result<Vec<Attribute>, Error> {
     let parts = text.split([';', '\n']).map(str::trim).filter(|part| !part.is_empty());
-    parts.map(|part| attribute(part).map_err(|problem| bad(text, part, problem))).collect()
+    let read = |part| {
+        attribute(part).map_err(|problem| Problem::Attribute(problem).at(format!("{part:?}")))
+    };
+    parts.map(read).collect()
 }
 
 fn attribute(part: &str) -> Result<Attribute, &'static str> {
@@ -54,10 +55,6 @@ fn range(text: &str) -> Result<value::Range, &'static str> {
     }
 }
 
-fn bad(text: &str, part: &str, problem: &str) -> Error {
-    Error::Flag { flag: FLAG, value: text.to_owned(), problem: format!("{part:?} {problem}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,8 +79,7 @@ mod tests {
     fn what_makes_no_sense_is_quoted() {
         for part in ["rack", ":r1", "rack:", "set:{a,b}", "r:[1-2", "r:[2-1]", "r:[1]", "r:[-1]"] {
             let error = parse(&format!("ok:1;{part}")).unwrap_err().to_string();
-            assert!(error.starts_with("--attributes"), "{error}");
-            assert!(error.contains(&format!("{part:?} ")), "{error}");
+            assert!(error.starts_with(&format!("{part:?}: ")), "{error}");
         }
     }
 }
