@@ -3,6 +3,7 @@
 mod agent;
 mod duration;
 mod master;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,8 @@ enum Command {
     Master(Box<master::Flags>),
     /// Runs an agent: this machine becomes part of the cluster.
     Agent(Box<agent::Flags>),
+    /// Tries out what the allocator would do, without a cluster.
+    Simulate(simulate::Flags),
     /// Starts a container; run by the agent, never by hand.
     #[command(hide = true)]
     Launch {
@@ -34,9 +37,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Command::Launch { .. } = arguments.command {
+    match &arguments.command {
         // Before any thread exists: the helper forks.
-        return muster_containerizer::launch::main();
+        Command::Launch { .. } => return muster_containerizer::launch::main(),
+        Command::Simulate(flags) => return simulate::run(flags),
+        Command::Master(_) | Command::Agent(_) => {}
     }
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -52,7 +57,7 @@ fn main() -> ExitCode {
         .and_then(|runtime| match arguments.command {
             Command::Master(flags) => runtime.block_on(master::run(*flags)),
             Command::Agent(flags) => runtime.block_on(agent::run(*flags)),
-            Command::Launch { .. } => Ok(()),
+            Command::Launch { .. } | Command::Simulate(_) => Ok(()),
         });
     match result {
         Ok(()) => ExitCode::SUCCESS,
