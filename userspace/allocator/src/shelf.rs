@@ -4,8 +4,9 @@ use muster_resources::{Resource, Resources};
 
 use crate::FrameworkCapabilities;
 use crate::agent::Agent;
+use crate::amounts::Amounts;
 use crate::names::Names;
-use crate::parts::Parts;
+use crate::parts::{Parts, meets};
 
 /// An agent that is being offered, and what is free of it for whom.
 pub(crate) struct Shelf<'a> {
@@ -69,6 +70,19 @@ impl<'a> Shelf<'a> {
     pub(crate) fn common(&mut self, names: &mut Names) -> &Parts {
         // No role is a dot, so nothing is reserved to it.
         self.parts(".", FrameworkCapabilities::ALL, names).0
+    }
+
+    /// Whether something is free for a role, and enough unless frameworks have minima of
+    /// their own.
+    pub(crate) fn suffices(
+        &mut self,
+        role: &str,
+        particular: bool,
+        minima: &[Amounts],
+        names: &mut Names,
+    ) -> bool {
+        let (parts, _) = self.parts(role, FrameworkCapabilities::ALL, names);
+        !parts.all.is_empty() && (particular || meets(&parts.quantities, minima))
     }
 
     /// What is free for a role and a framework that knows this; and the agent.

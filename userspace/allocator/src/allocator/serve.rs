@@ -12,7 +12,7 @@ use crate::shelf::Shelf;
 use crate::tally::Tally;
 use crate::tree::Order;
 use crate::wake::{Looser, Scope};
-use crate::{Draw, FrameworkCapabilities, Grant, SorterKind};
+use crate::{Draw, Grant, SorterKind};
 
 /// An agent's turn in a stage.
 pub(super) struct Turn<'a> {
@@ -85,11 +85,15 @@ impl Allocator {
         if shelf.agent.is_empty() {
             return outcome;
         }
-        let common = shelf.common(&mut self.names);
-        let useful = match turn.stage {
-            Stage::Guarantees => !common.countable.is_zero(),
-            Stage::FairShare => self.particular > 0 || could_do(common, run, &self.minima),
+        let mut floor = Floor {
+            names: &mut self.names,
+            pool: &self.pool,
+            frameworks: &self.frameworks,
+            options: &self.options,
+            minima: &self.minima,
+            particular: self.particular > 0,
         };
+        let useful = is_useful(&mut shelf, turn.stage, &mut floor, run);
         if !useful && (turn.stage == Stage::Guarantees || !shelf.has_reserved()) {
             return outcome;
         }
@@ -108,13 +112,6 @@ impl Allocator {
             (None, None, Stage::FairShare) if useful => tree.walk_with(listed),
             (None, ..) => Order::List(tree.sorted(listed).into_iter()),
         };
-        let mut floor = Floor {
-            names: &mut self.names,
-            pool: &self.pool,
-            frameworks: &self.frameworks,
-            options: &self.options,
-            minima: &self.minima,
-        };
         for client in order {
             if turn.stage == Stage::Guarantees && !tree.is_marked(client) {
                 continue;
@@ -122,17 +119,23 @@ impl Allocator {
             let (id, role) = table.get(client);
             let Some(these) = wanted(only.as_ref(), id) else { continue };
             let path = role.path.clone();
-            let (parts, _) = shelf.parts(&path, FrameworkCapabilities::ALL, floor.names);
             let particular = role.members.as_ref().is_some_and(|members| members.particular > 0);
-            if parts.all.is_empty() || !(particular || meets(&parts.quantities, floor.minima)) {
+            if !shelf.suffices(&path, particular, floor.minima, floor.names) {
                 continue;
             }
             let mut visit = Visit::new(turn, id, role, &path);
             if turn.stage == Stage::Guarantees && visit.missing.is_zero() {
                 continue;
             }
+            let before = outcome.decided.len();
             if let Some(members) = role.members.as_deref_mut() {
                 visit.frameworks(members, &these, &mut floor, &mut shelf, run, &mut outcome);
+            }
+            if outcome.decided.len() > before {
+                let useful = is_useful(&mut shelf, turn.stage, &mut floor, run);
+                if !useful && (turn.stage == Stage::Guarantees || !shelf.has_reserved()) {
+                    break;
+                }
             }
         }
         outcome
@@ -162,6 +165,15 @@ impl Allocator {
             agent: self.agents[agent.index()].id.clone(),
             resources,
         });
+    }
+}
+
+/// Whether what is free for everybody could go to somebody.
+fn is_useful(shelf: &mut Shelf<'_>, stage: Stage, floor: &mut Floor<'_>, run: &Run) -> bool {
+    let common = shelf.common(floor.names);
+    match stage {
+        Stage::Guarantees => !common.countable.is_zero(),
+        Stage::FairShare => floor.particular || could_do(common, run, floor.minima),
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Floor<'a> {
     pub(super) frameworks: &'a Slab<Framework>,
     pub(super) options: &'a Options,
     pub(super) minima: &'a [Amounts],
+    /// Whether any framework has minima of its own.
+    pub(super) particular: bool,
 }
 
 /// A role at an agent's turn.
@@ -136,6 +138,9 @@ impl<'a> Visit<'a> {
                 resources,
                 countable: offer.countable,
             });
+            if !shelf.suffices(self.path, members.particular > 0, floor.minima, floor.names) {
+                break;
+            }
         }
     }
 
