@@ -1,6 +1,6 @@
 //! The label that asks for a VIP: `VIP_0` = `/nginx:80` or `10.1.2.3:80`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use super::name;
@@ -35,6 +35,9 @@ pub enum LabelError {
     /// Nothing that a DNS name can hold stands before the port.
     #[error("VIP label {0:?}: the name before the port has no letter or digit")]
     Name(String),
+    /// The address has a meaning already.
+    #[error("VIP label {0:?}: {1} is a loopback, multicast, broadcast or unspecified address")]
+    Address(String, IpAddr),
 }
 
 /// Whether a label with this key asks for a VIP: it begins with `VIP` or `vip`.
@@ -56,6 +59,9 @@ impl FromStr for Label {
         // An IPv6 address may stand in brackets, as in a URL.
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let host = match bare.parse() {
+            Ok(address) if !can_be_vip(address) => {
+                return Err(LabelError::Address(value.to_owned(), address));
+            }
             Ok(address) => Host::Address(address),
             Err(_) if name::mangle(host).is_empty() => {
                 return Err(LabelError::Name(value.to_owned()));
@@ -64,6 +70,12 @@ impl FromStr for Label {
         };
         Ok(Self { host, port })
     }
+}
+
+/// Whether `address` has no other meaning yet.
+fn can_be_vip(address: IpAddr) -> bool {
+    let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    !(is_broadcast || address.is_loopback() || address.is_multicast() || address.is_unspecified())
 }
 
 #[cfg(test)]
@@ -98,6 +110,11 @@ mod tests {
         }
         for value in [":80", "/:80", "//./-:80"] {
             assert_eq!(parse(value), Err(LabelError::Name(value.into())));
+        }
+        for address in ["127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::"] {
+            let value = format!("{address}:80");
+            let error = LabelError::Address(value.clone(), address.parse().unwrap());
+            assert_eq!(parse(&value), Err(error));
         }
     }
 
