@@ -184,6 +184,8 @@ impl Master {
             return;
         }
         task.kill = Some(kill.kill_policy.unwrap_or_default());
+        // From now on its VIPs choose others.
+        self.restated.insert(key.clone());
         let agent = task.agent().to_owned();
         let message = Kill {
             framework_id: Some(framework.into()),
@@ -283,6 +285,7 @@ impl Master {
     fn claimant(&mut self, key: &TaskKey) -> Option<Claimant> {
         let task = self.tasks.get(key)?;
         let weight = claims::weight(&task.info, &task.status)?;
+        let weight = if task.kill.is_some() { 0 } else { weight };
         let agent = self.agents.get(task.agent())?;
         let framework = self.frameworks.get(&key.0)?;
         let batch = &mut self.step.batch;

@@ -71,6 +71,27 @@ fn a_running_task_becomes_a_backend_everywhere_and_an_ended_one_leaves() {
 }
 
 #[test]
+fn a_task_that_is_to_be_killed_gets_no_new_connections() {
+    let mut world = World::new();
+    let agent = world.agent(1, "one");
+    world.agent(2, "two");
+    let (framework, outputs) = world.framework(10, "marathon");
+    let offer = offers(&outputs, 10).into_iter().find(|o| o.agent_id.value == agent).unwrap();
+    let wanted = with_vip(task("t1", &agent, "cpus:1;ports:[31000-31000]"));
+    world.call(10, launch(&offer.id, vec![wanted]));
+    world.update(1, &framework, status("t1", TaskState::TaskRunning, 1));
+    let outputs = world.call(10, kill("t1"));
+    for link in [1, 2] {
+        assert_eq!(deltas(&outputs, link)[0].vips_changed[0].backends[0].weight, 0);
+    }
+    // Those that it has go on until it has ended, whatever it says meanwhile.
+    let outputs = world.update(1, &framework, status("t1", TaskState::TaskRunning, 2));
+    assert_eq!(deltas(&outputs, 2), []);
+    let outputs = world.update(1, &framework, status("t1", TaskState::TaskKilled, 3));
+    assert_eq!(deltas(&outputs, 2)[0].vips_changed[0].backends, []);
+}
+
+#[test]
 fn the_view_is_whole_before_the_first_agent_is_back() {
     let mut world = World::new();
     let one = world.agent(1, "one");
