@@ -43,6 +43,9 @@ pub struct TaskRow {
     /// Set once it is to be killed.
     #[prost(message, optional, tag = "5")]
     pub kill: Option<KillRow>,
+    /// Whether its framework wants to hear `TASK_KILLING`.
+    #[prost(bool, tag = "6")]
+    pub tell_killing: bool,
 }
 
 /// A decision to kill a task.
@@ -133,6 +136,7 @@ mod tests {
             container_id: "c".into(),
             status: TaskStatus { task_id: "t".into(), ..Default::default() },
             kill: Some(KillRow { grace: 5, unhealthy: Some("no".into()), during_launch: false }),
+            tell_killing: true,
         }
     }
 

@@ -168,7 +168,7 @@ impl Task {
                 self.report_health(io, now, false);
             }
             tracing::warn!(task = self.info.task_id.value, message, "killing: unhealthy");
-            return self.end(io, self.grace(), Some(message));
+            return self.end(io, now, self.grace(), Some(message));
         }
         let timer = Timer::Probe { container: self.container.clone(), round };
         io.outbox.now(Output::Timer { after, timer });

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use muster_api::mesos::KillPolicy;
+use muster_api::mesos::{KillPolicy, TaskState};
 use muster_api::muster::Kill;
 
+use super::status::News;
 use super::{Agent, Io, Output, Phase, REFUSED, Task, TaskKey, Timer};
 use crate::checkpoint::KillRow;
 
@@ -21,7 +22,7 @@ pub(crate) fn grace(policy: Option<&KillPolicy>) -> Option<Duration> {
 
 impl Agent {
     /// The master asks for a task's end.
-    pub(super) fn kill(&mut self, kill: &Kill) {
+    pub(super) fn kill(&mut self, now: Duration, kill: &Kill) {
         let (Some(framework_id), Some(task_id)) = (&kill.framework_id, &kill.task_id) else {
             tracing::warn!("the master asked for a kill without framework or task id; ignored");
             return;
@@ -43,7 +44,7 @@ impl Agent {
         }
         let grace = grace(kill.kill_policy.as_ref()).unwrap_or_else(|| task.grace());
         tracing::info!(task = key.task, ?grace, "killing: the framework asked for it");
-        task.end(&mut self.io, grace, None);
+        task.end(&mut self.io, now, grace, None);
     }
 
     pub(super) fn kill_again(&mut self, container: &str) {
@@ -70,7 +71,13 @@ impl Agent {
 impl Task {
     /// Has the task killed, or its launch given up. The first cause stands; a later kill
     /// can only shorten the grace period.
-    pub(super) fn end(&mut self, io: &mut Io, grace: Duration, unhealthy: Option<String>) {
+    pub(super) fn end(
+        &mut self,
+        io: &mut Io,
+        now: Duration,
+        grace: Duration,
+        unhealthy: Option<String>,
+    ) {
         let nanoseconds = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
         match &mut self.kill {
             Some(kill) if kill.grace <= nanoseconds => {}
@@ -78,6 +85,10 @@ impl Task {
             none => {
                 let during_launch = self.phase == Phase::Launching;
                 *none = Some(KillRow { grace: nanoseconds, unhealthy, during_launch });
+                if self.tell_killing && !during_launch {
+                    let status = self.tell(io, now, News::executor(TaskState::TaskKilling));
+                    self.report(io, status);
+                }
             }
         }
         self.save(io);
@@ -99,10 +110,12 @@ impl Task {
 mod tests {
     use muster_api::mesos::task_status::Reason;
     use muster_api::mesos::{TaskInfo, TaskState};
+    use muster_api::muster::Launch;
+    use muster_api::muster::master_message::Message;
     use muster_containerizer::Termination;
 
-    use super::super::ContainerEvent;
     use super::super::testing::{Rig, kill_policy, kills, launches, sent, states, task, timers};
+    use super::super::{ContainerEvent, Found};
     use super::*;
 
     #[test]
@@ -135,6 +148,26 @@ mod tests {
             assert_eq!(rig.task("t").status.state(), TaskState::TaskKilled);
             assert_eq!(rig.task("t").status.reason, None);
         }
+    }
+
+    #[test]
+    fn a_framework_that_knows_of_it_hears_once_that_a_running_task_is_being_killed() {
+        let mut rig = Rig::registered();
+        let framework_id = Some("f".into());
+        let launch = Launch { framework_id, task: Some(task("t")), tell_killing: true };
+        rig.say(Message::Launch(launch));
+        rig.acknowledge("t");
+        let container = rig.task("t").container.clone();
+        // What it knows is remembered when the agent starts anew.
+        rig.restart(vec![Found { id: container.clone(), pid: Some(77), ended: None }]);
+        rig.attach();
+        rig.acknowledge("t");
+        let outputs = rig.kill("t", Some(9));
+        assert_eq!(states(&outputs), [TaskState::TaskKilling]);
+        assert_eq!(kills(&outputs), [(container.as_str(), 9)]);
+        assert_eq!(states(&rig.kill("t", Some(3))), []);
+        rig.end("t", Termination::Signaled(15));
+        assert_eq!(states(&rig.acknowledge("t")), [TaskState::TaskKilled]);
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl Agent {
         let parsed = super::task::resources(&info);
         let resources = parsed.as_ref().cloned().unwrap_or_default();
         let mut task = Task::new(framework_id, info, container, resources);
+        task.tell_killing = launch.tell_killing;
         let parsed = parsed.map_err(|error| Refusal::invalid(format!("resources: {error}")));
         match parsed.and_then(|_| self.plan(&key, &mut task)) {
             Ok(spec) => {
@@ -143,7 +144,8 @@ mod tests {
     #[test]
     fn a_launch_is_checkpointed_before_it_happens() {
         let mut rig = Rig::registered();
-        let launch = Launch { framework_id: Some("f".into()), task: Some(task("t")) };
+        let launch =
+            Launch { framework_id: Some("f".into()), task: Some(task("t")), ..Launch::default() };
         let message = muster_api::muster::MasterMessage {
             message: Some(muster_api::muster::master_message::Message::Launch(launch)),
         };
@@ -190,7 +192,8 @@ mod tests {
     fn equal_ids_of_different_frameworks_are_different_tasks() {
         let mut rig = Rig::registered();
         rig.launch(task("t"));
-        let launch = Launch { framework_id: Some("g".into()), task: Some(task("t")) };
+        let launch =
+            Launch { framework_id: Some("g".into()), task: Some(task("t")), ..Launch::default() };
         let outputs = rig.say(muster_api::muster::master_message::Message::Launch(launch));
         assert_eq!(launches(&outputs).len(), 1);
         assert_eq!(rig.agent.tasks().count(), 2);

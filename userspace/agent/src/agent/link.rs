@@ -78,7 +78,7 @@ impl Agent {
                 tracing::warn!("the master gave orders before it registered this agent; ignored");
             }
             Some(Message::Launch(launch)) => self.launch(now, launch),
-            Some(Message::Kill(kill)) => self.kill(&kill),
+            Some(Message::Kill(kill)) => self.kill(now, &kill),
             Some(Message::Acknowledge(acknowledge)) => self.acknowledge(&acknowledge),
             Some(Message::Snapshot(snapshot)) => {
                 self.view.replace(snapshot);

@@ -54,6 +54,8 @@ pub struct Task {
     pub(crate) status: TaskStatus,
     pub(crate) history: Vec<TaskStatus>,
     pub(crate) kill: Option<KillRow>,
+    /// Whether its framework wants to hear `TASK_KILLING`.
+    pub(crate) tell_killing: bool,
     pub(crate) checker: Option<Checker>,
     pub(crate) stream: Stream,
     /// Whether it is in the store. Only a task that was refused because the store takes
@@ -124,6 +126,7 @@ impl Task {
             status,
             history: Vec::new(),
             kill: None,
+            tell_killing: false,
             checker: None,
             stream: Stream::new(Vec::new()),
             durable: true,
@@ -146,6 +149,7 @@ impl Task {
             history: vec![row.status.clone()],
             status: row.status,
             kill: row.kill,
+            tell_killing: row.tell_killing,
             checker: None,
             stream: Stream::new(updates),
             durable: true,
@@ -165,6 +169,7 @@ impl Task {
                 container_id: self.container.clone(),
                 status: self.status.clone(),
                 kill: self.kill.clone(),
+                tell_killing: self.tell_killing,
             };
             io.outbox.put(TASKS, &self.container, row.encode_to_vec());
         }

@@ -121,7 +121,8 @@ impl Rig {
     }
 
     pub(crate) fn launch(&mut self, info: TaskInfo) -> Vec<Output> {
-        let launch = Launch { framework_id: Some("f".into()), task: Some(info) };
+        let framework_id = Some("f".into());
+        let launch = Launch { framework_id, task: Some(info), ..Launch::default() };
         self.say(master_message::Message::Launch(launch))
     }
 

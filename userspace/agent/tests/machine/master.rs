@@ -129,7 +129,8 @@ impl Peer {
     }
 
     pub(crate) fn launch(&self, info: TaskInfo) {
-        let launch = Launch { framework_id: Some(FRAMEWORK.into()), task: Some(info) };
+        let framework_id = Some(FRAMEWORK.into());
+        let launch = Launch { framework_id, task: Some(info), ..Launch::default() };
         self.say(Message::Launch(launch));
     }
 

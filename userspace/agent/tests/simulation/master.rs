@@ -55,7 +55,7 @@ impl Master {
             self.next += 1;
             self.tasks.insert(id.clone(), Told::default());
             let task = Some(task(&id, rng.random_bool(0.3)));
-            let launch = Launch { framework_id: Some("f".into()), task };
+            let launch = Launch { framework_id: Some("f".into()), task, ..Launch::default() };
             return Some(say(master_message::Message::Launch(launch)));
         }
         let alive: Vec<_> = self.tasks.iter().filter(|(_, told)| told.end().is_none()).collect();

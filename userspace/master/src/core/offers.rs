@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use muster_api::mesos::framework_info::capability;
 use muster_api::mesos::offer::operation;
 use muster_api::mesos::resource::AllocationInfo;
 use muster_api::mesos::scheduler::{Event, call, event};
@@ -280,8 +281,12 @@ impl Master {
         status.set_source(Source::Master);
         let task = Task { info: task, status, resources, role: offer.role.clone(), kill: None };
         self.step.batch.put_task(&task.row(framework));
-        let message =
-            Launch { framework_id: Some(framework.into()), task: Some(task.info.clone()) };
+        let known = self.frameworks.get(framework);
+        let message = Launch {
+            framework_id: Some(framework.into()),
+            task: Some(task.info.clone()),
+            tell_killing: known.is_some_and(|f| f.has(capability::Type::TaskKillingState)),
+        };
         self.insert_task(key, task);
         self.counters.launched += 1;
         self.say_to_agent(&offer.agent, ToAgent::Launch(message));

@@ -2,7 +2,7 @@
 
 use muster_api::mesos::scheduler::event;
 use muster_api::mesos::task_status::Reason;
-use muster_api::mesos::{OfferId, TaskState, offer};
+use muster_api::mesos::{OfferId, TaskState, framework_info, offer};
 use muster_api::muster::master_message::Message as ToAgent;
 use muster_master::core::Input;
 use muster_resources::Resources;
@@ -46,6 +46,26 @@ fn what_a_launch_leaves_is_offered_again() {
     // The task is in the registry before the agent hears of it.
     world.restart();
     assert_eq!(world.master.tasks().len(), 1);
+}
+
+#[test]
+fn an_agent_is_told_whether_the_framework_knows_of_tasks_being_killed() {
+    for knows in [false, true] {
+        let mut info = framework("marathon");
+        if knows {
+            let mut capability = framework_info::Capability::default();
+            capability.set_type(framework_info::capability::Type::TaskKillingState);
+            info.capabilities.push(capability);
+        }
+        let mut world = World::new();
+        let agent = world.agent(1, "one");
+        let mut outputs = world.call(10, subscribe(info, None));
+        outputs.extend(world.advance(1));
+        let offer = offers(&outputs, 10).remove(0);
+        let outputs = world.call(10, launch(&offer.id, vec![task("t", &agent, "cpus:1")]));
+        let [ToAgent::Launch(launched)] = to_agent(&outputs, 1)[..] else { panic!("{outputs:?}") };
+        assert_eq!(launched.tell_killing, knows);
+    }
 }
 
 #[test]
