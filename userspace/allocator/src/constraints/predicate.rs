@@ -106,10 +106,13 @@ fn too_complex(regex: &str, why: &str) -> String {
     format!("the regular expression {regex:?} is too complex: it takes {why}")
 }
 
-/// What an error is about at the bottom.
+/// What an error is about at the bottom, on one line: the parser draws where it is on the lines
+/// before the last.
 fn root(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => root(source),
-        None => error.to_string(),
+    if let Some(source) = error.source() {
+        return root(source);
     }
+    let text = error.to_string();
+    let last = text.lines().next_back().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
