@@ -5,7 +5,7 @@ mod support;
 #[cfg(test)]
 mod t10_deploy;
 #[cfg(test)]
-mod t20_master_killed;
+mod t20_killed_while_deploying;
 #[cfg(test)]
 mod t30_agent_killed;
 #[cfg(test)]
