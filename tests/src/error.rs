@@ -11,15 +11,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A system call failed.
-    #[error("{call} {subject}: {source}")]
+    #[error("{call} {subject}: {error}")]
     System {
         /// Name of the system call.
         call: &'static str,
         /// What it was called on.
         subject: String,
-        /// Its error.
-        #[source]
-        source: io::Error,
+        /// Its error. Not a source: a chain of causes would say it twice.
+        error: io::Error,
     },
     /// A command could not be run or ended with a failure.
     #[error("`{command}` {outcome}")]
@@ -104,7 +103,7 @@ impl Error {
         subject: impl Into<String>,
     ) -> impl FnOnce(E) -> Self {
         let subject = subject.into();
-        move |source| Self::System { call, subject, source: source.into() }
+        move |error| Self::System { call, subject, error: error.into() }
     }
 
     /// Whether waiting longer may help.

@@ -62,10 +62,19 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", in_one_line(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes, without those that it has named itself already.
+fn in_one_line(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |line, cause| match line.as_str() {
+        "" => cause,
+        _ if line.contains(&cause) => line,
+        _ => format!("{line}: {cause}"),
+    })
 }
 
 /// Resolves when the process is asked to end.
@@ -85,5 +94,24 @@ async fn terminated() {
     tokio::select! {
         () = wait(SignalKind::terminate()) => {}
         () = wait(SignalKind::interrupt()) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn what_an_error_says_of_its_cause_is_not_said_twice() {
+        let path = std::path::Path::new("/proc/no-such-directory/registry.redb");
+        let error = muster_store::Redb::open(path).unwrap_err();
+        let said = error.to_string();
+        let error = anyhow::Error::from(error);
+        assert!(error.chain().count() > 1);
+        assert_eq!(in_one_line(&error), said);
+        let outer = Err::<(), _>(error).context("serving --port").unwrap_err();
+        assert_eq!(in_one_line(&outer), format!("serving --port: {said}"));
     }
 }
