@@ -34,6 +34,15 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * factor).map_err(|_| expected())
 }
 
+/// Reads a duration that must not be zero.
+///
+/// # Errors
+/// A sentence that says what is expected.
+pub(crate) fn positive(text: &str) -> Result<Duration, String> {
+    let duration = parse(text)?;
+    if duration.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(duration) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +62,14 @@ mod tests {
             ["", "5", "s", "-1s", "1 s", "1fortnight", "1.2.3s", "99999999999999999999999weeks"]
         {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn some_durations_must_not_be_zero() {
+        assert_eq!(positive("1ms"), Ok(Duration::from_millis(1)));
+        for text in ["0s", "0.0mins", "0.1ns", "soon"] {
+            assert!(positive(text).is_err(), "{text}");
         }
     }
 }

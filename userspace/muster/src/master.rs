@@ -42,16 +42,16 @@ pub(crate) struct Flags {
     #[arg(long, env = "MUSTER_CLUSTER")]
     cluster: Option<String>,
     /// Time between allocations that no event asks for.
-    #[arg(long, env = "MUSTER_ALLOCATION_INTERVAL", default_value = "1secs", value_parser = duration::parse)]
+    #[arg(long, env = "MUSTER_ALLOCATION_INTERVAL", default_value = "1secs", value_parser = duration::positive)]
     allocation_interval: Duration,
     /// Rescinds offers that are not answered for so long; never by default.
-    #[arg(long, env = "MUSTER_OFFER_TIMEOUT", value_parser = duration::parse)]
+    #[arg(long, env = "MUSTER_OFFER_TIMEOUT", value_parser = duration::positive)]
     offer_timeout: Option<Duration>,
     /// Time between pings of an agent.
-    #[arg(long, env = "MUSTER_AGENT_PING_TIMEOUT", default_value = "15secs", value_parser = duration::parse)]
+    #[arg(long, env = "MUSTER_AGENT_PING_TIMEOUT", default_value = "15secs", value_parser = duration::positive)]
     agent_ping_timeout: Duration,
     /// So many unanswered pings make an agent unreachable.
-    #[arg(long, env = "MUSTER_MAX_AGENT_PING_TIMEOUTS", default_value_t = 5)]
+    #[arg(long, env = "MUSTER_MAX_AGENT_PING_TIMEOUTS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     max_agent_ping_timeouts: u32,
     /// How long an agent may be away before its tasks are given up.
     #[arg(long, env = "MUSTER_AGENT_REREGISTER_TIMEOUT", default_value = "10mins", value_parser = duration::parse)]
