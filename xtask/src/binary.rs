@@ -11,6 +11,9 @@ use crate::run;
 use crate::setup::{self, Purpose};
 use crate::ui::Ui;
 
+/// How an agent is told where images are.
+const IMAGE_DIR: &str = "MUSTER_IMAGE_DIR";
+
 /// Builds the binary, with the eBPF object in it, and returns where it is.
 pub(crate) fn build(ui: Ui, release: bool) -> Result<PathBuf> {
     ui.step("build the eBPF object and the binary", |step| {
@@ -31,6 +34,12 @@ pub(crate) fn become_muster(role: &str, flags: &[String]) -> Result<()> {
         if role == "agent" { &[Purpose::Build, Purpose::Agent] } else { &[Purpose::Build] };
     setup::ensure(ui, purposes)?;
     let binary = build(ui, false)?;
-    let error = Command::new(&binary).arg(role).args(flags).exec();
+    let mut command = Command::new(&binary);
+    command.arg(role).args(flags);
+    if std::env::var_os(IMAGE_DIR).is_none() {
+        // Where `cargo xtask image` puts them; a flag still wins.
+        command.env(IMAGE_DIR, paths::images());
+    }
+    let error = command.exec();
     Err(error).with_context(|| format!("exec {}", binary.display()))
 }
