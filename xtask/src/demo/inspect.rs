@@ -15,7 +15,7 @@ use super::stage::Shown;
 const MAPS: [&str; 2] = ["vips", "backends"];
 
 /// How much of each is shown.
-const LINES: usize = 24;
+const LINES: usize = 40;
 
 pub(super) fn everything(cluster: &Cluster) -> Result<Shown> {
     let mut lines = Vec::new();
