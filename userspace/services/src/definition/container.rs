@@ -25,7 +25,7 @@ pub(super) fn read(object: &mut Object<'_>) -> Option<Described> {
     refuse_unless_empty(
         &mut container,
         "volumes",
-        "is not supported yet: keep data in the sandbox, which is the working directory",
+        "is not supported yet: keep data in the sandbox, the directory $MESOS_SANDBOX",
     );
     refuse_unless_empty(
         &mut container,
