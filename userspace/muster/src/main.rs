@@ -5,10 +5,16 @@ mod duration;
 mod master;
 mod simulate;
 
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// The variable that says what is logged, as in `muster_agent=debug,info`.
+const LOG: &str = "MUSTER_LOG";
 
 /// A whole data centre that works like one computer.
 #[derive(Debug, Parser)]
@@ -43,10 +49,15 @@ fn main() -> ExitCode {
         Command::Simulate(flags) => return simulate::run(flags),
         Command::Master(_) | Command::Agent(_) => {}
     }
+    let filter = match log_filter(std::env::var_os(LOG).as_deref()) {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!("error: {LOG}: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new("info")),
-        )
+        .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
@@ -66,6 +77,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is logged: `info`, unless the variable [`LOG`] says otherwise.
+fn log_filter(value: Option<&OsStr>) -> Result<EnvFilter, ParseError> {
+    value.map_or(Cow::Borrowed("info"), OsStr::to_string_lossy).parse()
 }
 
 /// An error and its causes, without those that it has named itself already.
@@ -102,6 +118,14 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
+
+    #[test]
+    fn a_log_filter_that_makes_no_sense_is_refused() {
+        let shown = |value: Option<&str>| log_filter(value.map(OsStr::new)).unwrap().to_string();
+        assert_eq!(shown(None), "info");
+        assert_eq!(shown(Some("muster_agent=debug,info")), "muster_agent=debug,info");
+        assert!(log_filter(Some(OsStr::new("muster_agent=loud"))).is_err());
+    }
 
     #[test]
     fn what_an_error_says_of_its_cause_is_not_said_twice() {
