@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 
@@ -12,6 +14,12 @@ use crate::{Batch, Error, Store};
 const FORMAT: u64 = 1;
 const META: TableDefinition<'static, &str, u64> = TableDefinition::new("muster.meta");
 const FORMAT_KEY: &str = "format";
+
+/// How long another process may take to let go: the lock of one that was killed lives on in
+/// a child that it was just starting, until the child's exec.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often that is looked at: locks have no events.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A [`Store`] in one redb file: a copy-on-write B-tree, so a crash at any moment
 /// leaves the last committed state. One process may have it open.
@@ -25,7 +33,8 @@ pub struct Redb {
 }
 
 impl Redb {
-    /// Opens the store at `path`, making it and its directory when absent.
+    /// Opens the store at `path`, making it and its directory when absent. Blocks for up to
+    /// two seconds while another process has it.
     ///
     /// # Errors
     /// [`Error::Unreadable`] and [`Error::Newer`] leave the file as it was;
@@ -37,7 +46,7 @@ impl Redb {
                 .map_err(|source| Error::Directory { path: directory.into(), source })?;
         }
         let missing = !path.try_exists().map_err(|source| unreadable(path, source))?;
-        let database = if missing { create(path)? } else { open(path)? };
+        let database = if missing { create(path)? } else { open_patiently(path)? };
         let store = Self { path: path.into(), database: Mutex::new(Some(database)) };
         store.with(|database| store.check_format(database))?;
         Ok(store)
@@ -165,6 +174,16 @@ fn create(path: &Path) -> Result<Database, Error> {
     open(path)
 }
 
+fn open_patiently(path: &Path) -> Result<Database, Error> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match open(path) {
+            Err(Error::InUse { .. }) if Instant::now() < deadline => thread::park_timeout(PAUSE),
+            opened => return opened,
+        }
+    }
+}
+
 fn open(path: &Path) -> Result<Database, Error> {
     Database::open(path).map_err(|e| match e {
         DatabaseError::DatabaseAlreadyOpen => Error::InUse { path: path.into() },
@@ -209,6 +228,20 @@ mod tests {
         let path = dir.path().join("registry.redb");
         let _first = Redb::open(&path).unwrap();
         assert!(matches!(Redb::open(&path), Err(Error::InUse { .. })));
+    }
+
+    #[test]
+    fn a_holder_that_is_about_to_let_go_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("registry.redb");
+        let first = Redb::open(&path).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::park_timeout(PAUSE * 5);
+                drop(first);
+            });
+            Redb::open(&path).unwrap();
+        });
     }
 
     #[test]
