@@ -3,17 +3,21 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
-use smol_str::SmolStr;
-
-/// The name of a resource. Short names are kept in place: a clone copies 32 bytes.
+/// The name of a resource. The usual ones are kept as numbers.
 ///
 /// Names are ordered as people list them: `cpus`, `gpus`, `mem`, `disk`, `ports`, and
 /// then all others by their letters.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Name {
-    rank: u8,
-    text: SmolStr,
+pub struct Name(Kind);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Kind {
+    /// A position in [`KNOWN`].
+    Known(u8),
+    /// None of them.
+    Other(Arc<str>),
 }
 
 const KNOWN: [&str; 5] = ["cpus", "gpus", "mem", "disk", "ports"];
@@ -32,12 +36,15 @@ impl Name {
 
     #[expect(clippy::cast_possible_truncation, reason = "there are five")]
     const fn known(rank: usize) -> Self {
-        Self { rank: rank as u8, text: SmolStr::new_static(KNOWN[rank]) }
+        Self(Kind::Known(rank as u8))
     }
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        &self.text
+        match &self.0 {
+            Kind::Known(rank) => KNOWN[usize::from(*rank)],
+            Kind::Other(text) => text,
+        }
     }
 }
 
@@ -45,7 +52,7 @@ impl From<&str> for Name {
     fn from(text: &str) -> Self {
         match KNOWN.iter().position(|known| *known == text) {
             Some(rank) => Self::known(rank),
-            None => Self { rank: u8::MAX, text: text.into() },
+            None => Self(Kind::Other(text.into())),
         }
     }
 }
@@ -58,9 +65,12 @@ impl From<&Self> for Name {
 
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.rank.cmp(&other.rank).then_with(|| {
-            if self.rank == u8::MAX { self.text.cmp(&other.text) } else { Ordering::Equal }
-        })
+        match (&self.0, &other.0) {
+            (Kind::Known(own), Kind::Known(other)) => own.cmp(other),
+            (Kind::Known(_), Kind::Other(_)) => Ordering::Less,
+            (Kind::Other(_), Kind::Known(_)) => Ordering::Greater,
+            (Kind::Other(own), Kind::Other(other)) => own.cmp(other),
+        }
     }
 }
 
@@ -72,7 +82,7 @@ impl PartialOrd for Name {
 
 impl PartialEq<str> for Name {
     fn eq(&self, other: &str) -> bool {
-        self.text == other
+        self.as_str() == other
     }
 }
 
@@ -80,19 +90,19 @@ impl Deref for Name {
     type Target = str;
 
     fn deref(&self) -> &str {
-        &self.text
+        self.as_str()
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        f.pad(self)
     }
 }
 
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.text, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sets of whole numbers, such as ports.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::Problem;
 
@@ -13,9 +14,10 @@ pub struct Range {
     pub end: u64,
 }
 
-/// A set of whole numbers, kept as the fewest ranges, in order.
+/// A set of whole numbers, kept as the fewest ranges, in order. Clones share them: there are
+/// many of what an agent has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ranges(Vec<Range>);
+pub struct Ranges(Option<Arc<Vec<Range>>>);
 
 impl Ranges {
     /// The numbers of all of these ranges, which may overlap, be neighbours and be in any
@@ -41,7 +43,13 @@ impl Ranges {
             }
             touches
         });
-        Self(ranges)
+        Self::of(ranges)
+    }
+
+    /// Of what is in order and apart already.
+    fn of(mut ranges: Vec<Range>) -> Self {
+        ranges.shrink_to_fit();
+        Self((!ranges.is_empty()).then(|| Arc::new(ranges)))
     }
 
     /// Two ranges that share a number: its first one, if there are such.
@@ -53,36 +61,39 @@ impl Ranges {
 
     /// The ranges, in order, without neighbours.
     pub fn as_slice(&self) -> &[Range] {
-        &self.0
+        self.0.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// The ranges without their ends, as [`std::ops::Range`] is; the last possible number is
     /// left out, which such a range cannot hold.
     pub fn half_open(&self) -> impl Iterator<Item = std::ops::Range<u64>> + '_ {
-        self.0.iter().map(|range| range.begin..range.end.saturating_add(1))
+        self.as_slice().iter().map(|range| range.begin..range.end.saturating_add(1))
     }
 
     /// Whether no number is in the set.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// How many numbers are in the set; at most `u64::MAX`.
     pub fn count(&self) -> u64 {
-        self.0
+        self.as_slice()
             .iter()
             .fold(0, |sum, range| sum.saturating_add((range.end - range.begin).saturating_add(1)))
     }
 
     /// Every number, in order.
     pub fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
-        self.0.iter().flat_map(|range| range.begin..=range.end)
+        self.as_slice().iter().flat_map(|range| range.begin..=range.end)
     }
 
     /// Whether every number of `other` is in this set.
     pub fn contains(&self, other: &Self) -> bool {
-        let mut own = self.0.iter().peekable();
-        other.0.iter().all(|wanted| {
+        if self.is_same(other) {
+            return true;
+        }
+        let mut own = self.as_slice().iter().peekable();
+        other.as_slice().iter().all(|wanted| {
             while own.next_if(|range| range.end < wanted.begin).is_some() {}
             own.peek().is_some_and(|range| range.begin <= wanted.begin && wanted.end <= range.end)
         })
@@ -90,12 +101,19 @@ impl Ranges {
 
     /// Adds every number of `other`.
     pub fn add(&mut self, other: &Self) {
-        if other.is_empty() {
+        if other.is_empty() || self.is_same(other) {
             return;
         }
-        let mut ranges = std::mem::take(&mut self.0);
-        ranges.extend_from_slice(&other.0);
-        *self = Self::coalesce(ranges);
+        if self.is_empty() {
+            self.0.clone_from(&other.0);
+            return;
+        }
+        *self = Self::coalesce([self.as_slice(), other.as_slice()].concat());
+    }
+
+    /// Whether both share their ranges, and so are equal.
+    fn is_same(&self, other: &Self) -> bool {
+        matches!((&self.0, &other.0), (Some(own), Some(other)) if Arc::ptr_eq(own, other))
     }
 
     /// Takes every number of `other` out; what is not there does not matter.
@@ -103,9 +121,13 @@ impl Ranges {
         if other.is_empty() || self.is_empty() {
             return;
         }
-        let mut left = Vec::with_capacity(self.0.len() + 1);
-        let mut taken = other.0.iter().copied().peekable();
-        for mut range in std::mem::take(&mut self.0) {
+        if self.is_same(other) {
+            self.0 = None;
+            return;
+        }
+        let mut left = Vec::with_capacity(self.as_slice().len() + 1);
+        let mut taken = other.as_slice().iter().copied().peekable();
+        for mut range in self.as_slice().iter().copied() {
             while taken.next_if(|cut| cut.end < range.begin).is_some() {}
             loop {
                 match taken.peek() {
@@ -127,7 +149,7 @@ impl Ranges {
                 }
             }
         }
-        self.0 = left;
+        *self = Self::of(left);
     }
 }
 
@@ -143,7 +165,7 @@ impl FromIterator<std::ops::Range<u64>> for Ranges {
 impl fmt::Display for Ranges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[")?;
-        for (index, Range { begin, end }) in self.0.iter().enumerate() {
+        for (index, Range { begin, end }) in self.as_slice().iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             write!(f, "{comma}{begin}-{end}")?;
         }

@@ -38,6 +38,11 @@ impl Resources {
         if resource.is_empty() {
             return;
         }
+        // Mostly they come in order.
+        if self.entries.last().is_none_or(|last| last.order(&resource).is_lt()) {
+            self.entries.push(resource);
+            return;
+        }
         match self.entries.binary_search_by(|entry| entry.order(&resource)) {
             Ok(position) if resource.is_shared() => {
                 let entry = &mut self.entries[position];
