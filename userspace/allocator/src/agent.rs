@@ -11,6 +11,7 @@ use crate::amounts::Amounts;
 use crate::filter::Filter;
 use crate::ids::{ClientId, FrameworkId, RoleId};
 use crate::names::Names;
+use crate::wake::Looser;
 use crate::{AgentOptions, Unavailability};
 
 /// What is known of an agent.
@@ -40,6 +41,10 @@ pub(crate) struct Agent {
     pub(crate) last_refused: Option<Arc<Resources>>,
     /// Since when nothing of it could be given to anybody.
     pub(crate) quiet: Option<u64>,
+    /// Whose filters have ended since then.
+    pub(crate) ended: Vec<Looser>,
+    /// The last cycle in which something of it was given away, or might have been.
+    pub(crate) restless: u64,
     /// What was shared in a cycle, which is not shared again before the next.
     pub(crate) offered: (u64, Resources),
     pub(crate) maintenance: Option<Maintenance>,
@@ -90,6 +95,8 @@ impl Agent {
             filters: HashMap::default(),
             last_refused: None,
             quiet: None,
+            ended: Vec::new(),
+            restless: 0,
             offered: (0, Resources::default()),
             maintenance: None,
         };
@@ -104,6 +111,11 @@ impl Agent {
     /// Whether nothing could be offered of it.
     pub(crate) fn is_empty(&self) -> bool {
         self.free.is_empty() && self.shared.is_empty()
+    }
+
+    /// Whether something free is for some roles only, or goes without regard to limits.
+    pub(crate) fn is_special(&self) -> bool {
+        self.available().any(|entry| entry.is_reserved() || entry.is_revocable())
     }
 
     /// Everything that could be offered.

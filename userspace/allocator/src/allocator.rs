@@ -1,6 +1,7 @@
 //! The allocator's state, and what all of its parts use.
 
 mod agents;
+mod aim;
 mod cycle;
 mod fill;
 mod frameworks;
@@ -28,6 +29,7 @@ use crate::names::Names;
 use crate::pool::Pool;
 use crate::role::minima;
 use crate::roles::{Roles, Sums};
+use crate::roster::Roster;
 use crate::tally::Tally;
 use crate::timer::Timer;
 use crate::wake::{Looser, Wake};
@@ -57,14 +59,15 @@ pub struct Allocator {
     strangers: HashMap<String, BTreeSet<AgentId>>,
     /// Agents that will be down.
     leaving: BTreeSet<AgentId>,
+    /// Frameworks that may have filters of inverse offers, by agent.
+    unwilling: HashMap<AgentId, BTreeSet<FrameworkId>>,
     /// How many cycles there have been.
     cycles: u64,
     /// How many of them were over all agents.
     full_cycles: u64,
     timers: Timers<FilterKey>,
     wake: Wake,
-    /// Agents that are not quiet.
-    awake: BTreeSet<AgentId>,
+    roster: Roster,
     /// Up to when all agents have been looked at.
     seen: u64,
     /// What could be given away at the end of the last cycle, if something was held back.
@@ -112,11 +115,12 @@ impl Allocator {
             revocable: Amounts::default(),
             strangers: HashMap::new(),
             leaving: BTreeSet::new(),
+            unwilling: HashMap::new(),
             cycles: 0,
             full_cycles: 0,
             timers: Timers::default(),
             wake: Wake::default(),
-            awake: BTreeSet::new(),
+            roster: Roster::default(),
             seen: 0,
             surplus: None,
             candidates: BTreeSet::new(),
@@ -138,8 +142,10 @@ impl Allocator {
 
     /// Makes sure that an agent is looked at in the next cycle.
     fn wake_agent(&mut self, id: AgentId) {
-        self.agents[id.index()].quiet = None;
-        self.awake.insert(id);
+        let agent = &mut self.agents[id.index()];
+        agent.quiet = None;
+        agent.ended.clear();
+        self.roster.wake(id);
     }
 
     /// Makes all agents candidates for the next cycle that is about candidates only.

@@ -36,6 +36,7 @@ mod parts;
 mod pool;
 mod role;
 mod roles;
+mod roster;
 mod shares;
 mod shelf;
 mod sorter;

@@ -28,6 +28,8 @@ pub(crate) struct Role {
     pub(crate) held_reserved: Amounts,
     /// What came to be held in this cycle and does not count against quota before the next.
     pub(crate) lag: Amounts,
+    /// What it lacks of its guarantees, while its frameworks could be given it.
+    pub(crate) lacks: Amounts,
     /// Its frameworks, if it has any.
     pub(crate) members: Option<Box<Members>>,
 }
@@ -85,6 +87,7 @@ impl Role {
             used: Amounts::default(),
             held_reserved: Amounts::default(),
             lag: Amounts::default(),
+            lacks: Amounts::default(),
             members: None,
         }
     }

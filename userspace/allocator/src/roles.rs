@@ -1,5 +1,6 @@
 //! All roles.
 
+mod lacking;
 mod ledger;
 
 use std::collections::HashMap;
@@ -7,6 +8,7 @@ use std::collections::HashMap;
 use slab::Slab;
 use smol_str::SmolStr;
 
+pub(crate) use self::lacking::Lacking;
 pub(crate) use self::ledger::Sums;
 use crate::amounts::Amounts;
 use crate::ids::{ClientId, FrameworkId, RoleId};
@@ -31,6 +33,8 @@ pub(crate) struct Roles {
     pub(crate) missing: Amounts,
     /// How many roles lack something that their frameworks could be given.
     pub(crate) hungry: usize,
+    /// What those lack.
+    pub(crate) lacking: Lacking,
     /// Roles with frameworks that could not be given anything: see [`Role::is_exhausted`].
     pub(crate) exhausted: Vec<RoleId>,
     /// Roles whose consumption lags behind.
@@ -64,6 +68,7 @@ impl Roles {
             held_reserved: Amounts::default(),
             missing: Amounts::default(),
             hungry: 0,
+            lacking: Lacking::default(),
             exhausted: Vec::new(),
             lagging: Vec::new(),
             next_generation: 0,
@@ -100,15 +105,16 @@ impl Roles {
         self.get_mut(id).members.as_deref_mut()
     }
 
-    /// The tree, and what is known of the roles by client of it, to be changed while the
-    /// tree is walked along.
-    pub(crate) fn tree_and_table(&mut self) -> (&Tree, Table<'_>) {
-        (&self.tree, Table { slab: &mut self.slab, by_client: &self.by_client })
+    /// The order of the roles, their chances and what they lack; and what is known of them by
+    /// client, to be changed while the order is walked along.
+    pub(crate) fn parts(&mut self) -> (&Tree, &Lottery, &Lacking, Table<'_>) {
+        let table = Table { slab: &mut self.slab, by_client: &self.by_client };
+        (&self.tree, &self.lottery, &self.lacking, table)
     }
 
-    /// All active roles, in an order by chance.
-    pub(crate) fn draw(&mut self, draw: crate::Draw) -> Vec<ClientId> {
-        self.lottery.draw(&self.tree, draw)
+    /// Brings the chances of the roles up to date.
+    pub(crate) fn refresh_lottery(&mut self) {
+        self.lottery.refresh(&self.tree);
     }
 
     /// The role of a client of the tree.
@@ -157,10 +163,25 @@ impl Roles {
         gone
     }
 
+    /// Whether a role lacks something that its frameworks could be given.
+    pub(crate) fn is_hungry(&self, id: RoleId) -> bool {
+        self.client(id).is_some_and(|client| self.tree.is_marked(client))
+    }
+
+    /// Whether frameworks of a role could be given something.
+    pub(crate) fn is_open(&self, id: RoleId) -> bool {
+        self.client(id).is_some_and(|client| self.tree.is_open(client))
+    }
+
+    /// The client of a role that may be gone, if it has frameworks.
+    fn client(&self, id: RoleId) -> Option<ClientId> {
+        Some(self.slab.get(id.index())?.members.as_ref()?.client)
+    }
+
     /// The clients of those roles in which somebody wants something.
     pub(crate) fn active(&self, roles: impl Iterator<Item = RoleId>) -> Vec<ClientId> {
         roles
-            .filter_map(|id| Some(self.slab.get(id.index())?.members.as_ref()?.client))
+            .filter_map(|id| self.client(id))
             .filter(|client| self.tree.is_active(*client))
             .collect()
     }
@@ -223,9 +244,8 @@ impl Roles {
         }
         let client = members.client;
         // The mark is of the whole tree below a role without slashes.
-        if self.get(id).parent.is_none() && self.tree.is_marked(client) {
-            self.tree.set_marked(client, false);
-            self.hungry -= 1;
+        if self.get(id).parent.is_none() {
+            self.set_hungry(id, client, None);
         }
         self.exhausted.retain(|other| *other != id);
         let path = self.get(id).path.clone();

@@ -1,6 +1,7 @@
 //! What is free of an agent while it is offered.
 
 use muster_resources::{Resource, Resources};
+use smallvec::SmallVec;
 
 use crate::FrameworkCapabilities;
 use crate::agent::Agent;
@@ -17,11 +18,14 @@ pub(crate) struct Shelf<'a> {
     /// Whether capabilities matter: something is shared, revocable or refined.
     is_particular: bool,
     /// For roles that nothing is reserved to, by capabilities.
-    common: [Option<Parts>; 8],
+    common: ByClass,
     /// For the role at hand, if something is reserved to it, likewise.
-    own: [Option<Parts>; 8],
+    own: ByClass,
     at_hand: String,
 }
+
+/// Parts by what frameworks know that matters.
+type ByClass = SmallVec<[(u8, Parts); 1]>;
 
 impl<'a> Shelf<'a> {
     pub(crate) fn new(agent: &'a mut Agent, cycle: u64) -> Self {
@@ -30,8 +34,8 @@ impl<'a> Shelf<'a> {
             cycle,
             has_reserved: false,
             is_particular: false,
-            common: Default::default(),
-            own: Default::default(),
+            common: SmallVec::new(),
+            own: SmallVec::new(),
             at_hand: String::new(),
         };
         shelf.look();
@@ -44,8 +48,8 @@ impl<'a> Shelf<'a> {
         self.is_particular = self.agent.available().any(|entry| {
             entry.is_shared() || entry.is_revocable() || entry.has_refined_reservations()
         });
-        self.common = Default::default();
-        self.own = Default::default();
+        self.common.clear();
+        self.own.clear();
         self.at_hand.clear();
     }
 
@@ -98,19 +102,20 @@ impl<'a> Shelf<'a> {
                 .available()
                 .any(|entry| entry.is_reserved() && entry.is_allocatable_to(role));
         if is_own && self.at_hand != role {
-            self.own = Default::default();
+            self.own.clear();
             role.clone_into(&mut self.at_hand);
         }
         let class = if self.is_particular {
-            usize::from(knows.shared_resources)
-                | usize::from(knows.revocable_resources) << 1
-                | usize::from(knows.reservation_refinement) << 2
+            u8::from(knows.shared_resources)
+                | u8::from(knows.revocable_resources) << 1
+                | u8::from(knows.reservation_refinement) << 2
         } else {
             0
         };
         let shelf = if is_own { &mut self.own } else { &mut self.common };
         let (agent, cycle) = (&*self.agent, self.cycle);
-        let parts = shelf[class].get_or_insert_with(|| {
+        let known = shelf.iter().position(|(other, _)| *other == class);
+        let index = known.unwrap_or_else(|| {
             let offered = agent.offered_in(cycle);
             let fits = |entry: &&Resource| {
                 entry.is_allocatable_to(role)
@@ -120,9 +125,11 @@ impl<'a> Shelf<'a> {
                     && !(entry.is_shared()
                         && offered.is_some_and(|offered| offered.count(entry) > 0))
             };
-            Parts::new(agent.available().filter(fits).cloned().collect(), names)
+            let all = agent.available().filter(fits).cloned().collect();
+            shelf.push((class, Parts::new(all, names)));
+            shelf.len() - 1
         });
-        (parts, agent)
+        (&shelf[index].1, agent)
     }
 
     /// Takes out what has been given away.

@@ -20,7 +20,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use smol_str::SmolStr;
 
-pub(crate) use self::lottery::Lottery;
+pub(crate) use self::lottery::{Drawn, Lottery};
 use self::node::{Key, Node};
 pub(crate) use self::walk::Order;
 use crate::amounts::Amounts;
@@ -241,6 +241,11 @@ impl Tree {
     /// Whether any client wants anything.
     pub(crate) fn any_active(&self) -> bool {
         self.node(ROOT).active > 0
+    }
+
+    /// Whether a client wants something and could be given it.
+    pub(crate) fn is_open(&self, client: ClientId) -> bool {
+        self.node(self.leaf(client)).open > 0
     }
 
     pub(crate) fn is_closed(&self, client: ClientId) -> bool {

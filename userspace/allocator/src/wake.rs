@@ -36,6 +36,19 @@ pub(crate) enum Scope {
     Everything,
 }
 
+impl Scope {
+    /// With some more.
+    pub(crate) fn and(self, more: &[Looser]) -> Self {
+        let mut all = match self {
+            Self::Everything => return Self::Everything,
+            Self::Nothing => Vec::new(),
+            Self::Only(who) => who,
+        };
+        all.extend(more.iter().filter(|who| !all.contains(who)).copied().collect::<Vec<_>>());
+        Self::Only(all)
+    }
+}
+
 impl Wake {
     /// The present, which an agent becomes quiet at.
     pub(crate) fn now(&self) -> u64 {

@@ -186,7 +186,7 @@ impl Allocator {
             self.forget_stranger(&stranger.framework, number);
         }
         self.agents_by_id.remove(id);
-        self.awake.remove(&number);
+        self.roster.remove(number);
         self.candidates.remove(&number);
         self.leaving.remove(&number);
         Ok(())
@@ -250,9 +250,7 @@ impl Allocator {
                 members.end_filter(client, filter.generation);
             }
         }
-        for (_, framework) in &mut self.frameworks {
-            framework.inverse_filters.remove(&agent);
-        }
+        self.end_inverse_filters(agent);
         self.wake_agent(agent);
     }
 }

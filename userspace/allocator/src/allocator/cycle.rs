@@ -1,13 +1,16 @@
 //! Allocation cycles.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
+
 use super::Allocator;
+use super::aim::Aim;
 use super::serve::Turn;
 use crate::amounts::Amounts;
 use crate::ids::{AgentId, FrameworkId, RoleId};
-use crate::wake::Scope;
+use crate::wake::Looser;
 use crate::{Draw, Grant};
 
 /// The two stages.
@@ -24,7 +27,7 @@ pub(super) enum Stage {
 pub(super) struct Run {
     pub(super) grants: Vec<Grant>,
     /// Grants of the first stage, to which those of the second are added.
-    pub(super) first: HashMap<(AgentId, FrameworkId, RoleId), usize>,
+    pub(super) first: HashMap<(AgentId, FrameworkId, RoleId), usize, FixedState>,
     /// What has to stay free for guarantees.
     pub(super) required: Amounts,
     /// What is free and not set aside.
@@ -45,8 +48,24 @@ enum Selection {
     Some(Vec<AgentId>),
 }
 
-/// An agent that has to be looked at, its serial number, and what for.
-type Look = (AgentId, u64, Scope);
+/// The agents that have to be looked at, and what for.
+#[derive(Debug, Default)]
+struct Looks {
+    list: Vec<Look>,
+    /// What for: mostly the same for many.
+    aims: Vec<Aim>,
+}
+
+#[derive(Debug)]
+struct Look {
+    agent: AgentId,
+    serial: u64,
+    /// Index of the aim.
+    aim: usize,
+}
+
+/// More ended filters of an agent than this are taken as a change of everything.
+const MOST_ENDED: usize = 16;
 
 impl Allocator {
     /// Hands out what is free, of all agents. Grants are in the order in which they were
@@ -92,37 +111,31 @@ impl Allocator {
         let mut run = self.run();
         self.loosen_surplus(&run);
         let mut looks = self.looks(selection);
-        let mut restless = BTreeSet::new();
         let draw = self.draw.of(cycle);
         if self.roles.hungry > 0 {
-            for (index, draw) in shuffled(&looks, draw.of(0)) {
+            for (index, draw) in looks.shuffled(draw.of(0)) {
                 if self.roles.hungry == 0 {
                     break;
                 }
-                let (agent, _, scope) = &looks[index];
-                let turn = Turn { agent: *agent, stage: Stage::Guarantees, cycle, scope, draw };
-                if self.serve(&turn, &mut run) {
-                    restless.insert(*agent);
-                }
+                let (agent, aim) = looks.get(index);
+                self.serve(&Turn { agent, stage: Stage::Guarantees, cycle, aim, draw }, &mut run);
             }
             // What was kept for a guarantee that is met now may be given to others.
             if self.loosen_surplus(&run) {
                 looks = self.looks(selection);
             }
         }
-        for (index, draw) in shuffled(&looks, draw.of(1)) {
-            let (agent, _, scope) = &looks[index];
-            let turn = Turn { agent: *agent, stage: Stage::FairShare, cycle, scope, draw };
-            if self.serve(&turn, &mut run) {
-                restless.insert(*agent);
-            }
+        for (index, draw) in looks.shuffled(draw.of(1)) {
+            let (agent, aim) = looks.get(index);
+            self.serve(&Turn { agent, stage: Stage::FairShare, cycle, aim, draw }, &mut run);
         }
         let now = self.wake.now();
-        for (id, ..) in looks {
-            if restless.contains(&id) && !self.agents[id.index()].is_empty() {
-                self.wake_agent(id);
+        for Look { agent, .. } in looks.list {
+            let known = &self.agents[agent.index()];
+            if known.restless == cycle && !known.is_empty() {
+                self.wake_agent(agent);
             } else {
-                self.settle(id, now);
+                self.settle(agent, now);
             }
         }
         if matches!(selection, Selection::All) {
@@ -135,25 +148,35 @@ impl Allocator {
     }
 
     /// The agents that have to be looked at. Of the others, nothing could be given to anybody.
-    fn looks(&mut self, selection: &Selection) -> Vec<Look> {
+    fn looks(&mut self, selection: &Selection) -> Looks {
         let agents: Vec<AgentId> = match selection {
             Selection::Some(agents) => agents.clone(),
-            // Quiet agents come into question only if something got looser.
-            Selection::All if self.seen == self.wake.now() => self.awake.iter().copied().collect(),
-            Selection::All => self.agents.iter().map(|(index, _)| index.into()).collect(),
+            // Idle agents come into question only if something got looser.
+            Selection::All if self.seen == self.wake.now() => self.roster.awake().to_vec(),
+            Selection::All => self.roster.iter().collect(),
         };
         let now = self.wake.now();
-        let mut looks = Vec::with_capacity(agents.len());
+        let mut looks = Looks { list: Vec::with_capacity(agents.len()), aims: Vec::new() };
+        // Most agents became quiet at the same time as others.
+        let mut known: BTreeMap<Option<u64>, Option<usize>> = BTreeMap::new();
         for id in agents {
             let agent = &self.agents[id.index()];
             if !agent.active || !agent.listed {
                 continue;
             }
-            let scope = self.wake.since(agent.quiet);
-            if agent.is_empty() || scope == Scope::Nothing {
-                self.settle(id, now);
+            let aim = if agent.is_empty() {
+                None
+            } else if agent.ended.is_empty() {
+                *known.entry(agent.quiet).or_insert_with(|| {
+                    Aim::of(self.wake.since(agent.quiet)).map(|aim| looks.aim(aim))
+                })
             } else {
-                looks.push((id, agent.serial, scope));
+                let scope = self.wake.since(agent.quiet).and(&agent.ended);
+                Aim::of(scope).map(|aim| looks.aim(aim))
+            };
+            match aim {
+                Some(aim) => looks.list.push(Look { agent: id, serial: agent.serial, aim }),
+                None => self.settle(id, now),
             }
         }
         looks
@@ -195,7 +218,13 @@ impl Allocator {
         if let Some(members) = self.roles.try_members_mut(key.role) {
             members.end_filter(key.client, filter.generation);
         }
-        self.wake_agent(key.agent);
+        if agent.ended.len() == MOST_ENDED {
+            self.wake_agent(key.agent);
+        } else if agent.quiet.is_some() {
+            // Nobody but who refused it gains.
+            agent.ended.push(Looser::Member(key.role, key.client));
+            self.roster.wake(key.agent);
+        }
     }
 
     /// What a cycle starts from. The order of roles is up to date then.
@@ -210,7 +239,7 @@ impl Allocator {
         self.roles.tree.refresh(&self.pool);
         Run {
             grants: Vec::new(),
-            first: HashMap::new(),
+            first: HashMap::default(),
             required: self.roles.missing.clone(),
             available,
         }
@@ -218,15 +247,34 @@ impl Allocator {
 
     /// Lets an agent be quiet: nothing of it could be given to anybody.
     fn settle(&mut self, id: AgentId, now: u64) {
-        self.agents[id.index()].quiet = Some(now);
-        self.awake.remove(&id);
+        let agent = &mut self.agents[id.index()];
+        agent.quiet = Some(now);
+        agent.ended.clear();
+        if agent.is_empty() {
+            self.roster.remove(id);
+        } else {
+            self.roster.rest(id);
+        }
     }
 }
 
-/// Agents in an order by chance, with what else chance has in store for them.
-fn shuffled(looks: &[Look], draw: Draw) -> impl Iterator<Item = (usize, Draw)> + use<> {
-    let key = |(index, (_, serial, _)): (usize, &Look)| (draw.of(*serial).number(), *serial, index);
-    let mut keyed: Vec<(u64, u64, usize)> = looks.iter().enumerate().map(key).collect();
-    keyed.sort_unstable();
-    keyed.into_iter().map(move |(_, serial, index)| (index, draw.of(serial)))
+impl Looks {
+    fn aim(&mut self, aim: Aim) -> usize {
+        self.aims.push(aim);
+        self.aims.len() - 1
+    }
+
+    fn get(&self, index: usize) -> (AgentId, &Aim) {
+        let Look { agent, aim, .. } = &self.list[index];
+        (*agent, &self.aims[*aim])
+    }
+
+    /// The agents in an order by chance, with what else chance has in store for them.
+    fn shuffled(&self, draw: Draw) -> impl Iterator<Item = (usize, Draw)> + use<> {
+        let key =
+            |(index, look): (usize, &Look)| (draw.of(look.serial).number(), look.serial, index);
+        let mut keyed: Vec<(u64, u64, usize)> = self.list.iter().enumerate().map(key).collect();
+        keyed.sort_unstable();
+        keyed.into_iter().map(move |(_, serial, index)| (index, draw.of(serial)))
+    }
 }

@@ -42,8 +42,15 @@ impl Allocator {
         } else {
             self.leaving.remove(&id);
         }
-        for (_, framework) in &mut self.frameworks {
-            framework.inverse_filters.remove(&id);
+        self.end_inverse_filters(id);
+    }
+
+    /// Forgets who does not want inverse offers of an agent.
+    pub(super) fn end_inverse_filters(&mut self, id: AgentId) {
+        for framework in self.unwilling.remove(&id).unwrap_or_default() {
+            if let Some(framework) = self.frameworks.get_mut(framework.index()) {
+                framework.inverse_filters.remove(&id);
+            }
         }
     }
 
@@ -110,6 +117,7 @@ impl Allocator {
             let filters = &mut self.frameworks[framework.index()].inverse_filters;
             let last = filters.entry(agent).or_default();
             *last = end.max(*last);
+            self.unwilling.entry(agent).or_default().insert(framework);
         }
         Ok(())
     }

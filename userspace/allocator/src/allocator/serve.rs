@@ -3,15 +3,16 @@
 use muster_resources::{Resource, Resources};
 
 use super::Allocator;
+use super::aim::Aim;
 use super::cycle::{Run, Stage};
 use super::visit::{Floor, Visit};
 use crate::amounts::Amounts;
 use crate::ids::{AgentId, ClientId, FrameworkId, RoleId};
 use crate::parts::{Parts, meets};
+use crate::roles::Lacking;
 use crate::shelf::Shelf;
 use crate::tally::Tally;
 use crate::tree::Order;
-use crate::wake::{Looser, Scope};
 use crate::{Draw, Grant, SorterKind};
 
 /// An agent's turn in a stage.
@@ -20,7 +21,7 @@ pub(super) struct Turn<'a> {
     pub(super) stage: Stage,
     /// The number of the cycle.
     pub(super) cycle: u64,
-    pub(super) scope: &'a Scope,
+    pub(super) aim: &'a Aim,
     /// What chance has in store for it.
     pub(super) draw: Draw,
 }
@@ -43,19 +44,17 @@ pub(super) struct Outcome {
     pub(super) by_chance: bool,
 }
 
-/// The roles that an agent is looked at for, and the frameworks in them if not all.
-type Only = Vec<(RoleId, Option<Vec<ClientId>>)>;
-
 impl Allocator {
-    /// Offers what an agent has free to the roles and frameworks that come first. Whether it
-    /// has to be looked at again in the next cycle.
-    pub(super) fn serve(&mut self, turn: &Turn<'_>, run: &mut Run) -> bool {
+    /// Offers what an agent has free to the roles and frameworks that come first.
+    pub(super) fn serve(&mut self, turn: &Turn<'_>, run: &mut Run) {
         let Outcome { decided, by_chance } = self.decide(turn, run);
-        let any = !decided.is_empty();
+        if by_chance || !decided.is_empty() {
+            // It has to be looked at again in the next cycle.
+            self.agents[turn.agent.index()].restless = turn.cycle;
+        }
         for offer in decided {
             self.carry_out(turn, offer, run);
         }
-        any || by_chance
     }
 
     /// Counts an offer.
@@ -80,8 +79,20 @@ impl Allocator {
     fn decide(&mut self, turn: &Turn<'_>, run: &mut Run) -> Outcome {
         let mut outcome = Outcome::default();
         let random = self.options.role_sorter == SorterKind::Random;
-        let drawn = random.then(|| self.roles.draw(turn.draw));
-        let mut shelf = Shelf::new(&mut self.agents[turn.agent.index()], turn.cycle);
+        if random {
+            self.roles.refresh_lottery();
+        }
+        let agent = &mut self.agents[turn.agent.index()];
+        if let Some(mut only) = turn.aim.roles() {
+            let any = match turn.stage {
+                Stage::Guarantees => only.any(|role| self.roles.is_hungry(role)),
+                Stage::FairShare => only.any(|role| self.roles.is_open(role)) || agent.is_special(),
+            };
+            if !any {
+                return outcome;
+            }
+        }
+        let mut shelf = Shelf::new(agent, turn.cycle);
         if shelf.agent.is_empty() {
             return outcome;
         }
@@ -93,31 +104,39 @@ impl Allocator {
             minima: &self.minima,
             particular: self.particular > 0,
         };
-        let useful = is_useful(&mut shelf, turn.stage, &mut floor, run);
+        let useful = is_useful(&mut shelf, turn.stage, &mut floor, &self.roles.lacking, run);
         if !useful && (turn.stage == Stage::Guarantees || !shelf.has_reserved()) {
             return outcome;
         }
-        let only = only(turn.scope);
         // Clients that are gone through one by one, or besides those in the tree's order.
-        let listed: Vec<ClientId> = match (&only, turn.stage) {
-            (Some(only), _) => self.roles.active(only.iter().map(|(role, _)| *role)),
+        let listed: Vec<ClientId> = match (turn.aim.roles(), turn.stage) {
+            (Some(only), _) => self.roles.active(only),
             (None, Stage::Guarantees) => Vec::new(),
             (None, Stage::FairShare) if useful => self.roles.exhausted_that_gain(&shelf),
             (None, Stage::FairShare) => self.roles.active_below(&shelf.reservation_roles()),
         };
-        let (tree, mut table) = self.roles.tree_and_table();
-        let order = match (drawn, &only, turn.stage) {
-            (Some(drawn), ..) => Order::List(drawn.into_iter()),
-            (None, None, Stage::Guarantees) => tree.walk_marked(),
-            (None, None, Stage::FairShare) if useful => tree.walk_with(listed),
-            (None, ..) => Order::List(tree.sorted(listed).into_iter()),
+        let (tree, lottery, lacking, mut table) = self.roles.parts();
+        let (all, stage) = (*turn.aim == Aim::Everybody, turn.stage);
+        let order = match (all, stage) {
+            (true, Stage::Guarantees) if random => {
+                Order::Drawn(lottery.draw_some(tree.walk_marked(), turn.draw))
+            }
+            (true, Stage::Guarantees) => tree.walk_marked(),
+            (true, Stage::FairShare) if useful && random => {
+                let mut drawn = lottery.draw(tree, turn.draw);
+                drawn.extend(lottery.draw_some(listed.into_iter(), turn.draw));
+                Order::Drawn(drawn)
+            }
+            (true, Stage::FairShare) if useful => tree.walk_with(listed),
+            _ if random => Order::Drawn(lottery.draw_some(listed.into_iter(), turn.draw)),
+            _ => Order::List(tree.sorted(listed).into_iter()),
         };
         for client in order {
             if turn.stage == Stage::Guarantees && !tree.is_marked(client) {
                 continue;
             }
             let (id, role) = table.get(client);
-            let Some(these) = wanted(only.as_ref(), id) else { continue };
+            let Some(wanted) = turn.aim.wanted(id) else { continue };
             let path = role.path.clone();
             let particular = role.members.as_ref().is_some_and(|members| members.particular > 0);
             if !shelf.suffices(&path, particular, floor.minima, floor.names) {
@@ -129,10 +148,10 @@ impl Allocator {
             }
             let before = outcome.decided.len();
             if let Some(members) = role.members.as_deref_mut() {
-                visit.frameworks(members, &these, &mut floor, &mut shelf, run, &mut outcome);
+                visit.frameworks(members, wanted, &mut floor, &mut shelf, run, &mut outcome);
             }
             if outcome.decided.len() > before {
-                let useful = is_useful(&mut shelf, turn.stage, &mut floor, run);
+                let useful = is_useful(&mut shelf, turn.stage, &mut floor, lacking, run);
                 if !useful && (turn.stage == Stage::Guarantees || !shelf.has_reserved()) {
                     break;
                 }
@@ -169,10 +188,16 @@ impl Allocator {
 }
 
 /// Whether what is free for everybody could go to somebody.
-fn is_useful(shelf: &mut Shelf<'_>, stage: Stage, floor: &mut Floor<'_>, run: &Run) -> bool {
+fn is_useful(
+    shelf: &mut Shelf<'_>,
+    stage: Stage,
+    floor: &mut Floor<'_>,
+    lacking: &Lacking,
+    run: &Run,
+) -> bool {
     let common = shelf.common(floor.names);
     match stage {
-        Stage::Guarantees => !common.countable.is_zero(),
+        Stage::Guarantees => lacking.any_of(&common.countable),
         Stage::FairShare => floor.particular || could_do(common, run, floor.minima),
     }
 }
@@ -187,36 +212,4 @@ fn could_do(common: &Parts, run: &Run, minima: &[Amounts]) -> bool {
             !quantities.is_zero() && meets(&quantities, minima)
         }
     }
-}
-
-fn only(scope: &Scope) -> Option<Only> {
-    let Scope::Only(who) = scope else { return None };
-    let mut only = Only::new();
-    for looser in who {
-        let (role, client) = match looser {
-            Looser::Role(role) => (*role, None),
-            Looser::Member(role, client) => (*role, Some(*client)),
-        };
-        let known = only.iter_mut().find(|(other, _)| *other == role);
-        match (known, client) {
-            (Some((_, clients)), None) => *clients = None,
-            (Some((_, Some(clients))), Some(client)) => clients.push(client),
-            (Some((_, None)), Some(_)) => {}
-            (None, client) => only.push((role, client.map(|client| vec![client]))),
-        }
-    }
-    Some(only)
-}
-
-/// Which frameworks of a role are looked at.
-pub(super) enum Wanted<'a> {
-    All,
-    These(&'a [ClientId]),
-}
-
-/// Which frameworks of a role are looked at, if any.
-fn wanted(only: Option<&Only>, role: RoleId) -> Option<Wanted<'_>> {
-    let Some(only) = only else { return Some(Wanted::All) };
-    let (_, clients) = only.iter().find(|(other, _)| *other == role)?;
-    Some(clients.as_deref().map_or(Wanted::All, Wanted::These))
 }

@@ -4,8 +4,9 @@ use muster_resources::Resources;
 use slab::Slab;
 use smallvec::SmallVec;
 
+use super::aim::Wanted;
 use super::cycle::{Run, Stage};
-use super::serve::{Decided, Outcome, Turn, Wanted};
+use super::serve::{Decided, Outcome, Turn};
 use crate::agent::Agent;
 use crate::amounts::Amounts;
 use crate::filter::Filter;
@@ -63,26 +64,31 @@ impl<'a> Visit<'a> {
     pub(super) fn frameworks(
         &mut self,
         members: &mut Members,
-        wanted: &Wanted<'_>,
+        wanted: &Wanted,
         floor: &mut Floor<'_>,
         shelf: &mut Shelf<'_>,
         run: &mut Run,
         outcome: &mut Outcome,
     ) {
         members.tree.refresh(floor.pool);
-        let drawn = (floor.options.framework_sorter == SorterKind::Random)
-            .then(|| members.lottery.draw(&members.tree, self.draw));
+        let random = floor.options.framework_sorter == SorterKind::Random;
+        if random {
+            members.lottery.refresh(&members.tree);
+        }
         let members = &*members;
-        let order = match (drawn, wanted) {
-            (Some(drawn), _) => Order::List(drawn.into_iter()),
-            (None, Wanted::All) => members.tree.walk_with(Vec::new()),
-            (None, Wanted::These(only)) => {
-                let is_active = |client: &&ClientId| {
-                    members.get(**client).is_some() && members.tree.is_active(**client)
-                };
-                let active = only.iter().filter(is_active).copied().collect();
-                Order::List(members.tree.sorted(active).into_iter())
+        let only = |only: &[ClientId]| -> Vec<ClientId> {
+            let is_active = |client: &&ClientId| {
+                members.get(**client).is_some() && members.tree.is_active(**client)
+            };
+            only.iter().filter(is_active).copied().collect()
+        };
+        let order = match wanted {
+            Wanted::All if random => Order::Drawn(members.lottery.draw(&members.tree, self.draw)),
+            Wanted::All => members.tree.walk_with(Vec::new()),
+            Wanted::These(these) if random => {
+                Order::Drawn(members.lottery.draw_some(only(these).into_iter(), self.draw))
             }
+            Wanted::These(these) => Order::List(members.tree.sorted(only(these)).into_iter()),
         };
         let mut surplus = run.surplus();
         for client in order {
@@ -90,9 +96,6 @@ impl<'a> Visit<'a> {
                 break;
             }
             let Some(member) = members.get(client) else { continue };
-            if matches!(wanted, Wanted::These(these) if !these.contains(&client)) {
-                continue;
-            }
             let framework = &floor.frameworks[member.framework.index()];
             if !suits(framework, self.path, shelf.agent, floor.options) {
                 continue;

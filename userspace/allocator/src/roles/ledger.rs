@@ -2,9 +2,9 @@
 
 use super::Roles;
 use crate::amounts::Amounts;
-use crate::ids::RoleId;
+use crate::ids::{ClientId, RoleId};
 use crate::pool::Pool;
-use crate::role::NumberedQuota;
+use crate::role::{NumberedQuota, Role};
 use crate::tally::Tally;
 use crate::tree::Level;
 
@@ -42,10 +42,7 @@ impl Roles {
         let id = self.make(path);
         let change =
             |sum: &mut Amounts| if more { sum.add(amounts) } else { sum.subtract(amounts) };
-        let chain: Vec<RoleId> = self.up(id).collect();
-        for id in chain {
-            change(&mut self.get_mut(id).reserved);
-        }
+        self.change_up(id, |role| change(&mut role.reserved));
         change(&mut self.reserved);
         id
     }
@@ -68,16 +65,25 @@ impl Roles {
         self.change_held(id, sums, Amounts::subtract);
     }
 
-    fn change_held(&mut self, id: RoleId, sums: &Sums, change: fn(&mut Amounts, &Amounts)) {
-        let chain: Vec<RoleId> = self.up(id).collect();
-        let top = chain.len();
-        for (steps, id) in chain.into_iter().enumerate() {
-            let tally = sums.at(Level::Above(steps));
+    /// Changes a role and those above it.
+    fn change_up(&mut self, id: RoleId, mut change: impl FnMut(&mut Role)) {
+        let mut current = Some(id);
+        while let Some(id) = current {
             let role = self.get_mut(id);
+            change(role);
+            current = role.parent;
+        }
+    }
+
+    fn change_held(&mut self, id: RoleId, sums: &Sums, change: fn(&mut Amounts, &Amounts)) {
+        let mut steps = 0;
+        self.change_up(id, |role| {
+            let tally = sums.at(Level::Above(steps));
             change(&mut role.held, &tally.countable);
             change(&mut role.held_reserved, &tally.reserved);
-        }
-        change(&mut self.held_reserved, &sums.at(Level::Above(top)).reserved);
+            steps += 1;
+        });
+        change(&mut self.held_reserved, &sums.at(Level::Above(steps)).reserved);
     }
 
     /// Counts something else in place of what a role has, on all levels.
@@ -91,11 +97,13 @@ impl Roles {
 
     /// Notes what tasks of a role use, or do not any more.
     pub(crate) fn use_up(&mut self, id: RoleId, tally: &Tally, more: bool) {
-        let chain: Vec<RoleId> = self.up(id).collect();
-        for id in chain {
-            let used = &mut self.get_mut(id).used;
-            if more { used.add(&tally.countable) } else { used.subtract(&tally.countable) }
-        }
+        self.change_up(id, |role| {
+            if more {
+                role.used.add(&tally.countable);
+            } else {
+                role.used.subtract(&tally.countable);
+            }
+        });
     }
 
     /// Gives a role another quota.
@@ -121,10 +129,7 @@ impl Roles {
             self.missing.add(&missing);
         }
         let Some((client, _)) = members else { return };
-        if self.tree.is_marked(client) != hungry {
-            self.tree.set_marked(client, hungry);
-            self.hungry = if hungry { self.hungry + 1 } else { self.hungry - 1 };
-        }
+        self.set_hungry(id, client, hungry.then_some(missing));
         if self.tree.is_closed(client) != exhausted {
             self.tree.set_closed(client, exhausted);
             if exhausted {
@@ -133,6 +138,18 @@ impl Roles {
                 self.exhausted.retain(|other| *other != id);
             }
         }
+    }
+
+    /// Says what a role lacks that its frameworks could be given.
+    pub(super) fn set_hungry(&mut self, id: RoleId, client: ClientId, missing: Option<Amounts>) {
+        if self.tree.is_marked(client) != missing.is_some() {
+            self.tree.set_marked(client, missing.is_some());
+            self.hungry = if missing.is_some() { self.hungry + 1 } else { self.hungry - 1 };
+        }
+        let missing = missing.unwrap_or_default();
+        self.lacking.add(&missing);
+        let before = std::mem::replace(&mut self.get_mut(id).lacks, missing);
+        self.lacking.remove(&before);
     }
 
     /// Makes what a role below this one was given not count before the next cycle.

@@ -1,6 +1,9 @@
 //! The order by chance.
 
-use super::{ROOT, Tree};
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use super::{ROOT, Tree, number};
 use crate::Draw;
 use crate::ids::ClientId;
 
@@ -10,12 +13,16 @@ pub(crate) struct Lottery {
     /// Whether clients that want nothing have chances too, which are lost.
     all: bool,
     shape: Option<u64>,
+    /// By path.
     tickets: Vec<Ticket>,
+    by_client: Vec<Option<u32>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Ticket {
     client: ClientId,
+    /// Decides between equals.
+    rank: u32,
     /// Stands for the path in draws.
     subject: u64,
     /// The part of all weight that the client has.
@@ -24,32 +31,81 @@ struct Ticket {
 
 impl Lottery {
     pub(crate) fn new(all: bool) -> Self {
-        Self { all, shape: None, tickets: Vec::new() }
+        Self { all, shape: None, tickets: Vec::new(), by_client: Vec::new() }
     }
 
-    /// All active clients: the first is one of them with a probability in proportion to its
-    /// weight among its siblings, times its parent's, and so on with those that are left.
-    pub(crate) fn draw(&mut self, tree: &Tree, draw: Draw) -> Vec<ClientId> {
+    /// Computes the chances anew if they have changed.
+    pub(crate) fn refresh(&mut self, tree: &Tree) {
         if self.shape != Some(tree.shape) {
             self.shape = Some(tree.shape);
             self.tickets = tree.tickets(self.all);
+            self.by_client.clear();
+            self.by_client.resize(tree.leaves.len(), None);
+            for ticket in &self.tickets {
+                self.by_client[ticket.client.index()] = Some(ticket.rank);
+            }
         }
-        self.shuffle(draw)
     }
 
-    /// The weighted shuffle of Efraimidis and Spirakis (2006): clients are ordered by u^(1/w),
-    /// largest first, with u between 0 and 1; ln(u)/w gives the same order.
-    fn shuffle(&self, draw: Draw) -> Vec<ClientId> {
-        let mut drawn: Vec<(f64, usize)> = self
-            .tickets
-            .iter()
-            .enumerate()
-            .map(|(index, ticket)| (draw.of(ticket.subject).fraction().ln() / ticket.chance, index))
-            .collect();
-        drawn.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        drawn.into_iter().map(|(_, index)| self.tickets[index].client).collect()
+    /// All open clients: the first is one of them with a probability in proportion to its
+    /// weight among its siblings, times its parent's, and so on with those that are left.
+    /// The lottery has to be fresh.
+    ///
+    /// This is the weighted shuffle of Efraimidis and Spirakis (2006): clients are ordered by
+    /// u^(1/w), largest first, with u between 0 and 1; ln(u)/w gives the same order. Who else
+    /// takes part changes nothing in the order of two.
+    pub(crate) fn draw(&self, tree: &Tree, draw: Draw) -> Drawn {
+        let open = |ticket: &&Ticket| tree.node(tree.leaf(ticket.client)).open > 0;
+        self.tickets.iter().filter(open).map(|ticket| ticket.place(draw)).collect()
+    }
+
+    /// The same for some clients, each once; those that are not active are left out.
+    pub(crate) fn draw_some(&self, clients: impl Iterator<Item = ClientId>, draw: Draw) -> Drawn {
+        let ticket = |client: ClientId| {
+            let index = (*self.by_client.get(client.index())?)?;
+            self.tickets.get(index as usize)
+        };
+        clients.filter_map(ticket).map(|ticket| ticket.place(draw)).collect()
     }
 }
+
+/// Clients in an order by chance, which is found out as far as it is asked for.
+pub(crate) type Drawn = BinaryHeap<Lot>;
+
+/// A client's luck.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lot {
+    place: f64,
+    rank: u32,
+    pub(crate) client: ClientId,
+}
+
+impl Ticket {
+    fn place(&self, draw: Draw) -> Lot {
+        let place = draw.of(self.subject).fraction().ln() / self.chance;
+        Lot { place, rank: self.rank, client: self.client }
+    }
+}
+
+impl Ord for Lot {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place.total_cmp(&other.place).then_with(|| other.rank.cmp(&self.rank))
+    }
+}
+
+impl PartialOrd for Lot {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Lot {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Lot {}
 
 impl Tree {
     /// One ticket for each active client, by path.
@@ -78,12 +134,13 @@ impl Tree {
             }
         }
         tickets.sort_by(|a, b| a.0.cmp(&b.0));
-        let ticket = |(path, client, chance): (String, ClientId, f64)| Ticket {
+        let ticket = |(index, (path, client, chance)): (usize, (String, ClientId, f64))| Ticket {
             client,
+            rank: number(index),
             subject: crate::draw::hash(&path),
             chance,
         };
-        tickets.into_iter().map(ticket).collect()
+        tickets.into_iter().enumerate().map(ticket).collect()
     }
 }
 
@@ -106,14 +163,15 @@ mod tests {
         expected: [[f64; N]; N],
         clients: [ClientId; N],
         runs: u32,
-        mut draw: impl FnMut(Draw) -> Vec<ClientId>,
+        draw: impl Fn(Draw) -> Drawn,
     ) {
         let mut counts = [[0_u32; N]; N];
         for run in 0..runs {
-            let drawn = draw(Draw::new(0).of(u64::from(run)));
+            let mut drawn = draw(Draw::new(0).of(u64::from(run)));
             assert_eq!(drawn.len(), N);
-            for (place, client) in drawn.iter().enumerate() {
-                let which = clients.iter().position(|other| other == client).unwrap();
+            for place in 0..N {
+                let client = drawn.pop().unwrap().client;
+                let which = clients.iter().position(|other| *other == client).unwrap();
                 counts[which][place] += 1;
             }
         }
@@ -143,14 +201,15 @@ mod tests {
     fn weighted_shuffle_probability_distribution() {
         let clients = [0, 1, 2, 3, 4].map(ClientId::from);
         let weights = [1.0, 2.0, 3.0, 4.0, 5.0];
-        let tickets = clients.into_iter().zip(weights).zip(0..);
-        let lottery = Lottery {
-            tickets: tickets
-                .map(|((client, chance), subject)| Ticket { client, subject, chance })
-                .collect(),
-            ..Lottery::new(false)
-        };
-        check(FLAT, clients, 1000, |draw| lottery.shuffle(draw));
+        let tickets: Vec<Ticket> = clients
+            .into_iter()
+            .zip(weights)
+            .zip(0..)
+            .map(|((client, chance), rank)| Ticket { client, rank, subject: rank.into(), chance })
+            .collect();
+        let by_client = tickets.iter().map(|ticket| Some(ticket.rank)).collect();
+        let lottery = Lottery { tickets, by_client, ..Lottery::new(false) };
+        check(FLAT, clients, 1000, |draw| lottery.draw_some(clients.into_iter(), draw));
     }
 
     #[test]
@@ -158,6 +217,7 @@ mod tests {
         let weights = [("0", 1.0), ("1", 2.0), ("2", 3.0), ("3", 4.0), ("4", 5.0)];
         let (tree, clients) = tree(weights.map(|(path, _)| path), &weights);
         let mut lottery = Lottery::new(false);
+        lottery.refresh(&tree);
         check(FLAT, clients, 1000, |draw| lottery.draw(&tree, draw));
     }
 
@@ -166,6 +226,7 @@ mod tests {
         let weights = [("a", 1.0), ("a/b", 2.0), ("c", 2.0), ("c/d", 1.0), ("c/e", 2.0)];
         let (tree, clients) = tree(["a", "a/b", "c/d", "c/e"], &weights);
         let mut lottery = Lottery::new(false);
+        lottery.refresh(&tree);
         let expected = [
             [0.11, 0.15, 0.23, 0.51],
             [0.22, 0.27, 0.30, 0.21],

@@ -6,7 +6,7 @@ use std::collections::btree_set;
 use smallvec::SmallVec;
 
 use super::node::Key;
-use super::{ROOT, Tree};
+use super::{Drawn, ROOT, Tree};
 use crate::ids::ClientId;
 use crate::pool::Pool;
 
@@ -46,6 +46,8 @@ pub(crate) enum Order<'a> {
     Marked(&'a Tree, btree_set::Iter<'a, Key>),
     /// Just these.
     List(std::vec::IntoIter<ClientId>),
+    /// By chance.
+    Drawn(Drawn),
 }
 
 impl Iterator for Order<'_> {
@@ -56,6 +58,7 @@ impl Iterator for Order<'_> {
             Self::Walk(walk) => walk.next(),
             Self::Merged(merged) => merged.next(),
             Self::List(list) => list.next(),
+            Self::Drawn(drawn) => drawn.pop().map(|lot| lot.client),
             Self::Marked(tree, keys) => keys.find_map(|key| {
                 let node = tree.node(key.node);
                 node.client.or_else(|| tree.node(node.child(".")?).client)
