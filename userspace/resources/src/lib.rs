@@ -15,6 +15,7 @@
 //! Which of Mesos' tests is which of ours: [`conformance`].
 #![forbid(unsafe_code)]
 
+mod arithmetic;
 pub mod attributes;
 #[cfg(doc)]
 #[doc = include_str!("../CONFORMANCE.md")]

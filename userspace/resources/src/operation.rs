@@ -199,23 +199,16 @@ impl Resources {
     /// # Errors
     /// Those of [`Resources::convert`].
     pub fn convert_all(&mut self, conversions: &[Conversion]) -> Result<(), Problem> {
-        match conversions {
-            [] => Ok(()),
-            [only] => {
-                self.check(only)?;
-                *self -= &only.consumed;
-                *self += &only.converted;
-                Ok(())
-            }
-            several => {
-                let mut after = self.clone();
-                for conversion in several {
-                    after.convert_all(std::slice::from_ref(conversion))?;
-                }
-                *self = after;
-                Ok(())
-            }
+        self.check_all(conversions)?;
+        for conversion in conversions {
+            self.exchange(conversion);
         }
+        Ok(())
+    }
+
+    fn exchange(&mut self, conversion: &Conversion) {
+        *self -= &conversion.consumed;
+        *self += &conversion.converted;
     }
 
     /// Whether all steps of an operation could be done.
@@ -223,11 +216,36 @@ impl Resources {
     /// # Errors
     /// Those of [`Resources::convert`].
     pub fn check_all(&self, conversions: &[Conversion]) -> Result<(), Problem> {
-        match conversions {
-            [] => Ok(()),
-            [only] => self.check(only),
-            several => self.clone().convert_all(several),
+        if let [only] = conversions {
+            return self.check(only);
         }
+        // A step may need what an earlier one gives. Other resources than theirs do not matter.
+        let all = conversions.iter().flat_map(|step| [&step.consumed, &step.converted]).flatten();
+        let last = conversions.iter().filter_map(|step| step.last.as_ref());
+        let mut part = self.like(all.chain(last));
+        for conversion in conversions {
+            part.check(conversion).map_err(|problem| match problem {
+                Problem::NotThere { missing, .. } => {
+                    Problem::NotThere { missing, there: format!("{self:#}") }
+                }
+                other => other,
+            })?;
+            part.exchange(conversion);
+        }
+        Ok(())
+    }
+
+    /// The entries that these could be added to, or taken from.
+    fn like<'a>(&self, these: impl Iterator<Item = &'a Resource>) -> Self {
+        let mut these: Vec<&Resource> = these.collect();
+        these.sort_unstable_by(|a, b| a.order(b));
+        these.dedup_by(|a, b| a.order(b).is_eq());
+        let same = |this: &Resource| {
+            let start = self.iter().as_slice().partition_point(|entry| entry.order(this).is_lt());
+            let rest = &self.iter().as_slice()[start..];
+            &rest[..rest.iter().take_while(|entry| entry.order(this).is_eq()).count()]
+        };
+        these.into_iter().flat_map(same).cloned().collect()
     }
 
     fn check(&self, conversion: &Conversion) -> Result<(), Problem> {

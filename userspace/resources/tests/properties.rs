@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use muster_resources::{
-    Details, Disk, Limits, Quantities, Range, Ranges, Reservation, Resource, Resources, Scalar,
-    Source, SourceKind, Value,
+    Details, Disk, Limits, Operation, Problem, Quantities, Range, Ranges, Reservation, Resource,
+    Resources, Scalar, Source, SourceKind, Value,
 };
 use proptest::prelude::*;
 
@@ -170,6 +170,33 @@ proptest! {
         // What can be cut is cut no further than it must. (Of nothing, there would be no limit.)
         let cpus = scalars.scalar("cpus").min(target.get(&"cpus".into()));
         prop_assert_eq!(limited.scalar("cpus"), cpus);
+    }
+
+    #[test]
+    fn steps_together_are_steps_one_by_one(
+        a in several(any_resource()), b in several(any_resource()), kind in 0..4_u8
+    ) {
+        // Some of what is there, and some that may not be.
+        let about: Resources = a.iter().step_by(2).chain(&b).cloned().collect();
+        let operation = match kind {
+            0 => Operation::Unreserve(about.reserved()),
+            1 => Operation::Destroy(about.persistent_volumes()),
+            2 => Operation::Create(about.persistent_volumes()),
+            _ => Operation::Unreserve(a.reserved()),
+        };
+        let conversions = operation.conversions().unwrap();
+        let one_by_one =
+            conversions.iter().try_fold(a.clone(), |resources, step| resources.convert(step));
+        let mut together = a.clone();
+        let result = together.convert_all(&conversions).map(|()| together.clone());
+        prop_assert_eq!(a.check_all(&conversions).is_ok(), one_by_one.is_ok());
+        if one_by_one.is_err() {
+            prop_assert_eq!(together, a, "nothing is done by halves");
+        }
+        let kind = |result: Result<Resources, Problem>| {
+            result.map_err(|problem| std::mem::discriminant(&problem))
+        };
+        prop_assert_eq!(kind(result), kind(one_by_one));
     }
 
     #[test]
