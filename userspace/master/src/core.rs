@@ -7,26 +7,35 @@
 
 mod agents;
 mod allocation;
+mod change;
 mod frameworks;
 mod launch;
 mod model;
 mod offers;
+mod options;
+mod quotas;
 mod restore;
+mod roles;
 mod tasks;
 mod ticks;
+mod weights;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use muster_allocator::Allocator;
+use muster_api::mesos::MasterInfo;
 use muster_api::mesos::scheduler::{Call, Event};
-use muster_api::mesos::{DomainInfo, MasterInfo};
 use muster_api::muster::master_message::Message as ToAgent;
 use muster_api::muster::{Register, StatusUpdate};
 use muster_network::vip::Pool;
 use muster_store::Batch;
 
+pub use change::{Change, Refusal, RequestId};
 pub use model::{Agent, Completed, Framework, Liveness, Offer, Task, TaskKey};
+pub(crate) use offers::message as offer_message;
+pub use options::Options;
+pub use roles::RoleUse;
 
 use crate::Error;
 use crate::registry::Registry;
@@ -36,31 +45,6 @@ use crate::view::View;
 pub type LinkId = u64;
 /// One subscription of one framework. A number is never used twice.
 pub type ConnectionId = u64;
-
-/// What the master can be told to do differently.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Random, new at every start: the prefix of all ids and the view's epoch.
-    pub master_id: String,
-    /// Name of this machine, told to frameworks.
-    pub hostname: String,
-    /// Address and port of the HTTP interface, told to frameworks.
-    pub address: std::net::SocketAddr,
-    /// Name of the cluster.
-    pub cluster: Option<String>,
-    /// Time between allocations that nothing else asked for.
-    pub allocation_interval: Duration,
-    /// Offers not answered for so long are rescinded; never when `None`.
-    pub offer_timeout: Option<Duration>,
-    /// Time between pings of one agent.
-    pub agent_ping_timeout: Duration,
-    /// So many unanswered pings in a row make an agent unreachable.
-    pub max_agent_ping_timeouts: u32,
-    /// How long an agent may be away before its tasks are given up.
-    pub agent_reregister_timeout: Duration,
-    /// Seed of the allocator's random choices.
-    pub seed: u64,
-}
 
 /// Something that happened.
 #[derive(Debug)]
@@ -101,6 +85,15 @@ pub enum Input {
         /// The subscription.
         connection: ConnectionId,
     },
+    /// An operator wants something changed.
+    Change {
+        /// The request, for the answer.
+        request: RequestId,
+        /// What is to change.
+        change: Box<Change>,
+    },
+    /// The machines that may be offered have been named anew; `None` is all.
+    Whitelist(Option<BTreeSet<String>>),
     /// Time has passed.
     Tick,
 }
@@ -116,6 +109,8 @@ pub enum Output {
     ToScheduler(ConnectionId, Box<Event>),
     /// End a subscription, after what was said before.
     CloseConnection(ConnectionId),
+    /// Tell an operator that the change is made, or why not.
+    Answer(RequestId, Result<(), Refusal>),
 }
 
 /// What a step leaves to do: first the writes, all together, then the outputs in order.
@@ -150,8 +145,6 @@ pub struct Counters {
     pub reregistrations: u64,
     /// Agents given up.
     pub unreachable: u64,
-    /// Allocations run.
-    pub allocations: u64,
 }
 
 /// The state.
@@ -167,13 +160,17 @@ pub struct Master {
     /// The tasks of each agent that has any.
     tasks_by_agent: BTreeMap<String, BTreeSet<TaskKey>>,
     offers: BTreeMap<String, Offer>,
+    /// Of roles whose weight was ever set.
+    weights: BTreeMap<String, f64>,
     links: BTreeMap<LinkId, String>,
     connections: BTreeMap<ConnectionId, String>,
     view: View,
     pool: Pool,
     next_id: Sequences,
     counters: Counters,
+    /// The last allocation of all that is free.
     last_allocation: Duration,
+    /// Whether one is due.
     allocate: bool,
     /// Tasks whose place in the view must be looked at again.
     restated: BTreeSet<TaskKey>,
@@ -192,11 +189,13 @@ impl Master {
     ///
     /// # Errors
     /// [`Error::Vip`] and [`Error::Row`] when the registry contradicts itself.
-    pub fn new(options: Options, registry: Registry, now: Duration) -> Result<Self, Error> {
+    pub fn new(mut options: Options, registry: Registry, now: Duration) -> Result<Self, Error> {
         let mut pool = Pool::default();
-        for (service, address) in registry.vips {
-            pool.restore(&service, address)?;
+        for (service, address) in &registry.vips {
+            pool.restore(service, *address)?;
         }
+        let fault_domain = options.domain.as_ref().and_then(|domain| domain.fault_domain.as_ref());
+        options.allocator.region = fault_domain.map(|domain| domain.region.name.clone());
         let info = MasterInfo {
             id: options.master_id.clone(),
             // Deprecated, and only IPv4 fits; Mesos fills it in network order.
@@ -212,22 +211,19 @@ impl Master {
                 ip: Some(options.address.ip().to_string()),
                 port: options.address.port().into(),
             }),
-            domain: None::<DomainInfo>,
+            domain: options.domain.clone(),
             ..MasterInfo::default()
         };
         let mut master = Self {
             info,
             started: now,
-            allocator: Allocator::new(muster_allocator::Options {
-                seed: options.seed,
-                allocation_interval: options.allocation_interval,
-                ..muster_allocator::Options::default()
-            }),
+            allocator: Allocator::new(options.allocator.clone()),
             agents: BTreeMap::new(),
             frameworks: BTreeMap::new(),
             tasks: BTreeMap::new(),
             tasks_by_agent: BTreeMap::new(),
             offers: BTreeMap::new(),
+            weights: BTreeMap::new(),
             links: BTreeMap::new(),
             connections: BTreeMap::new(),
             view: View::new(options.master_id.clone()),
@@ -240,7 +236,7 @@ impl Master {
             step: Step::default(),
             options,
         };
-        master.restore(registry.agents, registry.frameworks, registry.tasks, now)?;
+        master.restore(registry, now)?;
         Ok(master)
     }
 
@@ -248,20 +244,32 @@ impl Master {
     pub fn handle(&mut self, now: Duration, input: Input) {
         match input {
             Input::Register { link, register } => self.register(now, link, *register),
-            Input::Update { link, update } => self.update(now, link, *update),
+            Input::Update { link, update } => self.update(link, *update),
             Input::Pong { link } => self.pong(link),
             Input::LinkClosed { link } => self.link_closed(now, link),
             Input::Call { connection, call } => self.call(now, connection, *call),
             Input::ConnectionClosed { connection } => self.connection_closed(now, connection),
+            Input::Change { request, change } => self.change(now, request, *change),
+            Input::Whitelist(hostnames) => self.allocator.update_whitelist(hostnames),
             Input::Tick => self.tick(now),
         }
     }
 
+    /// Whether [`Master::allocate`] has anything to do: it is time for it, or something
+    /// happened that should not wait until then.
+    pub fn wants_allocation(&self) -> bool {
+        self.allocate || self.allocator.has_candidates()
+    }
+
+    /// Notes how long an allocation was waited for, and how long it took: there is no clock in
+    /// here.
+    pub fn note_allocation(&mut self, now: Duration, latency: Duration, run: Duration) {
+        self.allocator.note_run(now, latency, run);
+    }
+
     /// Ends a step that took in any number of inputs.
     pub fn settle(&mut self, now: Duration) -> Step {
-        if std::mem::take(&mut self.allocate) {
-            self.allocate(now);
-        }
+        self.allocate(now);
         for key in std::mem::take(&mut self.restated) {
             self.restate(&key);
         }

@@ -1,6 +1,7 @@
 //! What can go wrong in the master.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// The master cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +32,20 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The file of machines that may be offered.
+    #[error("--whitelist: {}: {source}", path.display())]
+    Whitelist {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
     /// The master's thread cannot be started.
     #[error("cannot start the master's thread: {0}")]
     Thread(std::io::Error),
+    /// Nothing can be written, so nothing may change.
+    #[error("nothing is changed while the registry cannot be written: {0}")]
+    Stalled(String),
     /// The master no longer answers.
     #[error("the master's thread has ended")]
     Stopped,

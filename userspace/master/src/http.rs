@@ -1,49 +1,59 @@
-//! The master's unversioned HTTP interface, as Mesos serves it: read-only JSON.
+//! The master's HTTP interface, as Mesos serves it: unversioned JSON, and the v1 operator API.
 //!
 //! Every path also answers below `/master`, as in Mesos.
 
+mod answer;
+mod constraints;
 mod json;
 mod metrics;
+mod operator;
+mod quota;
+mod roles;
 mod state;
+mod weights;
 
+use axum::Router;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::core::Master;
+use self::answer::{Jsonp, read};
 use crate::kernel::Kernel;
 
 /// The master's routes.
 pub fn router(kernel: Kernel) -> Router {
     let routes = Router::new()
         .route("/health", get(health))
-        .route("/version", get(version))
-        .route("/state", get(|kernel| answer(kernel, state::state)))
-        .route("/slaves", get(|kernel| answer(kernel, state::slaves)))
-        .route("/frameworks", get(|kernel| answer(kernel, state::frameworks)))
-        .route("/roles", get(|kernel| answer(kernel, state::roles)))
+        .route("/version", get(|kernel, jsonp| read(kernel, jsonp, |_| version())))
+        .route("/flags", get(|kernel, jsonp| read(kernel, jsonp, state::flags)))
+        .route("/state", get(|kernel, jsonp| read(kernel, jsonp, state::state)))
+        .route("/slaves", get(|kernel, jsonp| read(kernel, jsonp, state::slaves)))
+        .route("/frameworks", get(|kernel, jsonp| read(kernel, jsonp, state::frameworks)))
+        .route("/roles", get(|kernel, jsonp| read(kernel, jsonp, roles::roles)))
         .route("/tasks", get(tasks))
-        .route("/metrics/snapshot", get(|kernel| answer(kernel, metrics::snapshot)))
+        .route("/metrics/snapshot", get(|kernel, jsonp| read(kernel, jsonp, metrics::snapshot)))
+        .route(
+            "/offer_constraints_debug",
+            get(|kernel, jsonp| read(kernel, jsonp, constraints::debug)),
+        )
+        .route(
+            "/weights",
+            get(|kernel, jsonp| read(kernel, jsonp, weights::weights)).put(weights::update),
+        )
+        .route(
+            "/quota",
+            get(|kernel, jsonp| read(kernel, jsonp, quota::quota))
+                .post(quota::set)
+                .delete(quota::remove_what),
+        )
+        .route("/quota/{*role}", axum::routing::delete(quota::remove))
+        .route("/api/v1", post(operator::call))
         .with_state(kernel);
     Router::new().merge(routes.clone()).nest("/master", routes)
-}
-
-async fn answer(State(kernel): State<Kernel>, question: fn(&Master) -> Value) -> Response {
-    ask(&kernel, question).await
-}
-
-async fn ask(
-    kernel: &Kernel,
-    question: impl FnOnce(&Master) -> Value + Send + 'static,
-) -> Response {
-    match kernel.ask(question).await {
-        Ok(value) => Json(value).into_response(),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
-    }
 }
 
 /// 200 while the registry can be written, else 503 with the reason.
@@ -54,8 +64,8 @@ async fn health(State(kernel): State<Kernel>) -> Response {
     }
 }
 
-async fn version() -> Json<Value> {
-    Json(json!({ "version": env!("CARGO_PKG_VERSION") }))
+fn version() -> Value {
+    json!({ "version": env!("CARGO_PKG_VERSION") })
 }
 
 #[derive(Deserialize)]
@@ -66,6 +76,7 @@ struct Page {
     order: Option<Order>,
     framework_id: Option<String>,
     task_id: Option<String>,
+    jsonp: Option<String>,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq)]
@@ -77,13 +88,14 @@ enum Order {
 
 async fn tasks(
     State(kernel): State<Kernel>,
-    page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
+    page: Result<Query<Page>, QueryRejection>,
 ) -> Response {
-    let Query(page) = match page {
+    let Query(mut page) = match page {
         Ok(page) => page,
         Err(error) => return (StatusCode::BAD_REQUEST, error.body_text()).into_response(),
     };
-    ask(&kernel, move |master| {
+    let jsonp = Jsonp { jsonp: page.jsonp.take() };
+    read(State(kernel), Ok(Query(jsonp)), move |master| {
         let mut tasks: Vec<Value> = state::tasks(master)
             .filter(|(framework, task, _)| {
                 page.framework_id.as_ref().is_none_or(|id| id == framework)

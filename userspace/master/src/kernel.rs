@@ -11,7 +11,9 @@ use muster_store::{Batch, Store};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Error;
-use crate::core::{ConnectionId, Input, LinkId, Master, Options, Output, Step};
+use crate::core::{
+    Change, ConnectionId, Input, LinkId, Master, Options, Output, Refusal, RequestId, Step,
+};
 use crate::registry::Registry;
 
 /// Inputs taken in before the step they make up is written: one commit serves them all.
@@ -33,7 +35,11 @@ pub(crate) enum Message {
     LinkOpened(LinkId, mpsc::Sender<MasterMessage>),
     ConnectionOpened(ConnectionId, mpsc::Sender<Event>),
     Query(Box<dyn FnOnce(&Master) + Send>),
+    Change(Box<Change>, Answer),
 }
+
+/// Where the answer to a change goes.
+type Answer = oneshot::Sender<Result<(), Refusal>>;
 
 /// A handle to the running master; clones are handles to the same.
 #[derive(Clone)]
@@ -71,6 +77,8 @@ impl Kernel {
             stalled,
             links: BTreeMap::new(),
             connections: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            next_request: 0,
             postponed: Vec::new(),
         };
         std::thread::Builder::new()
@@ -106,6 +114,19 @@ impl Kernel {
             let _ = answer.send(question(master));
         });
         self.sender.send(Message::Query(query)).await.map_err(|_| Error::Stopped)?;
+        answered.await.map_err(|_| Error::Stopped)
+    }
+
+    /// Makes a change, and waits until it is written; a crash cannot undo it then.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`]; [`Error::Stalled`] while nothing can be written.
+    pub async fn change(&self, change: Change) -> Result<Result<(), Refusal>, Error> {
+        if let Some(reason) = self.stalled() {
+            return Err(Error::Stalled(reason));
+        }
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Change(Box::new(change), answer)).await?;
         answered.await.map_err(|_| Error::Stopped)
     }
 
@@ -181,6 +202,9 @@ struct Thread {
     stalled: Arc<std::sync::Mutex<Option<String>>>,
     links: BTreeMap<LinkId, mpsc::Sender<MasterMessage>>,
     connections: BTreeMap<ConnectionId, mpsc::Sender<Event>>,
+    /// Who waits for which change.
+    answers: BTreeMap<RequestId, Answer>,
+    next_request: RequestId,
     /// Inputs that came while a commit was being retried.
     postponed: Vec<Message>,
 }
@@ -194,9 +218,18 @@ impl Thread {
                 return;
             }
             let mut queries = Vec::new();
+            // Since when an allocation is waited for.
+            let mut wanted = None;
             for message in messages.drain(..) {
                 match message {
                     Message::Input(input) => self.master.handle(self.clock.now(), input),
+                    Message::Change(change, answer) => {
+                        let request = self.next_request;
+                        self.next_request += 1;
+                        self.answers.insert(request, answer);
+                        let input = Input::Change { request, change };
+                        self.master.handle(self.clock.now(), input);
+                    }
                     Message::LinkOpened(link, sender) => {
                         self.links.insert(link, sender);
                     }
@@ -205,6 +238,12 @@ impl Thread {
                     }
                     Message::Query(query) => queries.push(query),
                 }
+                if wanted.is_none() && self.master.wants_allocation() {
+                    wanted = Some(Instant::now());
+                }
+            }
+            if let Some(wanted) = wanted {
+                self.allocate(wanted);
             }
             let Step { batch, outputs } = self.master.settle(self.clock.now());
             if !self.write(&batch, &mut receiver) {
@@ -218,6 +257,13 @@ impl Thread {
                 query(&self.master);
             }
         }
+    }
+
+    /// Allocates, with the time it takes.
+    fn allocate(&mut self, wanted: Instant) {
+        let start = Instant::now();
+        self.master.allocate(self.clock.now());
+        self.master.note_allocation(self.clock.now(), start - wanted, start.elapsed());
     }
 
     /// Writes, and keeps trying: what has not been written is not said, and while the
@@ -267,6 +313,12 @@ impl Thread {
             }
             Output::CloseConnection(connection) => {
                 self.connections.remove(&connection);
+            }
+            Output::Answer(request, result) => {
+                if let Some(answer) = self.answers.remove(&request) {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(result);
+                }
             }
         }
     }

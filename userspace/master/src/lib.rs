@@ -12,8 +12,10 @@ mod error;
 pub mod http;
 mod kernel;
 pub mod link;
+mod quota;
 pub mod registry;
 pub mod view;
+pub mod whitelist;
 
 pub use error::Error;
 pub use kernel::{Kernel, Scheduler};

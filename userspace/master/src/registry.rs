@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use muster_api::mesos::{AgentInfo, FrameworkInfo};
+use muster_api::mesos::quota::QuotaConfig;
+use muster_api::mesos::{AgentInfo, FrameworkInfo, WeightInfo};
 use muster_api::muster::{AgentTask, RegistryAgent, RegistryFramework};
 use muster_store::{Batch, Store};
 use prost::Message;
@@ -17,6 +18,8 @@ const AGENTS: &str = "registry.agents";
 const FRAMEWORKS: &str = "registry.frameworks";
 const TASKS: &str = "registry.tasks";
 const VIPS: &str = "registry.vips";
+const WEIGHTS: &str = "registry.weights";
+const QUOTAS: &str = "registry.quotas";
 
 /// Everything the registry holds, as read at start.
 #[derive(Debug, Default)]
@@ -29,6 +32,10 @@ pub struct Registry {
     pub tasks: Vec<AgentTask>,
     /// Addresses of named VIPs by service name.
     pub vips: BTreeMap<String, Ipv4Addr>,
+    /// Weights by role.
+    pub weights: BTreeMap<String, f64>,
+    /// Quota by role, where there is any.
+    pub quotas: BTreeMap<String, QuotaConfig>,
 }
 
 impl Registry {
@@ -56,6 +63,14 @@ impl Registry {
                 reason: e.to_string(),
             })?;
             registry.vips.insert(key, address.into());
+        }
+        for (key, value) in store.scan(WEIGHTS)? {
+            let info: WeightInfo = decode(WEIGHTS, &key, &value)?;
+            registry.weights.insert(key, info.weight);
+        }
+        for (key, value) in store.scan(QUOTAS)? {
+            let config = decode(QUOTAS, &key, &value)?;
+            registry.quotas.insert(key, config);
         }
         Ok(registry)
     }
@@ -86,6 +101,12 @@ pub trait RegistryBatch {
     fn delete_task(&mut self, framework: &str, task: &str);
     /// Gives a named VIP its address for good.
     fn put_vip(&mut self, service: &str, address: Ipv4Addr);
+    /// Sets a role's weight.
+    fn put_weight(&mut self, role: &str, weight: f64);
+    /// Sets a role's quota.
+    fn put_quota(&mut self, config: &QuotaConfig);
+    /// Forgets a role's quota.
+    fn delete_quota(&mut self, role: &str);
 }
 
 impl RegistryBatch for Batch {
@@ -127,6 +148,19 @@ impl RegistryBatch for Batch {
 
     fn put_vip(&mut self, service: &str, address: Ipv4Addr) {
         self.put(VIPS, service, address.octets().to_vec());
+    }
+
+    fn put_weight(&mut self, role: &str, weight: f64) {
+        let row = WeightInfo { weight, role: Some(role.to_owned()) };
+        self.put(WEIGHTS, role, row.encode_to_vec());
+    }
+
+    fn put_quota(&mut self, config: &QuotaConfig) {
+        self.put(QUOTAS, config.role.as_str(), config.encode_to_vec());
+    }
+
+    fn delete_quota(&mut self, role: &str) {
+        self.delete(QUOTAS, role);
     }
 }
 

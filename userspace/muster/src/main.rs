@@ -1,7 +1,9 @@
 //! `muster`: the whole data centre in one binary. This is its command line, no more.
 
 mod agent;
+mod bytes;
 mod duration;
+mod flags;
 mod master;
 mod simulate;
 
@@ -9,7 +11,7 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -42,7 +44,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let given = std::env::args_os().map(flags::dashed);
+    let matches = Arguments::command().get_matches_from(given);
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
     match &arguments.command {
         // Before any thread exists: the helper forks.
         Command::Launch { .. } => return muster_containerizer::launch::main(),
@@ -56,6 +63,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let shown = matches.subcommand().map(|(_, matches)| flags::effective(matches));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -66,7 +74,9 @@ fn main() -> ExitCode {
         .build()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| match arguments.command {
-            Command::Master(flags) => runtime.block_on(master::run(*flags)),
+            Command::Master(flags) => {
+                runtime.block_on(master::run(*flags, shown.unwrap_or_default()))
+            }
             Command::Agent(flags) => runtime.block_on(agent::run(*flags)),
             Command::Launch { .. } | Command::Simulate(_) => Ok(()),
         });
@@ -137,5 +147,23 @@ mod tests {
         assert_eq!(in_one_line(&error), said);
         let outer = Err::<(), _>(error).context("serving --port").unwrap_err();
         assert_eq!(in_one_line(&outer), format!("serving --port: {said}"));
+    }
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn operators_are_shown_flags_as_mesos_spells_them() {
+        let given = ["muster", "master", "--roles=a,b", "--offer_timeout", "30secs"];
+        let given = given.into_iter().map(|argument| flags::dashed(argument.into()));
+        let matches = Arguments::command().try_get_matches_from(given).unwrap();
+        let (_, matches) = matches.subcommand().unwrap();
+        let shown = flags::effective(matches);
+        assert_eq!(shown["roles"], "a,b");
+        assert_eq!(shown["offer_timeout"], "30secs");
+        assert_eq!(shown["min_allocatable_resources"], "cpus:0.01|mem:32");
+        assert!(!shown.contains_key("whitelist"), "{shown:?}");
     }
 }

@@ -1,5 +1,8 @@
 //! `muster master`.
 
+mod allocation;
+
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,12 +11,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use clap::Args;
-use muster_master::Kernel;
 use muster_master::core::Options;
+use muster_master::{Kernel, whitelist};
 use muster_services::Connection;
 use muster_store::{Redb, Store};
 use tokio::net::TcpListener;
 
+use self::allocation::AllocationFlags;
 use crate::duration;
 
 /// Flags of the master. Each is also read from the environment, as `MUSTER_` and its
@@ -41,12 +45,6 @@ pub(crate) struct Flags {
     /// Name of the cluster, shown in the state.
     #[arg(long, env = "MUSTER_CLUSTER")]
     cluster: Option<String>,
-    /// Time between allocations that no event asks for.
-    #[arg(long, env = "MUSTER_ALLOCATION_INTERVAL", default_value = "1secs", value_parser = duration::positive)]
-    allocation_interval: Duration,
-    /// Rescinds offers that are not answered for so long; never by default.
-    #[arg(long, env = "MUSTER_OFFER_TIMEOUT", value_parser = duration::positive)]
-    offer_timeout: Option<Duration>,
     /// Time between pings of an agent.
     #[arg(long, env = "MUSTER_AGENT_PING_TIMEOUT", default_value = "15secs", value_parser = duration::positive)]
     agent_ping_timeout: Duration,
@@ -59,9 +57,12 @@ pub(crate) struct Flags {
     /// How long the services may be away before their tasks are given up.
     #[arg(long, env = "MUSTER_FAILOVER_TIMEOUT", default_value = "1weeks", value_parser = duration::parse)]
     failover_timeout: Duration,
+    #[command(flatten)]
+    allocation: AllocationFlags,
 }
 
-pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
+/// Runs a master. `shown` are the flags as operators are shown them.
+pub(crate) async fn run(flags: Flags, shown: BTreeMap<String, String>) -> anyhow::Result<()> {
     let hostname = match flags.hostname {
         Some(hostname) => hostname,
         None => crate::agent::system_hostname()?,
@@ -73,19 +74,20 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
     let services_http =
         listen("--services-port", SocketAddr::new(flags.ip, flags.services_port)).await?;
     let store: Arc<dyn Store> = Arc::new(Redb::open(&flags.work_dir.join("registry.redb"))?);
-    let options = Options {
-        master_id: uuid::Uuid::new_v4().to_string(),
-        hostname: hostname.clone(),
-        address,
+    let mut options = Options {
         cluster: flags.cluster,
-        allocation_interval: flags.allocation_interval,
-        offer_timeout: flags.offer_timeout,
         agent_ping_timeout: flags.agent_ping_timeout,
         max_agent_ping_timeouts: flags.max_agent_ping_timeouts,
         agent_reregister_timeout: flags.agent_reregister_timeout,
-        seed: rand::random(),
+        flags: shown,
+        ..Options::new(uuid::Uuid::new_v4().to_string(), hostname.clone(), address)
     };
+    flags.allocation.apply(&mut options)?;
+    options.allocator.seed = rand::random();
     let kernel = Kernel::start(options, Arc::clone(&store))?;
+    if let Some(path) = flags.allocation.whitelist() {
+        whitelist::follow(&kernel, path).await?;
+    }
     let connections = kernel.clone();
     let services = muster_services::start_reconnecting(
         muster_services::Config {

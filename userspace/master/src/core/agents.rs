@@ -26,6 +26,11 @@ impl Master {
     /// Admits an agent, new or known, and reconciles its tasks with the registry's.
     pub(super) fn register(&mut self, now: Duration, link: LinkId, register: Register) {
         let mut claim = match check(&register) {
+            Ok(claim) if claim.info.domain.is_some() && self.options.domain.is_none() => {
+                let reason = "the registration's info.domain is set, and the master has none; \
+                              start the master with --domain, or the agent without";
+                return self.refuse(link, reason.to_owned());
+            }
             Ok(claim) => claim,
             Err(reason) => return self.refuse(link, reason),
         };
@@ -206,7 +211,6 @@ impl Master {
             agree(self.allocator.remove_agent(id));
         }
         agree(self.allocator.add_agent(id, agent_options(agent), used));
-        self.allocate = true;
     }
 
     pub(super) fn link_closed(&mut self, now: Duration, link: LinkId) {

@@ -47,8 +47,8 @@ pub(super) fn framework_options(framework: &Framework) -> FrameworkOptions {
 /// The constraints of a `SUBSCRIBE` or `UPDATE_FRAMEWORK`; without the field there are none.
 pub(super) fn constraints(
     message: Option<&scheduler::OfferConstraints>,
+    limits: ConstraintLimits,
 ) -> Result<OfferConstraints, muster_allocator::Error> {
-    let limits = ConstraintLimits::default();
     message.map_or_else(
         || Ok(OfferConstraints::default()),
         |message| OfferConstraints::from_proto(message, limits),

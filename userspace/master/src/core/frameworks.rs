@@ -9,6 +9,7 @@ use muster_api::mesos::scheduler::{Call, Event, call, event};
 use muster_api::mesos::{FrameworkId, FrameworkInfo};
 use muster_api::muster::Kill;
 use muster_api::muster::master_message::Message as ToAgent;
+use muster_resources::role;
 
 use super::allocation::{agree, constraints, framework_options};
 use super::{ConnectionId, Framework, Master, Output, Task, TaskKey, model, ticks};
@@ -86,10 +87,11 @@ impl Master {
         let call::Subscribe {
             framework_info: mut info, suppressed_roles, offer_constraints, ..
         } = subscribe;
-        if let Err(reason) = check(&info) {
+        if let Err(reason) = self.check(&info) {
             return self.reject(connection, &reason);
         }
-        let constraints = match constraints(offer_constraints.as_ref()) {
+        let limits = self.options.constraint_limits;
+        let constraints = match constraints(offer_constraints.as_ref(), limits) {
             Ok(constraints) => constraints,
             Err(error) => return self.reject(connection, &error.to_string()),
         };
@@ -125,6 +127,7 @@ impl Master {
         framework.info = info;
         framework.suppressed = suppressed;
         framework.constraints = constraints;
+        framework.offer_constraints = offer_constraints;
         framework.connection = Some(connection);
         framework.disconnected = None;
         framework.heartbeat = now;
@@ -161,7 +164,6 @@ impl Master {
         let options = framework_options(framework);
         agree(self.allocator.update_framework(id, options));
         agree(self.allocator.activate_framework(id));
-        self.allocate = true;
     }
 
     /// Makes the allocator know the framework, if only for what its tasks hold.
@@ -174,13 +176,14 @@ impl Master {
     }
 
     fn update_framework(&mut self, id: &str, update: call::UpdateFramework) {
-        let Some(framework) = self.frameworks.get_mut(id) else { return };
         let mut info = update.framework_info;
-        if let Err(reason) = check(&info) {
+        if let Err(reason) = self.check(&info) {
             tracing::warn!(framework = id, reason, "update of the framework refused");
             return;
         }
-        let constraints = match constraints(update.offer_constraints.as_ref()) {
+        let Some(framework) = self.frameworks.get_mut(id) else { return };
+        let limits = self.options.constraint_limits;
+        let constraints = match constraints(update.offer_constraints.as_ref(), limits) {
             Ok(constraints) => constraints,
             Err(error) => {
                 tracing::warn!(framework = id, %error, "update of the framework refused");
@@ -195,9 +198,11 @@ impl Master {
         framework.info = info;
         framework.suppressed = update.suppressed_roles.into_iter().collect();
         framework.constraints = constraints;
+        framework.offer_constraints = update.offer_constraints;
         let registered = framework.registered.as_secs_f64();
         self.step.batch.put_framework(id, &framework.info, registered, false);
-        self.offer_to(id);
+        // What follows for its offers is seen when they are next made.
+        agree(self.allocator.update_framework(id, framework_options(framework)));
     }
 
     /// Ends a subscription with the reason as its last event.
@@ -278,6 +283,7 @@ impl Framework {
             connection: None,
             suppressed: BTreeSet::new(),
             constraints: OfferConstraints::default(),
+            offer_constraints: None,
             registered,
             reregistered: None,
             disconnected: Some(now),
@@ -288,46 +294,31 @@ impl Framework {
     }
 }
 
-fn check(info: &FrameworkInfo) -> Result<(), String> {
-    if info.name.is_empty() {
-        return Err("framework_info.name is empty".to_owned());
-    }
-    let timeout = info.failover_timeout();
-    if !timeout.is_finite() || timeout < 0.0 {
-        return Err(format!("framework_info.failover_timeout {timeout} is no number of seconds"));
-    }
-    let roles = model::roles(info);
-    for role in &roles {
-        check_role(role)?;
-    }
-    let distinct: BTreeSet<&String> = roles.iter().collect();
-    if distinct.len() != roles.len() {
-        return Err("framework_info.roles names a role twice".to_owned());
-    }
-    Ok(())
-}
-
-/// Mesos' rules for role names.
-fn check_role(role: &str) -> Result<(), String> {
-    let bad = |why: &str| Err(format!("framework_info.roles: role {role:?} {why}"));
-    if role == "*" {
-        return Ok(());
-    }
-    if role.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
-        return bad("holds a space, a backslash or a control character");
-    }
-    for part in role.split('/') {
-        match part {
-            "" => return bad("has an empty part"),
-            "." | ".." | "*" => return bad("has a part that is '.', '..' or '*'"),
-            part if part.starts_with('-') => return bad("has a part that begins with '-'"),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
 impl Master {
+    /// Whether a framework may be described so.
+    fn check(&self, info: &FrameworkInfo) -> Result<(), String> {
+        if info.name.is_empty() {
+            return Err("framework_info.name is empty".to_owned());
+        }
+        let timeout = info.failover_timeout();
+        if !timeout.is_finite() || timeout < 0.0 {
+            return Err(format!(
+                "framework_info.failover_timeout {timeout} is no number of seconds"
+            ));
+        }
+        let roles = model::roles(info);
+        for role in &roles {
+            let wrong = |problem: String| format!("framework_info.roles: {problem}");
+            role::validate(role).map_err(|problem| wrong(problem.to_string()))?;
+            self.check_allowed(role).map_err(wrong)?;
+        }
+        let distinct: BTreeSet<&String> = roles.iter().collect();
+        if distinct.len() != roles.len() {
+            return Err("framework_info.roles names a role twice".to_owned());
+        }
+        Ok(())
+    }
+
     /// The keys of one framework's tasks.
     pub(crate) fn tasks_of_framework(&self, id: &str) -> Vec<TaskKey> {
         let from = (id.to_owned(), String::new());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use muster_allocator::OfferConstraints;
 use muster_api::TaskStateExt as _;
 use muster_api::mesos::framework_info::capability;
+use muster_api::mesos::scheduler;
 use muster_api::mesos::{AgentInfo, FrameworkInfo, KillPolicy, TaskInfo, TaskState, TaskStatus};
 use muster_api::muster::AgentTask;
 use muster_resources::Resources;
@@ -77,6 +78,8 @@ pub struct Framework {
     pub suppressed: BTreeSet<String>,
     /// Which agents it wants offers of; it says so again when it subscribes.
     pub constraints: OfferConstraints,
+    /// The same as it said it.
+    pub offer_constraints: Option<scheduler::OfferConstraints>,
     /// First subscription, since 1970.
     pub registered: Duration,
     /// Latest subscription after the first, since 1970.

@@ -26,12 +26,19 @@ const REFUSE: Duration = Duration::from_secs(5);
 const MAX_REFUSE: Duration = Duration::from_hours(365 * 24);
 
 impl Master {
-    /// Runs the allocator and sends what it grants.
-    pub(super) fn allocate(&mut self, now: Duration) {
-        self.last_allocation = now;
-        self.counters.allocations += 1;
+    /// Runs the allocator, if that is wanted, and sends what it grants: over all agents when
+    /// it is time for it, else only over those that something has happened to.
+    pub fn allocate(&mut self, now: Duration) {
+        let grants = if std::mem::take(&mut self.allocate) {
+            self.last_allocation = now;
+            self.allocator.allocate(now)
+        } else if self.allocator.has_candidates() {
+            self.allocator.allocate_candidates(now)
+        } else {
+            return;
+        };
         let mut offers: BTreeMap<String, Vec<OfferMessage>> = BTreeMap::new();
-        for grant in self.allocator.allocate(now) {
+        for grant in grants {
             let id = format!("{}-O{}", self.options.master_id, self.next_id.offer);
             self.next_id.offer += 1;
             let offer = Offer {
@@ -62,14 +69,17 @@ impl Master {
             .map(|(id, _)| id.clone())
             .collect();
         for id in ids {
-            let Some(offer) = self.take_offer(now, &id, None) else { continue };
-            let mut event = Event {
-                rescind: Some(event::Rescind { offer_id: id.as_str().into() }),
-                ..Event::default()
-            };
-            event.set_type(event::Type::Rescind);
-            self.say_to_framework(&offer.framework, event);
+            self.rescind_offer(now, &id);
         }
+    }
+
+    /// Takes back one offer, and tells its framework.
+    pub(super) fn rescind_offer(&mut self, now: Duration, id: &str) {
+        let Some(offer) = self.take_offer(now, id, None) else { return };
+        let mut event =
+            Event { rescind: Some(event::Rescind { offer_id: id.into() }), ..Event::default() };
+        event.set_type(event::Type::Rescind);
+        self.say_to_framework(&offer.framework, event);
     }
 
     pub(super) fn rescind_old_offers(&mut self, now: Duration) {
@@ -115,7 +125,6 @@ impl Master {
         if let Err(error) = self.allocator.revive(framework, roles) {
             tracing::warn!(framework, %error, "REVIVE ignored");
         }
-        self.allocate = true;
     }
 
     pub(super) fn suppress(&mut self, framework: &str, roles: &[String]) {
@@ -271,6 +280,7 @@ impl Master {
             }
         };
         *pool -= &resources;
+        agree(self.allocator.launch(framework, &offer.role, &offer.agent, &resources));
         let mut status = TaskStatus {
             task_id: task.task_id.clone(),
             agent_id: Some(task.agent_id.clone()),
@@ -354,7 +364,8 @@ fn refusal(filters: Option<&Filters>) -> Option<Duration> {
     (!refuse.is_zero()).then_some(refuse)
 }
 
-fn message(id: &str, offer: &Offer, agent: &Agent) -> OfferMessage {
+/// An offer as its framework is told of it.
+pub(crate) fn message(id: &str, offer: &Offer, agent: &Agent) -> OfferMessage {
     let allocation = AllocationInfo { role: Some(offer.role.clone()) };
     let mut resources = offer.resources.to_proto();
     for resource in &mut resources {

@@ -3,21 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use muster_api::muster::{AgentTask, RegistryAgent, RegistryFramework};
+use muster_api::mesos::quota::QuotaConfig;
+use muster_api::muster::RegistryAgent;
 use muster_resources::Resources;
 
 use super::agents::entry;
 use super::{Agent, Framework, Liveness, Master, Task};
-use crate::Error;
+use crate::registry::Registry;
+use crate::{Error, quota};
 
 impl Master {
-    pub(super) fn restore(
-        &mut self,
-        agents: BTreeMap<String, RegistryAgent>,
-        frameworks: BTreeMap<String, RegistryFramework>,
-        tasks: Vec<AgentTask>,
-        now: Duration,
-    ) -> Result<(), Error> {
+    pub(super) fn restore(&mut self, registry: Registry, now: Duration) -> Result<(), Error> {
+        let Registry { agents, frameworks, tasks, weights, quotas, vips: _ } = registry;
+        self.restore_policy(now, &agents, weights, quotas)?;
         for (id, row) in agents {
             let bad = |reason: String| Error::Row { table: "agents", key: id.clone(), reason };
             let info = row.info.ok_or_else(|| bad("it has no info".to_owned()))?;
@@ -73,6 +71,39 @@ impl Master {
             self.insert_task(key, task);
         }
         Ok(())
+    }
+}
+
+impl Master {
+    /// Weights and quota come first: with quota, nothing is offered before enough of the agents
+    /// are back.
+    fn restore_policy(
+        &mut self,
+        now: Duration,
+        agents: &BTreeMap<String, RegistryAgent>,
+        weights: BTreeMap<String, f64>,
+        quotas: BTreeMap<String, QuotaConfig>,
+    ) -> Result<(), Error> {
+        for (role, weight) in weights {
+            self.allocator.update_weight(&role, weight).map_err(|error| Error::Row {
+                table: "weights",
+                key: role.clone(),
+                reason: error.to_string(),
+            })?;
+            self.weights.insert(role, weight);
+        }
+        let mut known = BTreeMap::new();
+        for (role, config) in quotas {
+            let bad = |reason| Error::Row { table: "quotas", key: role.clone(), reason };
+            let quota = quota::read(&config).map_err(bad)?;
+            known.insert(role, quota);
+        }
+        let expected = agents.values().filter(|row| row.unreachable_since.is_none()).count();
+        self.allocator.start_recovery(now, expected, known).map_err(|error| Error::Row {
+            table: "quotas",
+            key: "?".to_owned(),
+            reason: error.to_string(),
+        })
     }
 }
 

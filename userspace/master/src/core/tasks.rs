@@ -37,7 +37,7 @@ impl Task {
 
 impl Master {
     /// An agent's news of a task: noted, then passed on to the framework.
-    pub(super) fn update(&mut self, now: Duration, link: LinkId, update: StatusUpdate) {
+    pub(super) fn update(&mut self, link: LinkId, update: StatusUpdate) {
         let Some(agent) = self.links.get(&link).cloned() else { return };
         let (Some(framework), Some(mut status)) = (update.framework_id, update.status) else {
             tracing::warn!(agent, "status update without its content ignored");
@@ -46,7 +46,7 @@ impl Master {
         self.counters.updates += 1;
         let key = (framework.value, status.task_id.value.clone());
         status.agent_id = Some(agent.as_str().into());
-        self.note(now, &key, &status);
+        self.note(&key, &status);
         let wanted = self.frameworks.get(&key.0).is_some_and(|framework| !framework.completed);
         if wanted {
             let state = status.state();
@@ -60,7 +60,7 @@ impl Master {
     }
 
     /// Changes a task's status, and gives its resources back when that ends it.
-    fn note(&mut self, now: Duration, key: &TaskKey, status: &TaskStatus) {
+    fn note(&mut self, key: &TaskKey, status: &TaskStatus) {
         let Some(task) = self.tasks.get_mut(key) else { return };
         // An agent that has just told its latest status may still be repeating earlier
         // ones; they are passed on, but the task is not set back.
@@ -78,7 +78,14 @@ impl Master {
         self.step.batch.put_task(&row);
         self.restated.insert(key.clone());
         if let Some((role, agent, resources)) = held {
-            agree(self.allocator.recover(now, &key.0, &role, &agent, &resources, None));
+            self.give_back(&key.0, &role, &agent, &resources);
+        }
+    }
+
+    /// Gives back what an ended task held, if its agent takes part.
+    fn give_back(&mut self, framework: &str, role: &str, agent: &str, resources: &Resources) {
+        if self.allocator.has_agent(agent) {
+            agree(self.allocator.finish(framework, role, agent, resources));
         }
     }
 
@@ -112,7 +119,7 @@ impl Master {
             let ended = task.is_terminal();
             task.status = status.clone();
             if !ended {
-                agree(self.allocator.recover(now, &key.0, &held.0, &held.1, &held.2, None));
+                self.give_back(&key.0, &held.0, &held.1, &held.2);
             }
         }
         self.forget_task(key);

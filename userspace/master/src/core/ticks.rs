@@ -17,7 +17,7 @@ impl Master {
         self.watch_frameworks(now);
         self.rescind_old_offers(now);
         self.view.expire(now);
-        if now >= self.last_allocation + self.options.allocation_interval {
+        if now >= self.last_allocation + self.options.allocator.allocation_interval {
             self.allocate = true;
         }
     }

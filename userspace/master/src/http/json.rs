@@ -1,8 +1,9 @@
 //! Mesos' JSON of things that are protobuf messages elsewhere.
 
-use muster_api::mesos::{
-    Attribute, ContainerStatus, DiscoveryInfo, FrameworkInfo, Labels, TaskInfo, TaskStatus, value,
-};
+use std::borrow::Borrow;
+
+use muster_api::json::Json;
+use muster_api::mesos::{Attribute, FrameworkInfo, Labels, TaskInfo, TaskStatus, value};
 use muster_resources::Resources;
 use serde_json::{Map, Value, json};
 
@@ -50,27 +51,6 @@ pub(super) fn labels(labels: Option<&Labels>) -> Value {
     labels.iter().map(|label| json!({ "key": label.key, "value": label.value })).collect()
 }
 
-pub(super) fn discovery(discovery: &DiscoveryInfo) -> Value {
-    let ports: Vec<Value> = discovery
-        .ports
-        .iter()
-        .flat_map(|ports| &ports.ports)
-        .map(|port| {
-            json!({
-                "number": port.number,
-                "name": port.name,
-                "protocol": port.protocol,
-                "labels": { "labels": labels(port.labels.as_ref()) },
-            })
-        })
-        .collect();
-    json!({
-        "visibility": discovery.visibility().as_str_name(),
-        "name": discovery.name,
-        "ports": { "ports": ports },
-    })
-}
-
 pub(super) fn status(status: &TaskStatus) -> Value {
     let mut object = json!({
         "state": status.state().as_str_name(),
@@ -87,29 +67,9 @@ pub(super) fn status(status: &TaskStatus) -> Value {
         object["message"] = json!(message);
     }
     if let Some(container) = &status.container_status {
-        object["container_status"] = container_status(container);
+        object["container_status"] = json!(Json(container));
     }
     object
-}
-
-fn container_status(status: &ContainerStatus) -> Value {
-    let networks: Vec<Value> = status
-        .network_infos
-        .iter()
-        .map(|network| {
-            let addresses: Vec<Value> = network
-                .ip_addresses
-                .iter()
-                .map(|address| json!({ "ip_address": address.ip_address }))
-                .collect();
-            json!({ "ip_addresses": addresses })
-        })
-        .collect();
-    json!({
-        "container_id": { "value": status.container_id.as_ref().map(|id| &id.value) },
-        "executor_pid": status.executor_pid,
-        "network_infos": networks,
-    })
 }
 
 pub(super) fn task(
@@ -132,11 +92,19 @@ pub(super) fn task(
         "labels": labels(info.labels.as_ref()),
     });
     if let Some(info) = &info.discovery {
-        object["discovery"] = discovery(info);
+        object["discovery"] = json!(Json(info));
     }
     object
 }
 
 pub(super) fn capabilities(info: &FrameworkInfo) -> Value {
     info.capabilities.iter().map(|capability| json!(capability.r#type().as_str_name())).collect()
+}
+
+pub(super) fn sum(parts: impl Iterator<Item = impl Borrow<Resources>>) -> Resources {
+    let mut total = Resources::default();
+    for part in parts {
+        total += part.borrow();
+    }
+    total
 }

@@ -38,10 +38,9 @@ pub(super) fn snapshot(master: &Master) -> Value {
         set("muster/offers_made", counters.offers as f64);
         set("muster/tasks_launched", counters.launched as f64);
         set("muster/tasks_refused", counters.errors as f64);
-        set("allocator/mesos/allocation_runs", counters.allocations as f64);
     }
-    for role in master.allocator().shares().roles {
-        set(&format!("allocator/mesos/roles/{}/shares/dominant", role.name), role.share);
+    for (name, value) in master.allocator().metrics() {
+        set(&name, value);
     }
     for name in ["cpus", "gpus", "mem", "disk"] {
         let total: f64 = master

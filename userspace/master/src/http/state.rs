@@ -5,6 +5,7 @@ use muster_resources::Resources;
 use serde_json::{Value, json};
 
 use super::json as mesos;
+use super::json::sum;
 use crate::core::{Agent, Framework, Liveness, Master, Task};
 
 pub(super) fn state(master: &Master) -> Value {
@@ -33,7 +34,7 @@ pub(super) fn state(master: &Master) -> Value {
         "activated_slaves": count(Agent::is_connected),
         "deactivated_slaves": count(|agent| !agent.is_connected()),
         "unreachable_slaves": count(|agent| matches!(agent.liveness, Liveness::Unreachable { .. })),
-        "flags": flags(master),
+        "flags": master.options().flags,
         "slaves": slaves(master)["slaves"],
         "recovered_slaves": slaves(master)["recovered_slaves"],
         "frameworks": render(active),
@@ -43,17 +44,8 @@ pub(super) fn state(master: &Master) -> Value {
     })
 }
 
-fn flags(master: &Master) -> Value {
-    let options = master.options();
-    json!({
-        "ip": options.address.ip().to_string(),
-        "port": options.address.port().to_string(),
-        "hostname": options.hostname,
-        "allocation_interval": format!("{:?}", options.allocation_interval),
-        "agent_ping_timeout": format!("{:?}", options.agent_ping_timeout),
-        "max_agent_ping_timeouts": options.max_agent_ping_timeouts.to_string(),
-        "agent_reregister_timeout": format!("{:?}", options.agent_reregister_timeout),
-    })
+pub(super) fn flags(master: &Master) -> Value {
+    json!({ "flags": master.options().flags })
 }
 
 pub(super) fn slaves(master: &Master) -> Value {
@@ -75,6 +67,12 @@ fn describe_agent(master: &Master, id: &str, agent: &Agent) -> Value {
         .values()
         .filter(|offer| offer.agent == id)
         .map(|offer| &offer.resources));
+    let reserved: serde_json::Map<String, Value> = agent
+        .total
+        .reservations()
+        .into_iter()
+        .map(|(role, resources)| (role.to_string(), mesos::resources(&resources)))
+        .collect();
     json!({
         "id": id,
         "hostname": agent.info.hostname,
@@ -87,8 +85,8 @@ fn describe_agent(master: &Master, id: &str, agent: &Agent) -> Value {
         "resources": mesos::resources(&agent.total),
         "used_resources": mesos::resources(&used),
         "offered_resources": mesos::resources(&offered),
-        "reserved_resources": {},
-        "unreserved_resources": mesos::resources(&agent.total),
+        "reserved_resources": reserved,
+        "unreserved_resources": mesos::resources(&agent.total.unreserved()),
         "attributes": mesos::attributes(&agent.info.attributes),
     })
 }
@@ -174,45 +172,6 @@ pub(super) fn tasks(master: &Master) -> impl Iterator<Item = (&str, &str, Value)
     ended.chain(live)
 }
 
-pub(super) fn roles(master: &Master) -> Value {
-    let mut roles: std::collections::BTreeMap<String, Vec<&str>> =
-        std::collections::BTreeMap::new();
-    for (id, framework) in master.frameworks().iter().filter(|(_, framework)| !framework.completed)
-    {
-        for role in framework.roles() {
-            roles.entry(role).or_default().push(id);
-        }
-    }
-    let shares = master.allocator().shares();
-    let list: Vec<Value> = roles
-        .into_iter()
-        .map(|(role, frameworks)| {
-            let used = sum(master
-                .tasks()
-                .values()
-                .filter(|t| t.role == role && !t.is_terminal())
-                .map(|t| &t.resources));
-            let share = shares.roles.iter().find(|entry| *entry.name == *role);
-            json!({
-                "name": role,
-                "weight": share.map_or(1.0, |entry| entry.weight),
-                "frameworks": frameworks,
-                "resources": mesos::resources(&used),
-                "dominant_share": share.map_or(0.0, |entry| entry.share),
-            })
-        })
-        .collect();
-    json!({ "roles": list })
-}
-
 pub(super) fn count_tasks(master: &Master, state: TaskState) -> usize {
     master.tasks().values().filter(|task| task.status.state() == state).count()
-}
-
-fn sum<'a>(parts: impl Iterator<Item = &'a Resources>) -> Resources {
-    let mut total = Resources::default();
-    for part in parts {
-        total += part;
-    }
-    total
 }

@@ -2,8 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod agents;
+mod allocation;
 mod frameworks;
 mod offers;
+mod quotas;
+mod rescinding;
+mod roles;
 mod tasks;
 mod views;
+mod weights;
 mod world;

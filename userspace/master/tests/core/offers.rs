@@ -5,17 +5,8 @@ use muster_api::mesos::task_status::Reason;
 use muster_api::mesos::{OfferId, TaskState, framework_info, offer};
 use muster_api::muster::master_message::Message as ToAgent;
 use muster_master::core::Input;
-use muster_resources::Resources;
 
 use crate::world::*;
-
-fn held(offer: &muster_api::mesos::Offer) -> String {
-    let mut plain = offer.resources.clone();
-    for resource in &mut plain {
-        resource.allocation_info = None;
-    }
-    Resources::from_proto(&plain).unwrap().to_string()
-}
 
 #[test]
 fn all_of_an_agent_is_offered_once() {

@@ -9,7 +9,7 @@ use muster_api::mesos::{
 };
 use muster_api::muster::master_message::Message as ToAgent;
 use muster_api::muster::{AgentTask, Register, StatusUpdate};
-use muster_master::core::{Input, Master, Options, Output, Step};
+use muster_master::core::{Change, Input, Master, Options, Output, Refusal, Step};
 use muster_master::registry::Registry;
 use muster_resources::Resources;
 use muster_store::{Memory, Store as _};
@@ -21,21 +21,31 @@ pub(crate) struct World {
     /// Agents do not answer pings.
     pub(crate) silent: bool,
     incarnations: u32,
+    adjust: fn(&mut Options),
 }
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// A master with other options than the defaults.
+    pub(crate) fn with(adjust: fn(&mut Options)) -> Self {
         let store = Memory::default();
         let now = Duration::from_secs(1_000_000);
-        let master = Master::new(options(0), Registry::load(&store).unwrap(), now).unwrap();
-        Self { master, store, now, silent: false, incarnations: 0 }
+        let mut options = options(0);
+        adjust(&mut options);
+        let master = Master::new(options, Registry::load(&store).unwrap(), now).unwrap();
+        Self { master, store, now, silent: false, incarnations: 0, adjust }
     }
 
     /// `kill -9` and a new process on the same store.
     pub(crate) fn restart(&mut self) {
         self.incarnations += 1;
         let registry = Registry::load(&self.store).unwrap();
-        self.master = Master::new(options(self.incarnations), registry, self.now).unwrap();
+        let mut options = options(self.incarnations);
+        (self.adjust)(&mut options);
+        self.master = Master::new(options, registry, self.now).unwrap();
     }
 
     pub(crate) fn step(&mut self, input: Input) -> Vec<Output> {
@@ -43,6 +53,15 @@ impl World {
         let Step { batch, outputs } = self.master.settle(self.now);
         self.store.commit(batch).unwrap();
         outputs
+    }
+
+    /// An operator's change: what is answered, and all that is said.
+    pub(crate) fn change(&mut self, change: Change) -> (Result<(), Refusal>, Vec<Output>) {
+        let mut outputs = self.step(Input::Change { request: 1, change: Box::new(change) });
+        let is_answer = |output: &Output| matches!(output, Output::Answer(1, _));
+        let position = outputs.iter().position(is_answer).expect("an answer");
+        let Output::Answer(_, answer) = outputs.remove(position) else { unreachable!() };
+        (answer, outputs)
     }
 
     /// Lets time pass in ticks of a second; all outputs together.
@@ -74,13 +93,30 @@ impl World {
         registered(&outputs)
     }
 
+    /// Registers a new agent with these resources; gives its id.
+    pub(crate) fn agent_with(&mut self, link: u64, hostname: &str, text: &str) -> String {
+        let mut register = registration(hostname);
+        register.info.as_mut().unwrap().resources = resources(text);
+        let outputs = self.register(link, register);
+        registered(&outputs)
+    }
+
     pub(crate) fn call(&mut self, connection: u64, call: Call) -> Vec<Output> {
         self.step(Input::Call { connection, call: Box::new(call) })
     }
 
     /// Subscribes a framework; gives its id.
     pub(crate) fn framework(&mut self, connection: u64, name: &str) -> (String, Vec<Output>) {
-        let outputs = self.call(connection, subscribe(framework(name), None));
+        self.described(connection, framework(name))
+    }
+
+    /// Subscribes a framework that is described so; gives its id.
+    pub(crate) fn described(
+        &mut self,
+        connection: u64,
+        info: FrameworkInfo,
+    ) -> (String, Vec<Output>) {
+        let outputs = self.call(connection, subscribe(info, None));
         let id = events(&outputs, connection)
             .find_map(|event| event.subscribed.as_ref())
             .map(|subscribed| subscribed.framework_id.value.clone())
@@ -130,18 +166,11 @@ impl Running {
 }
 
 fn options(incarnation: u32) -> Options {
-    Options {
-        master_id: format!("master{incarnation}"),
-        hostname: "master.example".into(),
-        address: "127.0.0.1:5050".parse().unwrap(),
-        cluster: None,
-        allocation_interval: Duration::from_secs(1),
-        offer_timeout: None,
-        agent_ping_timeout: Duration::from_secs(15),
-        max_agent_ping_timeouts: 5,
-        agent_reregister_timeout: Duration::from_mins(10),
-        seed: 7,
-    }
+    let address = "127.0.0.1:5050".parse().unwrap();
+    let mut options =
+        Options::new(format!("master{incarnation}"), "master.example".into(), address);
+    options.allocator.seed = 7;
+    options
 }
 
 pub(crate) fn resources(text: &str) -> Vec<muster_api::mesos::Resource> {
@@ -180,6 +209,11 @@ pub(crate) fn framework(name: &str) -> FrameworkInfo {
         capabilities,
         ..FrameworkInfo::default()
     }
+}
+
+/// A framework of one role.
+pub(crate) fn in_role(name: &str, role: &str) -> FrameworkInfo {
+    FrameworkInfo { roles: vec![role.into()], ..framework(name) }
 }
 
 pub(crate) fn subscribe(info: FrameworkInfo, id: Option<&str>) -> Call {
@@ -296,6 +330,22 @@ pub(crate) fn offers(outputs: &[Output], connection: u64) -> Vec<Offer> {
         .filter_map(|event| event.offers.as_ref())
         .flat_map(|offers| offers.offers.clone())
         .collect()
+}
+
+/// The offers that a framework is told are taken back.
+pub(crate) fn rescinded(outputs: &[Output], connection: u64) -> Vec<String> {
+    events(outputs, connection)
+        .filter_map(|event| event.rescind.as_ref().map(|rescind| rescind.offer_id.value.clone()))
+        .collect()
+}
+
+/// What an offer holds, as text.
+pub(crate) fn held(offer: &Offer) -> String {
+    let mut plain = offer.resources.clone();
+    for resource in &mut plain {
+        resource.allocation_info = None;
+    }
+    Resources::from_proto(&plain).unwrap().to_string()
 }
 
 pub(crate) fn statuses(outputs: &[Output], connection: u64) -> Vec<TaskStatus> {

@@ -1,0 +1,68 @@
+//! What the unversioned interface answers.
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use muster_api::mesos::scheduler::event;
+use serde_json::json;
+
+use crate::rig::*;
+
+#[tokio::test]
+async fn roles_have_what_their_frameworks_use() {
+    let rig = Rig::start().await;
+    let _agent = rig.agent().await;
+    let mut scheduler = subscribe(&rig.kernel).await;
+    let offers = hear_event(&mut scheduler, event::Type::Offers).await.offers.unwrap().offers;
+    scheduler.calls.send(launch(&offers[0])).await.unwrap();
+    hear_event(&mut scheduler, event::Type::Offers).await;
+    let (status, roles) = rig.get("/roles").await;
+    assert_eq!(status, StatusCode::OK);
+    let wanted = json!({ "roles": [{
+        "name": "*",
+        "weight": 1.0,
+        "quota": {
+            "role": "*",
+            "guarantee": {},
+            "limit": {},
+            "consumed": { "cpus": 1.0, "mem": 64.0 },
+        },
+        "resources": { "cpus": 4.0, "mem": 4096.0 },
+        "allocated": { "cpus": 1.0, "mem": 64.0 },
+        "offered": { "cpus": 3.0, "mem": 4032.0 },
+        "reserved": {},
+        "frameworks": [offers[0].framework_id.value],
+    }] });
+    assert_eq!(roles, wanted);
+    let metrics = rig.get("/metrics/snapshot").await.1;
+    assert_eq!(metrics["allocator/mesos/roles/*/shares/dominant"], 1.0);
+    assert_eq!(metrics["allocator/mesos/resources/cpus/offered_or_allocated"], 4.0);
+    let debug = rig.get("/offer_constraints_debug").await.1;
+    let entry = &debug["frameworks"][&offers[0].framework_id.value];
+    assert_eq!(
+        *entry,
+        json!({ "suppressed_roles": [], "excluded_by_attribute_constraints": { "*": [] } })
+    );
+}
+
+#[tokio::test]
+async fn flags_are_shown() {
+    let rig = Rig::with(|options| {
+        options.flags = [("roles".to_owned(), "a,b".to_owned())].into();
+    })
+    .await;
+    assert_eq!(rig.get("/flags").await.1, json!({ "flags": { "roles": "a,b" } }));
+    assert_eq!(rig.get("/state").await.1["flags"], json!({ "roles": "a,b" }));
+}
+
+#[tokio::test]
+async fn reads_may_be_calls_of_a_function() {
+    let rig = Rig::start().await;
+    let ask = |path: &'static str| Request::get(path).body(Body::empty()).unwrap();
+    let (status, content, body) = rig.send(ask("/weights?jsonp=page.show")).await;
+    assert_eq!((status, content.as_str()), (StatusCode::OK, "text/javascript"));
+    assert_eq!(body, b"page.show([]);");
+    let (status, ..) = rig.send(ask("/weights?jsonp=alert(1)")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let (status, _, body) = rig.send(ask("/tasks?jsonp=f&limit=1")).await;
+    assert_eq!((status, body), (StatusCode::OK, b"f({\"tasks\":[]});".to_vec()));
+}
