@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{Cluster, MASTER_PORT, no_agent};
 use crate::cgroup::{self, Cgroup};
 use crate::error::{Error, Result};
+use crate::http::Response;
 use crate::machine::VIP_PORT;
 use crate::sandbox::{self, Sandbox};
 use crate::wait::ready;
@@ -25,6 +26,15 @@ impl Cluster {
     pub fn master_get(&self, path: &str) -> Result<Value> {
         let url = format!("http://{}:{MASTER_PORT}{path}", self.master.address);
         self.master.http().get(&url)?.success()?.json()
+    }
+
+    /// Sends any request to the master's own interface; `path` begins with a slash.
+    ///
+    /// # Errors
+    /// [`Error::Http`] when there is no answer; any status is an answer.
+    pub fn master_send(&self, method: &str, path: &str, body: &str) -> Result<Response> {
+        let url = format!("http://{}:{MASTER_PORT}{path}", self.master.address);
+        self.master.http().send(method, &url, Some(body))
     }
 
     /// What the agent `index` serves at `path` of its VIP port, such as `/vips`.

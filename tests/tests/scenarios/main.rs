@@ -16,3 +16,5 @@ mod t41_bad_machines;
 mod t50_clean;
 #[cfg(test)]
 mod t60_health;
+#[cfg(test)]
+mod t70_quota;
