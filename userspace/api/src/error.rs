@@ -27,7 +27,27 @@ pub enum Error {
     /// The message is not an object.
     #[error("a JSON object is wanted, not {0}")]
     NoObject(&'static str),
+    /// The messages are not in an array.
+    #[error("a JSON array is wanted")]
+    NoArray,
     /// A type of message that is not known here.
     #[error("there is no layout of {0}")]
     Unknown(String),
+}
+
+impl Error {
+    /// The same of a message in an array.
+    pub(crate) fn inside(self, index: usize) -> Self {
+        let place = format!("[{index}]");
+        match self {
+            Self::Field { path, problem } => {
+                Self::Field { path: format!("{place}.{path}"), problem }
+            }
+            Self::Missing(path) => Self::Missing(format!("{place}.{path}")),
+            Self::NoObject(given) => {
+                Self::Field { path: place, problem: format!("an object is wanted, not {given}") }
+            }
+            other => other,
+        }
+    }
 }

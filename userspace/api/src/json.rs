@@ -42,5 +42,17 @@ pub fn from_slice<M: Message + Name + Default>(text: &[u8]) -> Result<M, Error> 
     from_value(&serde_json::from_slice(text)?)
 }
 
+/// Reads messages from the text of a JSON array.
+///
+/// # Errors
+/// Those of [`from_slice`], and [`Error::NoArray`]; paths begin with the number in the array:
+/// `[0].weight`.
+pub fn list<M: Message + Name + Default>(text: &[u8]) -> Result<Vec<M>, Error> {
+    let value: Value = serde_json::from_slice(text)?;
+    let Value::Array(values) = value else { return Err(Error::NoArray) };
+    let read = |(index, value)| from_value(value).map_err(|error| error.inside(index));
+    values.iter().enumerate().map(read).collect()
+}
+
 #[cfg(test)]
 mod tests;

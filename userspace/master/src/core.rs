@@ -9,7 +9,9 @@ mod agents;
 mod allocation;
 mod change;
 mod frameworks;
+mod inverse;
 mod launch;
+mod maintenance;
 mod model;
 mod offers;
 mod options;
@@ -37,6 +39,7 @@ pub(crate) use offers::message as offer_message;
 pub use options::Options;
 pub use roles::RoleUse;
 
+use self::maintenance::Maintenance;
 use crate::Error;
 use crate::registry::Registry;
 use crate::view::View;
@@ -162,6 +165,7 @@ pub struct Master {
     offers: BTreeMap<String, Offer>,
     /// Of roles whose weight was ever set.
     weights: BTreeMap<String, f64>,
+    maintenance: Maintenance,
     links: BTreeMap<LinkId, String>,
     connections: BTreeMap<ConnectionId, String>,
     view: View,
@@ -224,6 +228,7 @@ impl Master {
             tasks_by_agent: BTreeMap::new(),
             offers: BTreeMap::new(),
             weights: BTreeMap::new(),
+            maintenance: Maintenance::default(),
             links: BTreeMap::new(),
             connections: BTreeMap::new(),
             view: View::new(options.master_id.clone()),

@@ -5,6 +5,7 @@
 mod answer;
 mod constraints;
 mod json;
+mod maintenance;
 mod metrics;
 mod operator;
 mod quota;
@@ -51,6 +52,14 @@ pub fn router(kernel: Kernel) -> Router {
                 .delete(quota::remove_what),
         )
         .route("/quota/{*role}", axum::routing::delete(quota::remove))
+        .route(
+            "/maintenance/schedule",
+            get(|kernel, jsonp| read(kernel, jsonp, maintenance::schedule))
+                .post(maintenance::update),
+        )
+        .route("/maintenance/status", get(|kernel, jsonp| read(kernel, jsonp, maintenance::status)))
+        .route("/machine/down", post(maintenance::down))
+        .route("/machine/up", post(maintenance::up))
         .route("/api/v1", post(operator::call))
         .with_state(kernel);
     Router::new().merge(routes.clone()).nest("/master", routes)

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use muster_api::mesos::maintenance::Schedule;
 use muster_api::mesos::quota::QuotaConfig;
-use muster_api::mesos::{AgentInfo, FrameworkInfo, WeightInfo};
+use muster_api::mesos::{AgentInfo, FrameworkInfo, MachineInfo, WeightInfo};
 use muster_api::muster::{AgentTask, RegistryAgent, RegistryFramework};
 use muster_store::{Batch, Store};
 use prost::Message;
@@ -20,6 +21,10 @@ const TASKS: &str = "registry.tasks";
 const VIPS: &str = "registry.vips";
 const WEIGHTS: &str = "registry.weights";
 const QUOTAS: &str = "registry.quotas";
+const MACHINES: &str = "registry.machines";
+const MAINTENANCE: &str = "registry.maintenance";
+/// The one row of it.
+const SCHEDULE: &str = "schedule";
 
 /// Everything the registry holds, as read at start.
 #[derive(Debug, Default)]
@@ -36,6 +41,10 @@ pub struct Registry {
     pub weights: BTreeMap<String, f64>,
     /// Quota by role, where there is any.
     pub quotas: BTreeMap<String, QuotaConfig>,
+    /// When machines are down.
+    pub schedule: Schedule,
+    /// The machines of the schedule.
+    pub machines: Vec<MachineInfo>,
 }
 
 impl Registry {
@@ -72,6 +81,12 @@ impl Registry {
             let config = decode(QUOTAS, &key, &value)?;
             registry.quotas.insert(key, config);
         }
+        for (key, value) in store.scan(MACHINES)? {
+            registry.machines.push(decode(MACHINES, &key, &value)?);
+        }
+        for (key, value) in store.scan(MAINTENANCE)? {
+            registry.schedule = decode(MAINTENANCE, &key, &value)?;
+        }
         Ok(registry)
     }
 }
@@ -107,6 +122,12 @@ pub trait RegistryBatch {
     fn put_quota(&mut self, config: &QuotaConfig);
     /// Forgets a role's quota.
     fn delete_quota(&mut self, role: &str);
+    /// Writes when machines are down.
+    fn put_schedule(&mut self, schedule: &Schedule);
+    /// Writes a machine of the schedule.
+    fn put_machine(&mut self, hostname: &str, ip: &str, info: &MachineInfo);
+    /// Forgets a machine.
+    fn delete_machine(&mut self, hostname: &str, ip: &str);
 }
 
 impl RegistryBatch for Batch {
@@ -162,6 +183,23 @@ impl RegistryBatch for Batch {
     fn delete_quota(&mut self, role: &str) {
         self.delete(QUOTAS, role);
     }
+
+    fn put_schedule(&mut self, schedule: &Schedule) {
+        self.put(MAINTENANCE, SCHEDULE, schedule.encode_to_vec());
+    }
+
+    fn put_machine(&mut self, hostname: &str, ip: &str, info: &MachineInfo) {
+        self.put(MACHINES, machine_key(hostname, ip), info.encode_to_vec());
+    }
+
+    fn delete_machine(&mut self, hostname: &str, ip: &str) {
+        self.delete(MACHINES, machine_key(hostname, ip));
+    }
+}
+
+/// Addresses hold no '/', so the key is unique.
+fn machine_key(hostname: &str, ip: &str) -> String {
+    format!("{ip}/{hostname}")
 }
 
 /// Ids hold no '/', so the key is unique.

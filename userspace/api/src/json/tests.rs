@@ -152,6 +152,20 @@ fn what_is_wrong_is_named_with_its_path() {
 }
 
 #[test]
+fn lists_name_the_place() {
+    let read = |text: &str| list::<WeightInfo>(text.as_bytes());
+    assert_eq!(read("[{\"weight\":1},{\"weight\":2}]").unwrap().len(), 2);
+    for (text, wanted) in [
+        ("{}", "a JSON array is wanted"),
+        ("[{\"weight\":1},7]", "field [1]: an object is wanted, not a number"),
+        ("[{}]", "field [0].weight is required and not set"),
+        ("[{\"weight\":[]}]", "field [0].weight: a number is wanted, not an array"),
+    ] {
+        assert_eq!(read(text).unwrap_err().to_string(), wanted);
+    }
+}
+
+#[test]
 fn nested_messages_and_messages_of_themselves() {
     let id: ContainerId =
         read(&json!({ "value": "c", "parent": { "value": "b", "parent": { "value": "a" } } }));

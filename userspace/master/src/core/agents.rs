@@ -31,6 +31,10 @@ impl Master {
                               start the master with --domain, or the agent without";
                 return self.refuse(link, reason.to_owned());
             }
+            Ok(claim) if self.maintenance.is_down(&claim.info.hostname, claim.address) => {
+                let reason = "the machine is down for maintenance; POST it to /machine/up first";
+                return self.refuse(link, reason.to_owned());
+            }
             Ok(claim) => claim,
             Err(reason) => return self.refuse(link, reason),
         };
@@ -49,7 +53,7 @@ impl Master {
             // The agent has dialled again before we saw its old link break.
             self.links.remove(&old_link);
             self.step.outputs.push(Output::CloseLink(old_link));
-            self.rescind_offers(now, |offer| offer.agent == id);
+            self.withdraw_agent(now, &id);
         }
         let old = self.agents.get(&id);
         let registered = old.map_or(now, |old| old.registered);
@@ -65,6 +69,7 @@ impl Master {
             again = reregistered.is_some(),
             "agent registered"
         );
+        let unavailability = self.maintenance.plan(&claim.info.hostname, claim.address);
         let agent = Agent {
             info: claim.info,
             address: claim.address,
@@ -75,6 +80,7 @@ impl Master {
             liveness: Liveness::Connected { pinged: now, unanswered: 0 },
             registered,
             reregistered,
+            unavailability,
         };
         self.step.batch.put_agent(
             &id,
@@ -220,7 +226,7 @@ impl Master {
             agent.link = None;
             agent.liveness = Liveness::Disconnected { since: now };
         }
-        self.rescind_offers(now, |offer| offer.agent == id);
+        self.withdraw_agent(now, &id);
         if self.allocator.has_agent(&id) {
             agree(self.allocator.deactivate_agent(&id));
         }
@@ -244,14 +250,14 @@ impl Master {
     }
 
     /// Forgets an agent for good.
-    fn remove_agent(&mut self, now: Duration, id: &str) {
+    pub(super) fn remove_agent(&mut self, now: Duration, id: &str) {
         self.drop_agent(now, id, TaskState::TaskGone, "the agent was removed");
         self.agents.remove(id);
         self.step.batch.delete_agent(id);
     }
 
     fn drop_agent(&mut self, now: Duration, id: &str, state: TaskState, message: &str) {
-        self.rescind_offers(now, |offer| offer.agent == id);
+        self.withdraw_agent(now, id);
         if let Some(link) = self.agents.get_mut(id).and_then(|agent| agent.link.take()) {
             self.links.remove(&link);
             self.step.outputs.push(Output::CloseLink(link));
@@ -266,6 +272,7 @@ impl Master {
         if self.allocator.has_agent(id) {
             agree(self.allocator.remove_agent(id));
         }
+        self.maintenance.answers.retain(|(agent, _), _| agent != id);
         self.view.remove_agent(id);
         let mut event = Event {
             failure: Some(event::Failure {

@@ -1,13 +1,14 @@
 //! What the allocator is told about agents and frameworks.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use muster_allocator::{
     AgentCapabilities, AgentOptions, ConstraintLimits, Domain, FrameworkCapabilities,
-    FrameworkOptions, OfferConstraints,
+    FrameworkOptions, OfferConstraints, Unavailability,
 };
 use muster_api::mesos::offer_filters::ResourceQuantities;
-use muster_api::mesos::{FrameworkInfo, scheduler};
+use muster_api::mesos::{self, FrameworkInfo, scheduler};
 use muster_resources::{Name, Quantities, Scalar};
 
 use super::{Agent, Framework};
@@ -29,7 +30,17 @@ pub(super) fn agent_options(agent: &Agent) -> AgentOptions {
             |domain| Domain { region: domain.region.name.clone(), zone: domain.zone.name.clone() },
         ),
         capabilities: AgentCapabilities::default(),
-        unavailability: None,
+        unavailability: agent.unavailability.as_ref().map(unavailability),
+    }
+}
+
+/// When an agent will be down. What should have begun before 1970 has begun.
+pub(super) fn unavailability(message: &mesos::Unavailability) -> Unavailability {
+    let time =
+        |nanoseconds: i64| Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or_default());
+    Unavailability {
+        start: time(message.start.nanoseconds),
+        duration: message.duration.map(|duration| time(duration.nanoseconds)),
     }
 }
 

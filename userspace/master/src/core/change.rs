@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use muster_api::mesos::FrameworkId;
-use muster_api::mesos::WeightInfo;
+use muster_api::mesos::maintenance::Schedule;
 use muster_api::mesos::master::call;
 use muster_api::mesos::quota::QuotaRequest;
+use muster_api::mesos::{FrameworkId, MachineId, WeightInfo};
 
 use super::{Master, Output};
 
@@ -25,6 +25,12 @@ pub enum Change {
     NoQuota(String),
     /// A framework ends, with all its tasks.
     Teardown(FrameworkId),
+    /// When machines will be down.
+    Schedule(Schedule),
+    /// Machines of the schedule are down from now on.
+    Down(Vec<MachineId>),
+    /// Machines are up again.
+    Up(Vec<MachineId>),
 }
 
 /// Why a change is not made.
@@ -47,6 +53,9 @@ impl Master {
             Change::NewQuota(request) => self.set_quota(now, &request),
             Change::NoQuota(role) => self.remove_quota(&role),
             Change::Teardown(framework) => self.end_framework(now, &framework.value),
+            Change::Schedule(schedule) => self.update_schedule(now, &schedule),
+            Change::Down(machines) => self.start_maintenance(now, &machines),
+            Change::Up(machines) => self.stop_maintenance(now, &machines),
         };
         if let Err(refusal) = &result {
             tracing::info!(%refusal, "operator's request refused");

@@ -52,10 +52,16 @@ impl Master {
             }
             // Nothing is asked of the allocator: offers come by fair share alone.
             Type::Request => Some(()),
-            // There are no inverse offers, operations or executors to speak of yet.
-            Type::AcceptInverseOffers
-            | Type::DeclineInverseOffers
-            | Type::AcknowledgeOperationStatus
+            Type::AcceptInverseOffers => call.accept_inverse_offers.map(|accept| {
+                let ids = &accept.inverse_offer_ids;
+                self.answer_inversely(now, &id, ids, true, accept.filters.as_ref());
+            }),
+            Type::DeclineInverseOffers => call.decline_inverse_offers.map(|decline| {
+                let ids = &decline.inverse_offer_ids;
+                self.answer_inversely(now, &id, ids, false, decline.filters.as_ref());
+            }),
+            // There are no operations or executors to speak of yet.
+            Type::AcknowledgeOperationStatus
             | Type::ReconcileOperations
             | Type::Shutdown
             | Type::Message => {
@@ -113,7 +119,7 @@ impl Master {
         }
         if let Some(old) = old.and_then(|old| old.connection) {
             self.reject(old, "Framework failed over");
-            self.rescind_offers(now, |offer| offer.framework == id);
+            self.withdraw_framework(now, &id);
         }
         let suppressed: BTreeSet<String> = suppressed_roles.into_iter().collect();
         let new = !self.frameworks.contains_key(&id);
@@ -222,13 +228,13 @@ impl Master {
             framework.connection = None;
             framework.disconnected = Some(now);
         }
-        self.rescind_offers(now, |offer| offer.framework == id);
+        self.withdraw_framework(now, &id);
         agree(self.allocator.deactivate_framework(&id));
     }
 
     /// Ends a framework and its tasks; its id is never accepted again.
     pub(super) fn teardown(&mut self, now: Duration, id: &str) {
-        self.rescind_offers(now, |offer| offer.framework == id);
+        self.withdraw_framework(now, id);
         let Some(framework) = self.frameworks.get_mut(id) else { return };
         framework.completed = true;
         framework.disconnected = Some(now);
@@ -266,6 +272,7 @@ impl Master {
         let done = self.frameworks.get(id).is_some_and(|framework| framework.completed);
         if done && self.tasks_of_framework(id).is_empty() && self.allocator.has_framework(id) {
             agree(self.allocator.remove_framework(id));
+            self.maintenance.answers.retain(|(_, framework), _| framework != id);
         }
     }
 }

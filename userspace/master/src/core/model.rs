@@ -8,7 +8,9 @@ use muster_allocator::OfferConstraints;
 use muster_api::TaskStateExt as _;
 use muster_api::mesos::framework_info::capability;
 use muster_api::mesos::scheduler;
-use muster_api::mesos::{AgentInfo, FrameworkInfo, KillPolicy, TaskInfo, TaskState, TaskStatus};
+use muster_api::mesos::{
+    AgentInfo, FrameworkInfo, KillPolicy, TaskInfo, TaskState, TaskStatus, Unavailability,
+};
 use muster_api::muster::AgentTask;
 use muster_resources::Resources;
 
@@ -38,6 +40,8 @@ pub struct Agent {
     pub registered: Duration,
     /// Latest registration after the first, since 1970.
     pub reregistered: Option<Duration>,
+    /// When its machine will be down, if that is known.
+    pub unavailability: Option<Unavailability>,
 }
 
 /// How an agent is doing.

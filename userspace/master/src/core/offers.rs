@@ -58,6 +58,7 @@ impl Master {
             event.set_type(event::Type::Offers);
             self.say_to_framework(&framework, event);
         }
+        self.offer_inversely(now);
     }
 
     /// Takes back the offers that match, and tells their frameworks.
@@ -80,12 +81,6 @@ impl Master {
             Event { rescind: Some(event::Rescind { offer_id: id.into() }), ..Event::default() };
         event.set_type(event::Type::Rescind);
         self.say_to_framework(&offer.framework, event);
-    }
-
-    pub(super) fn rescind_old_offers(&mut self, now: Duration) {
-        if let Some(timeout) = self.options.offer_timeout {
-            self.rescind_offers(now, |offer| now >= offer.made + timeout);
-        }
     }
 
     /// Gives an offer's resources back to the allocator.
@@ -353,7 +348,7 @@ impl Master {
 }
 
 /// How long a refusal holds: 5 s unless told otherwise, or when told nonsense.
-fn refusal(filters: Option<&Filters>) -> Option<Duration> {
+pub(super) fn refusal(filters: Option<&Filters>) -> Option<Duration> {
     let refuse = match filters.and_then(|filters| filters.refuse_seconds) {
         None => REFUSE,
         Some(seconds) => Duration::try_from_secs_f64(seconds).map_or_else(
@@ -381,12 +376,13 @@ pub(crate) fn message(id: &str, offer: &Offer, agent: &Agent) -> OfferMessage {
         resources,
         attributes: agent.info.attributes.clone(),
         domain: agent.info.domain.clone(),
+        unavailability: agent.unavailability,
         ..OfferMessage::default()
     }
 }
 
 /// Where the agent's own interface is.
-fn url(agent: &Agent) -> muster_api::mesos::Url {
+pub(super) fn url(agent: &Agent) -> muster_api::mesos::Url {
     muster_api::mesos::Url {
         scheme: "http".to_owned(),
         address: muster_api::mesos::Address {

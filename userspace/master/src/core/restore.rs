@@ -8,14 +8,17 @@ use muster_api::muster::RegistryAgent;
 use muster_resources::Resources;
 
 use super::agents::entry;
+use super::maintenance::Maintenance;
 use super::{Agent, Framework, Liveness, Master, Task};
 use crate::registry::Registry;
 use crate::{Error, quota};
 
 impl Master {
     pub(super) fn restore(&mut self, registry: Registry, now: Duration) -> Result<(), Error> {
-        let Registry { agents, frameworks, tasks, weights, quotas, vips: _ } = registry;
+        let Registry { agents, frameworks, tasks, weights, quotas, schedule, machines, vips: _ } =
+            registry;
         self.restore_policy(now, &agents, weights, quotas)?;
+        self.maintenance = Maintenance::restore(schedule, machines);
         for (id, row) in agents {
             let bad = |reason: String| Error::Row { table: "agents", key: id.clone(), reason };
             let info = row.info.ok_or_else(|| bad("it has no info".to_owned()))?;
@@ -26,6 +29,7 @@ impl Master {
                 Some(since) => Liveness::Unreachable { since: seconds(since) },
                 None => Liveness::Recovered { since: now },
             };
+            let unavailability = self.maintenance.plan(&info.hostname, address);
             let agent = Agent {
                 info,
                 address,
@@ -36,6 +40,7 @@ impl Master {
                 liveness,
                 registered: seconds(row.registered_time),
                 reregistered: None,
+                unavailability,
             };
             if row.unreachable_since.is_none() {
                 self.view.set_agent(entry(&id, &agent));

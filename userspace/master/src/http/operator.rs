@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response as Answer};
 use muster_api::Encoding;
 use muster_api::mesos::master::call::Type;
 use muster_api::mesos::master::response::{
-    GetExecutors, GetFlags, GetHealth, GetMaster, GetMetrics, GetOperations, GetQuota, GetRoles,
-    GetState, GetVersion, GetWeights, Type as Kind,
+    GetExecutors, GetFlags, GetHealth, GetMaintenanceSchedule, GetMaintenanceStatus, GetMaster,
+    GetMetrics, GetOperations, GetQuota, GetRoles, GetState, GetVersion, GetWeights, Type as Kind,
 };
 use muster_api::mesos::master::{Call, Response};
 use muster_api::mesos::{Flag, Metric, VersionInfo};
@@ -73,6 +73,8 @@ async fn answer(kernel: &Kernel, kind: Type, call: Call, encoding: Encoding) -> 
         | Type::GetRoles
         | Type::GetWeights
         | Type::GetMaster
+        | Type::GetMaintenanceStatus
+        | Type::GetMaintenanceSchedule
         | Type::GetQuota => match kernel.ask(move |master| read(master, kind)).await {
             Ok(response) => respond(encoding, &response),
             Err(error) => failed(&error),
@@ -96,6 +98,19 @@ async fn answer(kernel: &Kernel, kind: Type, call: Call, encoding: Encoding) -> 
             let teardown = call.teardown.map(|teardown| Change::Teardown(teardown.framework_id));
             make(kernel, teardown, "teardown").await
         }
+        Type::UpdateMaintenanceSchedule => {
+            let update = call.update_maintenance_schedule;
+            let update = update.map(|update| Change::Schedule(update.schedule));
+            make(kernel, update, "update_maintenance_schedule").await
+        }
+        Type::StartMaintenance => {
+            let start = call.start_maintenance.map(|start| Change::Down(start.machines));
+            make(kernel, start, "start_maintenance").await
+        }
+        Type::StopMaintenance => {
+            let stop = call.stop_maintenance.map(|stop| Change::Up(stop.machines));
+            make(kernel, stop, "stop_maintenance").await
+        }
         Type::Unknown
         | Type::GetLoggingLevel
         | Type::SetLoggingLevel
@@ -108,11 +123,6 @@ async fn answer(kernel: &Kernel, kind: Type, call: Call, encoding: Encoding) -> 
         | Type::DestroyVolumes
         | Type::GrowVolume
         | Type::ShrinkVolume
-        | Type::GetMaintenanceStatus
-        | Type::GetMaintenanceSchedule
-        | Type::UpdateMaintenanceSchedule
-        | Type::StartMaintenance
-        | Type::StopMaintenance
         | Type::DrainAgent
         | Type::DeactivateAgent
         | Type::ReactivateAgent
@@ -191,6 +201,16 @@ fn read(master: &Master, kind: Type) -> Response {
                 elected_time: started,
             };
             Response { get_master: Some(master), ..of(Kind::GetMaster) }
+        }
+        Type::GetMaintenanceStatus => {
+            let status = master.maintenance_status();
+            let get_maintenance_status = Some(GetMaintenanceStatus { status });
+            Response { get_maintenance_status, ..of(Kind::GetMaintenanceStatus) }
+        }
+        Type::GetMaintenanceSchedule => {
+            let schedule = master.maintenance_schedule().clone();
+            let get_maintenance_schedule = Some(GetMaintenanceSchedule { schedule });
+            Response { get_maintenance_schedule, ..of(Kind::GetMaintenanceSchedule) }
         }
         Type::GetQuota => {
             let status = quota::status(master);

@@ -31,14 +31,5 @@ pub(super) async fn update(State(kernel): State<Kernel>, body: Bytes) -> Respons
 
 fn read(body: &[u8]) -> Result<Vec<WeightInfo>, String> {
     let wanted = "a JSON array of {\"role\": \"…\", \"weight\": 2.0} is wanted";
-    let value: Value =
-        serde_json::from_slice(body).map_err(|error| format!("{wanted}: {error}"))?;
-    let Value::Array(infos) = value else { return Err(wanted.to_owned()) };
-    infos
-        .iter()
-        .enumerate()
-        .map(|(index, info)| {
-            json::from_value(info).map_err(|error| format!("weight_infos[{index}]: {error}"))
-        })
-        .collect()
+    json::list(body).map_err(|error| format!("{wanted}: {error}"))
 }

@@ -4,6 +4,7 @@
 mod agents;
 mod allocation;
 mod frameworks;
+mod maintenance;
 mod offers;
 mod quotas;
 mod rescinding;

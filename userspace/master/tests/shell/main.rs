@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod life;
+mod maintenance;
 mod operator;
 mod quota;
 mod reads;

@@ -16,8 +16,8 @@ async fn what_is_no_list_of_weights_is_refused() {
         ("[{\"weight\":2.0,\"role\":\" \"}]", "weight_infos[0].role is not set"),
         ("[{\"weight\":0,\"role\":\"role1\"}]", "weight_infos[0].weight: 0 is not a number above"),
         ("[{\"weight\":-2.0,\"role\":\"role1\"}]", "weight_infos[0].weight: -2 is not"),
-        ("[{\"weight\":\"two\",\"role\":\"role1\"}]", "weight_infos[0]: field weight: a number"),
-        ("[{\"role\":\"role1\"}]", "weight_infos[0]: field weight is required"),
+        ("[{\"weight\":\"two\",\"role\":\"role1\"}]", "field [0].weight: a number is wanted"),
+        ("[{\"role\":\"role1\"}]", "field [0].weight is required"),
     ] {
         let (status, problem) = rig.ask("PUT", "/weights", body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
