@@ -58,7 +58,7 @@ fn config(json: &Value) -> Result<Config, Box<dyn std::error::Error>> {
         resources: text("resources"),
         attributes: "rack:r1".to_owned(),
         cgroups_root: text("cgroups_root"),
-        cgroups_enable_cfs: false,
+        isolation: muster_containerizer::Isolation::default(),
         bpffs: text("bpffs").into(),
         gc_delay: Config::GC_DELAY,
         recover: match text("recover").as_str() {

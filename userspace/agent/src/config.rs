@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use muster_containerizer::Isolation;
 use serde_json::{Value, json};
 
 /// What an agent does with what an earlier one of the same directories left.
@@ -44,8 +45,8 @@ pub struct Config {
     pub attributes: String,
     /// `--cgroups-root`: parent of the containers' cgroups in every hierarchy: `muster/a1`.
     pub cgroups_root: String,
-    /// `--cgroups-enable-cfs`: CPUs are a ceiling, not only a share.
-    pub cgroups_enable_cfs: bool,
+    /// The flags of isolators, `--isolation` first.
+    pub isolation: Isolation,
     /// `--bpffs`: where bpffs is mounted.
     pub bpffs: PathBuf,
     /// `--gc-delay`: how long sandboxes of ended tasks are kept.
@@ -75,7 +76,8 @@ impl Config {
             "resources": self.resources,
             "attributes": self.attributes,
             "cgroups_root": self.cgroups_root,
-            "cgroups_enable_cfs": self.cgroups_enable_cfs.to_string(),
+            "isolation": self.isolation.names,
+            "cgroups_enable_cfs": self.isolation.cfs_quota.to_string(),
             "bpffs": self.bpffs.display().to_string(),
             "gc_delay": format!("{}secs", self.gc_delay.as_secs_f64()),
             "recover": match self.recover {

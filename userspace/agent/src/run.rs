@@ -106,7 +106,7 @@ fn containers(config: &Config) -> muster_containerizer::Config {
         runtime_dir: config.runtime_dir.clone(),
         cgroups_root: config.cgroups_root.clone(),
         helper: config.helper.clone(),
-        cfs_quota: config.cgroups_enable_cfs,
+        isolation: config.isolation.clone(),
     }
 }
 

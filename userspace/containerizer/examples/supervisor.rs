@@ -4,7 +4,9 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use muster_containerizer::{CommandSpec, Config, ContainerSpec, Containerizer};
+use muster_containerizer::{
+    CommandSpec, Config, ContainerSpec, Containerizer, Isolation, Resources,
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -15,7 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         runtime_dir: next()?.into(),
         cgroups_root: next()?,
         helper: next()?.into(),
-        cfs_quota: false,
+        isolation: Isolation::default(),
     })?;
     let work_dir = PathBuf::from(next()?);
     for number in 0.. {
@@ -26,13 +28,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             id: id.clone(),
             image: Some("busybox".into()),
             command: Some(CommandSpec::Shell("sleep 1000".into())),
-            args: Vec::new(),
-            environment: Vec::new(),
-            user: None,
             sandbox,
-            hostname: None,
-            cpus_milli: 100,
-            mem_bytes: 32 << 20,
+            resources: Resources { cpus_milli: 100, mem_bytes: 32 << 20, ..Resources::default() },
+            ..ContainerSpec::default()
         };
         containerizer.launch(spec).await?;
         containerizer.destroy(&id).await?;

@@ -7,7 +7,7 @@ pub(crate) mod file;
 mod group;
 mod hierarchies;
 
-pub(crate) use group::Group;
+pub(crate) use group::{Group, Place};
 #[cfg(test)]
 pub(crate) use hierarchies::fake;
 pub(crate) use hierarchies::{Controller, Hierarchies, Version};

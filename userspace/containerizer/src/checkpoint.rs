@@ -4,7 +4,9 @@
 //! |---|---|---|
 //! | `container.json` | the containerizer | before anything of the container is made |
 //! | `helper.json` | the containerizer | before the helper gets its order |
+//! | `resources.json` | the containerizer | before other resources are given to it |
 //! | `init.json` | the helper | before the command runs |
+//! | `limitation.json` | the containerizer | before it is killed for going over a limit |
 //! | `outcome.json` | the helper | when the command has ended, or could not be started |
 
 mod directory;
@@ -18,14 +20,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::At as _;
-use crate::launch::order::Plan;
+use crate::isolator::Subject;
 use crate::pid::ProcessId;
-use crate::{Error, SetupError, Termination};
+use crate::{Error, Limitation, Resources, SetupError, Termination};
 
 pub(crate) use directory::Checkpoints;
 
 /// Room for an outcome's JSON.
-const RESERVED: u64 = 4096;
+const RESERVED: u64 = 16 << 10;
 
 /// A container as it was going to be launched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +35,7 @@ pub(crate) struct Container {
     /// The boot in which it was: none outlives it.
     pub(crate) boot_id: String,
     /// All the rest.
-    pub(crate) plan: Plan,
+    pub(crate) subject: Subject,
 }
 
 /// How it went.
@@ -92,6 +94,27 @@ impl Checkpoint {
     /// How it ended; `None` before it has.
     pub(crate) fn outcome(&self) -> Result<Option<Outcome>, Error> {
         self.read("outcome.json")
+    }
+
+    /// What it may use by now; `None` when that is what it was launched with.
+    pub(crate) fn resources(&self) -> Result<Option<Resources>, Error> {
+        self.read("resources.json")
+    }
+
+    /// The limit that it was, or was to be, killed for.
+    pub(crate) fn limitation(&self) -> Result<Option<Limitation>, Error> {
+        self.read("limitation.json")
+    }
+
+    /// Notes what it is going to be given. Not synced: it is the kernel that keeps it.
+    pub(crate) fn write_resources(&self, resources: &Resources) -> Result<(), Error> {
+        self.write("resources.json", resources)
+    }
+
+    /// Notes the limit that it is going to be killed for. Not synced: it is ended by a loss
+    /// of power as well.
+    pub(crate) fn write_limitation(&self, limitation: &Limitation) -> Result<(), Error> {
+        self.write("limitation.json", limitation)
     }
 
     /// Notes the helper. Not synced: after a loss of power neither is alive.

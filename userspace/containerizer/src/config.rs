@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::Error;
+use crate::{Error, Isolation};
 
 /// Where a containerizer finds images and keeps its own files.
 #[derive(Clone, Debug)]
@@ -18,8 +18,8 @@ pub struct Config {
     pub cgroups_root: String,
     /// The program that runs [`crate::launch::main`] when started as `<helper> launch`.
     pub helper: PathBuf,
-    /// Whether CPUs are also a ceiling (CFS quota per 100 ms), not only a share.
-    pub cfs_quota: bool,
+    /// The flags of isolators.
+    pub isolation: Isolation,
 }
 
 impl Config {
@@ -63,7 +63,7 @@ mod tests {
             runtime_dir: "/run/muster".into(),
             cgroups_root: cgroups_root.into(),
             helper: "/bin/sh".into(),
-            cfs_quota: false,
+            isolation: Isolation::default(),
         }
     }
 

@@ -7,22 +7,21 @@ mod launching;
 mod recovery;
 mod supervision;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::getuid;
 
-use crate::cgroup::{Group, Hierarchies};
+use crate::cgroup::{Controller, Group, Hierarchies};
 use crate::checkpoint::Checkpoints;
 use crate::helper::Program;
 use crate::image::Store;
-use crate::isolator::{self, Isolator};
+use crate::isolator::Isolators;
 use crate::launch::order::{Entry as EnterOrder, Order, Report};
-use crate::process::Process;
 use crate::spec::validate_command;
-use crate::{CommandSpec, Config, ContainerSpec, Error, ExecStatus, Termination, Usage};
+use crate::{CommandSpec, Config, ContainerSpec, Error, ExecStatus, Resources, Termination, Usage};
 use entry::{Entry, State};
 
 /// The oldest kernel that has what containers need: `cgroup.kill`.
@@ -59,7 +58,9 @@ pub struct Recovered {
 struct Inner {
     config: Config,
     hierarchies: Hierarchies,
-    isolators: Vec<Box<dyn Isolator>>,
+    isolators: Isolators,
+    /// Those that containers are put under.
+    controllers: BTreeSet<Controller>,
     images: Store,
     checkpoints: Checkpoints,
     program: Program,
@@ -79,16 +80,17 @@ impl Containerizer {
         config.validate()?;
         check_machine()?;
         let hierarchies = Hierarchies::detect()?;
-        hierarchies.prepare(&config.cgroups_root)?;
-        let isolators = isolator::all(&config, &hierarchies);
-        let names: Vec<&str> = isolators.iter().map(|isolator| isolator.name()).collect();
-        tracing::debug!(isolators = ?names, "containerizer");
+        let isolators = Isolators::new(&config.isolation, &hierarchies)?;
+        let controllers = isolators.controllers();
+        hierarchies.prepare(&config.cgroups_root, &controllers)?;
+        tracing::info!(isolation = isolators.names().join(","), "containerizer");
         let inner = Inner {
             images: Store::new(config.image_dir.clone()),
             checkpoints: Checkpoints::open(&config.runtime_dir)?,
             program: Program::new(&config.helper)?,
             hierarchies,
             isolators,
+            controllers,
             containers: Mutex::default(),
             adoption: tokio::sync::Mutex::default(),
             config,
@@ -194,7 +196,7 @@ impl Containerizer {
     ) -> Result<ExecStatus, Error> {
         validate_command(&command)?;
         let entry = self.inner.known(id)?;
-        let State::Running(container) = entry.state() else {
+        let State::Running(subject) = entry.state() else {
             return Err(Error::NotRunning { id: id.to_owned() });
         };
         let inner = Arc::clone(&self.inner);
@@ -204,10 +206,14 @@ impl Containerizer {
                 return Err(Error::NotRunning { id });
             };
             let mut helper = inner.program.start(None)?;
-            let process: Process = container.plan.process.with_command(&command);
-            let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-            let group = container.plan.group.clone();
-            let order = Order::Enter(EnterOrder { init, group, process, timeout_ms });
+            let plan = &subject.plan;
+            let order = Order::Enter(EnterOrder {
+                init,
+                group: plan.group.clone(),
+                namespaces: plan.namespaces.clone(),
+                process: plan.process.with_command(&command),
+                timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+            });
             if let Err(error) = helper.command(&order) {
                 helper.abandon();
                 return Err(error);
@@ -234,15 +240,32 @@ impl Containerizer {
     /// # Errors
     /// [`Error::NotRunning`] for a container that does not run.
     pub fn usage(&self, id: &str) -> Result<Usage, Error> {
-        let State::Running(_) = self.inner.known(id)?.state() else {
+        let State::Running(subject) = self.inner.known(id)?.state() else {
             return Err(Error::NotRunning { id: id.to_owned() });
         };
-        let group = self.inner.group_name(id);
-        let mut usage = Usage::default();
-        for isolator in &self.inner.isolators {
-            isolator.usage(&group, &mut usage)?;
-        }
-        Ok(usage)
+        Ok(self.inner.isolators.usage(&subject))
+    }
+
+    /// Gives a running container other resources.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] for a container that does not run, or a failed system call: then
+    /// some are the new ones. What was asked for last is what a later run sees to.
+    pub async fn update(&self, id: &str, resources: Resources) -> Result<(), Error> {
+        resources.validate()?;
+        let (inner, entry) = (Arc::clone(&self.inner), self.inner.known(id)?);
+        detached(async move {
+            let _one_at_a_time = entry.change.lock().await;
+            let State::Running(subject) = entry.state() else {
+                return Err(Error::NotRunning { id: entry.id().to_owned() });
+            };
+            blocking(move || {
+                inner.checkpoints.get(&subject.id).write_resources(&resources)?;
+                inner.isolators.update(&subject, &resources)
+            })
+            .await
+        })
+        .await
     }
 }
 
@@ -261,8 +284,14 @@ impl Inner {
         format!("{}/{id}", self.config.cgroups_root)
     }
 
+    /// The cgroups of a new container.
     fn group(&self, id: &str) -> Group {
-        Group::new(&self.hierarchies, &self.group_name(id))
+        Group::new(&self.hierarchies, &self.group_name(id), &self.controllers)
+    }
+
+    /// The cgroups that a container of an earlier run may have.
+    fn any_group(&self, id: &str) -> Group {
+        Group::new(&self.hierarchies, &self.group_name(id), &self.hierarchies.controllers())
     }
 }
 

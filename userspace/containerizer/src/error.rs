@@ -80,6 +80,24 @@ pub enum Error {
         /// What happened.
         reason: String,
     },
+    /// Two isolators want different things of one container.
+    #[error("{field}: {first} has decided it, {second} wants it otherwise")]
+    Conflict {
+        /// What there is only one of: `environment PATH`, `mount /data`.
+        field: String,
+        /// Who decided it.
+        first: &'static str,
+        /// Who wanted something else.
+        second: &'static str,
+    },
+    /// A container is asked for what none of its controllers counts or limits.
+    #[error("{group} is not under the cgroup controller {controller}")]
+    NoController {
+        /// The kernel's name of the controller.
+        controller: &'static str,
+        /// The container's cgroup in the v2 tree.
+        group: PathBuf,
+    },
     /// A checkpoint cannot be understood.
     #[error("checkpoint {path}: {reason}")]
     Checkpoint {

@@ -17,4 +17,4 @@ mod tree;
 
 pub use error::ImageError;
 
-pub(crate) use store::Store;
+pub(crate) use store::{Image, Store};

@@ -1,46 +1,89 @@
-//! Isolators: each keeps containers within one kind of limit, and counts.
+//! Isolators: each keeps a container within one kind of limit, or gives it one kind of thing
+//! of its own. What a container is comes out of what all of them say.
+//!
+//! Their life cycle is Mesos'. Each has a file whose path is its name, and a row in
+//! [`table`], which is also their order: they work strictly one after the other.
 
-mod cpu;
-mod memory;
-mod pids;
+mod cgroups;
+mod chain;
+mod docker;
+mod draft;
+mod environment_secret;
+mod filesystem;
+mod isolation;
+mod linux;
+mod namespaces;
+mod subject;
+mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 
-use crate::cgroup::Hierarchies;
-use crate::{Config, Error, Usage};
+use std::pin::Pin;
+use std::sync::Arc;
 
-pub(crate) use memory::exceeded;
+use crate::cgroup::{Controller, Hierarchies};
+use crate::{Error, Limitation, Resources, Usage};
 
-/// What a container may use.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// CPUs in thousandths.
-    pub(crate) cpus_milli: u64,
-    /// Memory in bytes.
-    pub(crate) mem_bytes: u64,
-}
+pub(crate) use cgroups::exceeded;
+pub(crate) use chain::Isolators;
+pub(crate) use draft::{Draft, Places};
+pub use isolation::Isolation;
+pub(crate) use subject::{Request, Subject};
 
-/// One kind of limit. Names are Mesos', as in its `--isolation`.
+/// Comes to an end when a container goes over a limit that the kernel does not enforce.
+/// Holds nothing of the containerizer.
+pub(crate) type Watch = Pin<Box<dyn Future<Output = Limitation> + Send>>;
+
+/// One kind of isolation. All but [`Self::watch`] may block.
 pub(crate) trait Isolator: Send + Sync {
-    /// `cgroups/cpu` and the like.
-    fn name(&self) -> &'static str;
-
-    /// Sets the limits of the cgroup `group`, which is there and still empty.
-    fn prepare(&self, group: &str, limits: Limits) -> Result<(), Error>;
-
-    /// Adds what the container in `group` has used.
-    fn usage(&self, group: &str, usage: &mut Usage) -> Result<(), Error>;
-}
-
-/// The isolators for this machine, in the order in which they prepare.
-pub(crate) fn all(config: &Config, hierarchies: &Hierarchies) -> Vec<Box<dyn Isolator>> {
-    let mut isolators: Vec<Box<dyn Isolator>> = Vec::new();
-    if let Some(cpu) = cpu::Cpu::new(hierarchies, config.cfs_quota) {
-        isolators.push(Box::new(cpu));
+    /// Whether this machine can do it. Asked once, if it is chosen.
+    fn check(&self, _hierarchies: &Hierarchies) -> Result<(), Error> {
+        Ok(())
     }
-    if let Some(memory) = memory::Memory::new(hierarchies) {
-        isolators.push(Box::new(memory));
+
+    /// The cgroup controllers that containers have to be under for it.
+    fn controllers(&self) -> &'static [Controller] {
+        &[]
     }
-    if let Some(pids) = pids::Pids::new(hierarchies) {
-        isolators.push(Box::new(pids));
+
+    /// Decides: adds to the draft what the container gets. Nothing is made yet, and nothing
+    /// remembered: there may be no container in the end.
+    fn prepare(&self, _request: &Request<'_>, _draft: &mut Draft) -> Result<(), Error> {
+        Ok(())
     }
-    isolators
+
+    /// Makes what has to be there before the helper starts. The checkpoint is on disk and the
+    /// cgroups are there, still empty. Should this fail, [`Self::cleanup`] follows.
+    fn isolate(&self, _subject: &Subject) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// What is to be waited for while the container runs, in this run of the agent or the
+    /// next: if it comes, the container is killed. Within a runtime.
+    fn watch(&self, _subject: &Arc<Subject>) -> Option<Watch> {
+        None
+    }
+
+    /// Other resources for a running container. They are on disk by now; after a crash this
+    /// is called again.
+    fn update(&self, _subject: &Subject, _resources: &Resources) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Adds what a running container has used.
+    fn usage(&self, _subject: &Subject, _usage: &mut Usage) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Removes what [`Self::isolate`] made, or may have made: whatever of it is there. No
+    /// process is left in the container, and its cgroups are gone. May be called again.
+    fn cleanup(&self, _subject: &Subject) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The containers of earlier runs of the agent, before any other is launched: those that
+    /// it prepared. There are no others that anything could be left of.
+    fn recover(&self, _known: &[Arc<Subject>]) -> Result<(), Error> {
+        Ok(())
+    }
 }

@@ -7,13 +7,13 @@
 //! checkpoint. Should the helper be killed, the kernel kills the container.
 
 mod command;
-mod devices;
 mod enter;
 mod identity;
 mod init;
 mod mounts;
 mod oom;
 pub(crate) mod order;
+pub(crate) mod plan;
 mod privileges;
 mod rootfs;
 mod run;

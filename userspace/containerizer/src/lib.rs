@@ -9,6 +9,7 @@
 //! Needs Linux 5.14 (`cgroup.kill`), cgroup v2 mounted (v1 controllers may be beside it),
 //! and root.
 
+mod capability;
 mod cgroup;
 mod checkpoint;
 mod config;
@@ -18,17 +19,24 @@ mod helper;
 mod image;
 mod isolator;
 pub mod launch;
+mod limitation;
 mod pid;
-mod process;
 mod readiness;
+mod resources;
+mod secret;
 mod spec;
 mod termination;
 mod usage;
 
+pub use capability::CapabilitySet;
 pub use config::Config;
 pub use containerizer::{Containerizer, Launched, Recovered};
 pub use error::{Error, SetupError};
 pub use image::ImageError;
+pub use isolator::Isolation;
+pub use limitation::{Amount, Cause, Limitation};
+pub use resources::{Limit, Resources};
+pub use secret::Secret;
 pub use spec::{CommandSpec, ContainerSpec, SANDBOX};
 pub use termination::{ExecStatus, Termination};
 pub use usage::Usage;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, Resources, Secret};
 
 /// Where the sandbox is inside a container with an image (Mesos' `--sandbox_directory`).
 pub const SANDBOX: &str = "/mnt/mesos/sandbox";
@@ -14,8 +14,8 @@ const ID_MAX: usize = 242;
 /// The longest host name that Linux takes.
 const HOSTNAME_MAX: usize = 64;
 
-/// A container to launch.
-#[derive(Clone, Debug)]
+/// A container to launch. Whatever is not given is as Mesos has it by default.
+#[derive(Clone, Debug, Default)]
 pub struct ContainerSpec {
     /// Unique among all containers of this containerizer, running or not yet destroyed:
     /// letters, digits, `-`, `_` and `.`, at most 242.
@@ -28,6 +28,8 @@ pub struct ContainerSpec {
     pub args: Vec<String>,
     /// Variables, over those of the image; a later one wins.
     pub environment: Vec<(String, String)>,
+    /// Variables with secret values; their names are none of `environment`.
+    pub secrets: Vec<(String, Secret)>,
     /// `user`, `uid`, `user:group` or `uid:gid`, looked up in the container's root
     /// filesystem. `None` is the image's user, or root.
     pub user: Option<String>,
@@ -37,10 +39,8 @@ pub struct ContainerSpec {
     pub sandbox: PathBuf,
     /// The container's host name. `None` is the host's.
     pub hostname: Option<String>,
-    /// CPUs in thousandths; 0 is the least share that there is.
-    pub cpus_milli: u64,
-    /// The memory limit in bytes; less than 32 MB counts as 32 MB.
-    pub mem_bytes: u64,
+    /// What it may use.
+    pub resources: Resources,
 }
 
 /// A command, in either of the two ways to give one.
@@ -105,14 +105,24 @@ impl ContainerSpec {
         if self.command.is_none() && self.image.is_none() {
             return refuse("command", "missing, and there is no image that has one".into());
         }
-        validate_environment(&self.environment)?;
+        let variables = self.environment.iter().map(|(name, value)| (name, value.as_str()));
+        validate_environment("environment", variables)?;
+        let secrets = self.secrets.iter().map(|(name, secret)| (name, secret.reveal()));
+        validate_environment("secrets", secrets)?;
         if self.args.iter().any(|arg| arg.contains('\0')) {
             return refuse("args", "an argument holds a NUL character".into());
         }
-        if i64::try_from(self.mem_bytes).is_err() {
-            return refuse("mem_bytes", format!("{} is more than any machine has", self.mem_bytes));
-        }
-        Ok(())
+        self.resources.validate()
+    }
+
+    /// The isolators without which a field would have no effect: the field and the isolator.
+    pub(crate) fn needs(&self) -> Vec<(&'static str, &'static str)> {
+        let needs = [
+            (self.image.is_some(), "image", "filesystem/linux"),
+            (self.hostname.is_some(), "hostname", "filesystem/linux"),
+        ];
+        let wanted = needs.into_iter().filter(|(wanted, ..)| *wanted);
+        wanted.map(|(_, field, isolator)| (field, isolator)).collect()
     }
 }
 
@@ -136,11 +146,14 @@ pub(crate) fn validate_command(command: &CommandSpec) -> Result<(), Error> {
     Err(Error::Spec { field: "command", reason: reason.into() })
 }
 
-fn validate_environment(environment: &[(String, String)]) -> Result<(), Error> {
+fn validate_environment<'a>(
+    field: &'static str,
+    environment: impl IntoIterator<Item = (&'a String, &'a str)>,
+) -> Result<(), Error> {
     for (name, value) in environment {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
             return Err(Error::Spec {
-                field: "environment",
+                field,
                 reason: format!("`{name}` is no variable: empty, or with `=` or NUL"),
             });
         }
@@ -157,13 +170,9 @@ mod tests {
             id: "c-1".into(),
             image: Some("busybox".into()),
             command: Some(CommandSpec::Shell("true".into())),
-            args: Vec::new(),
             environment: vec![("A".into(), "1".into())],
-            user: None,
             sandbox: "/tmp".into(),
-            hostname: None,
-            cpus_milli: 100,
-            mem_bytes: 64 << 20,
+            ..ContainerSpec::default()
         }
     }
 
@@ -189,7 +198,9 @@ mod tests {
         assert!(refused(|s| s.args = vec!["x".into()]).starts_with("args:"));
         assert!(refused(|s| (s.image, s.command) = (None, None)).starts_with("command:"));
         assert!(refused(|s| s.environment[0].0 = "A=B".into()).starts_with("environment:"));
-        assert!(refused(|s| s.mem_bytes = u64::MAX).starts_with("mem_bytes:"));
+        let secret = || ("A\0".to_owned(), Secret::new("x".into()));
+        assert!(refused(|s| s.secrets = vec![secret()]).starts_with("secrets:"));
+        assert!(refused(|s| s.resources.mem_bytes = u64::MAX).starts_with("resources.mem_bytes:"));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Limitation;
+
 /// How a container ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Termination {
@@ -11,13 +13,8 @@ pub enum Termination {
     Exited(i32),
     /// Its command died of this signal.
     Signaled(i32),
-    /// Something in it needed more memory than its limit, and all of it was killed.
-    OomKilled {
-        /// The limit in force, in bytes.
-        limit_bytes: u64,
-        /// The most that was ever in use, in bytes.
-        max_usage_bytes: u64,
-    },
+    /// It went over a limit, and all of it was killed.
+    Limited(Limitation),
     /// It is gone and nobody saw how; the text says why.
     Lost(String),
 }
@@ -27,12 +24,7 @@ impl fmt::Display for Termination {
         match self {
             Self::Exited(code) => write!(f, "exited with status {code}"),
             Self::Signaled(signal) => write!(f, "terminated by signal {}", signal_name(*signal)),
-            Self::OomKilled { limit_bytes, max_usage_bytes } => write!(
-                f,
-                "memory limit exceeded: limit {} MB, maximum used {} MB",
-                limit_bytes >> 20,
-                max_usage_bytes >> 20
-            ),
+            Self::Limited(limitation) => write!(f, "{limitation}"),
             Self::Lost(reason) => write!(f, "lost: {reason}"),
         }
     }
@@ -60,15 +52,15 @@ fn signal_name(signal: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Cause;
 
     #[test]
     fn reads_as_an_operator_would_say_it() {
         assert_eq!(Termination::Exited(3).to_string(), "exited with status 3");
         assert_eq!(Termination::Signaled(9).to_string(), "terminated by signal SIGKILL (9)");
         assert_eq!(Termination::Signaled(40).to_string(), "terminated by signal 40");
-        assert_eq!(
-            Termination::OomKilled { limit_bytes: 32 << 20, max_usage_bytes: 32 << 20 }.to_string(),
-            "memory limit exceeded: limit 32 MB, maximum used 32 MB"
-        );
+        let limitation =
+            Limitation { cause: Cause::Other, message: "too much".into(), resources: Vec::new() };
+        assert_eq!(Termination::Limited(limitation).to_string(), "too much");
     }
 }

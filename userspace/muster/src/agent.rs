@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use crate::duration;
+use crate::{duration, isolation};
 
 /// Flags of an agent. Each is also read from the environment, as `MUSTER_` and its name:
 /// `MUSTER_WORK_DIR`.
@@ -50,9 +50,8 @@ pub(crate) struct Flags {
     /// Parent of the containers' cgroups in every hierarchy; "muster/NAME" by default.
     #[arg(long, env = "MUSTER_CGROUPS_ROOT")]
     cgroups_root: Option<String>,
-    /// Makes CPUs a ceiling, not only a share.
-    #[arg(long, env = "MUSTER_CGROUPS_ENABLE_CFS")]
-    cgroups_enable_cfs: bool,
+    #[command(flatten)]
+    isolation: isolation::Flags,
     /// Where bpffs is mounted.
     #[arg(long, env = "MUSTER_BPFFS", default_value = "/sys/fs/bpf")]
     bpffs: PathBuf,
@@ -90,7 +89,7 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         resources: flags.resources,
         attributes: flags.attributes,
         cgroups_root: flags.cgroups_root.unwrap_or_else(|| format!("muster/{name}")),
-        cgroups_enable_cfs: flags.cgroups_enable_cfs,
+        isolation: flags.isolation.into(),
         bpffs: flags.bpffs,
         gc_delay: flags.gc_delay,
         recover: match flags.recover {

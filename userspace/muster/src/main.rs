@@ -4,6 +4,7 @@ mod agent;
 mod bytes;
 mod duration;
 mod flags;
+mod isolation;
 mod master;
 mod simulate;
 

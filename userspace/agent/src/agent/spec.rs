@@ -3,7 +3,7 @@
 use std::fmt;
 
 use muster_api::mesos::{ContainerInfo, TaskInfo, container_info, image};
-use muster_containerizer::{ContainerSpec, SANDBOX};
+use muster_containerizer::{ContainerSpec, Resources, SANDBOX};
 
 use super::command::{command, environment};
 use super::{Settings, Task};
@@ -76,8 +76,12 @@ pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, In
         user,
         sandbox,
         hostname: info.container.as_ref().and_then(|container| container.hostname.clone()),
-        cpus_milli: scalar(info, "cpus", 1000.0).max(MIN_CPUS_MILLI),
-        mem_bytes: scalar(info, "mem", 1_048_576.0),
+        resources: Resources {
+            cpus_milli: scalar(info, "cpus", 1000.0).max(MIN_CPUS_MILLI),
+            mem_bytes: scalar(info, "mem", 1_048_576.0),
+            ..Resources::default()
+        },
+        ..ContainerSpec::default()
     })
 }
 
@@ -228,13 +232,15 @@ mod tests {
 
     #[test]
     fn resources_become_limits() {
-        let spec = made(testing::task("t"));
-        assert_eq!((spec.cpus_milli, spec.mem_bytes), (500, 64 << 20));
+        let made = |info| {
+            let resources = made(info).resources;
+            (resources.cpus_milli, resources.mem_bytes)
+        };
+        assert_eq!(made(testing::task("t")), (500, 64 << 20));
         let resources = vec![scalar("cpus", 0.1), scalar("mem", 32.0), scalar("cpus", 0.05)];
-        let spec = made(TaskInfo { resources, ..testing::task("t") });
-        assert_eq!((spec.cpus_milli, spec.mem_bytes), (150, 32 << 20));
-        let spec = made(TaskInfo { resources: Vec::new(), ..testing::task("t") });
-        assert_eq!((spec.cpus_milli, spec.mem_bytes), (10, 0));
+        assert_eq!(made(TaskInfo { resources, ..testing::task("t") }), (150, 32 << 20));
+        let resources = Vec::new();
+        assert_eq!(made(TaskInfo { resources, ..testing::task("t") }), (10, 0));
     }
 
     #[test]

@@ -7,13 +7,11 @@ use muster_api::mesos::{
     ContainerId, ContainerStatus, NetworkInfo, Resource, TaskResourceLimitation, TaskState,
     TaskStatus, network_info, value,
 };
-use muster_containerizer::Termination;
+use muster_containerizer::{Amount, Cause, Termination};
 use rand::Rng;
 
 use super::{Io, Phase, Task, signal};
 use crate::checkpoint::KillRow;
-
-const MEBIBYTE: u64 = 1 << 20;
 
 /// What is particular about one status of a task.
 #[derive(Clone, Debug)]
@@ -61,13 +59,9 @@ impl News {
             Termination::Exited(_) | Termination::Signaled(_) => {
                 Self { message: Some(describe(how)), ..Self::executor(TaskState::TaskFailed) }
             }
-            Termination::OomKilled { max_usage_bytes, .. } => Self {
-                limitation: Some(limitation(*max_usage_bytes)),
-                ..Self::agent(
-                    TaskState::TaskFailed,
-                    Reason::ContainerLimitationMemory,
-                    describe(how),
-                )
+            Termination::Limited(limited) => Self {
+                limitation: Some(limitation(&limited.resources)),
+                ..Self::agent(TaskState::TaskFailed, reason(limited.cause), describe(how))
             },
             Termination::Lost(_) => {
                 Self::agent(TaskState::TaskLost, Reason::ExecutorTerminated, describe(how))
@@ -99,39 +93,35 @@ fn describe(how: &Termination) -> String {
         Termination::Signaled(signal) => {
             format!("Command terminated with signal {}", signal::name(*signal))
         }
-        Termination::OomKilled { limit_bytes, max_usage_bytes } => format!(
-            "Memory limit exceeded: Requested: {} Maximum Used: {}",
-            bytes(*limit_bytes),
-            bytes(*max_usage_bytes),
-        ),
+        Termination::Limited(limited) => limited.message.clone(),
         Termination::Lost(why) => format!("How the command ended is unknown: {why}"),
     }
 }
 
-/// A size in the largest unit that divides it, as Mesos prints sizes.
-fn bytes(size: u64) -> String {
-    let units = [("GB", 30), ("MB", 20), ("KB", 10)];
-    let fits = |(_, shift): &&(&str, u32)| size >> shift > 0 && size.is_multiple_of(1 << shift);
-    match units.iter().find(fits) {
-        Some((unit, shift)) => format!("{}{unit}", size >> shift),
-        None => format!("{size}B"),
+fn reason(cause: Cause) -> Reason {
+    match cause {
+        Cause::Memory => Reason::ContainerLimitationMemory,
+        Cause::Disk => Reason::ContainerLimitationDisk,
+        Cause::Other => Reason::ContainerLimitation,
     }
 }
 
-/// The resource whose limit was hit: its value is the most that was used.
+/// The resources whose limit was hit: their values are the most that was used.
 #[allow(deprecated)] // Mesos itself gives the role of a limitation in the old form.
-fn limitation(used: u64) -> TaskResourceLimitation {
-    // Megabytes of a machine's memory are far below 2^52.
-    #[allow(clippy::cast_precision_loss)]
-    let megabytes = used as f64 / MEBIBYTE as f64;
-    let memory = Resource {
-        name: "mem".to_owned(),
-        r#type: value::Type::Scalar.into(),
-        scalar: Some(value::Scalar { value: megabytes }),
-        role: Some("*".to_owned()),
-        ..Default::default()
+fn limitation(used: &[Amount]) -> TaskResourceLimitation {
+    let resource = |used: &Amount| {
+        // Thousandths of megabytes of a machine are far below 2^52.
+        #[allow(clippy::cast_precision_loss)]
+        let value = used.milli as f64 / 1000.0;
+        Resource {
+            name: used.name.clone(),
+            r#type: value::Type::Scalar.into(),
+            scalar: Some(value::Scalar { value }),
+            role: Some("*".to_owned()),
+            ..Default::default()
+        }
     };
-    TaskResourceLimitation { resources: vec![memory] }
+    TaskResourceLimitation { resources: used.iter().map(resource).collect() }
 }
 
 impl Task {
@@ -183,6 +173,8 @@ impl Task {
 
 #[cfg(test)]
 mod tests {
+    use muster_containerizer::Limitation;
+
     use super::*;
 
     fn kill(unhealthy: Option<&str>, during_launch: bool) -> KillRow {
@@ -192,7 +184,10 @@ mod tests {
     #[test]
     fn ends_are_told_as_mesos_tells_them() {
         use TaskState::{TaskFailed, TaskFinished, TaskKilled, TaskLost};
-        let oom = Termination::OomKilled { limit_bytes: 64 << 20, max_usage_bytes: 64 << 20 };
+        let limited = |cause| {
+            let message = "Memory limit exceeded: Requested: 64MB".into();
+            Termination::Limited(Limitation { cause, message, resources: Vec::new() })
+        };
         let killed = kill(None, false);
         let cases = [
             (Termination::Exited(0), None, TaskFinished, None, "Command exited with status 0"),
@@ -212,11 +207,18 @@ mod tests {
                 "Command terminated with signal Unknown signal 40",
             ),
             (
-                oom,
+                limited(Cause::Memory),
                 None,
                 TaskFailed,
                 Some(Reason::ContainerLimitationMemory),
-                "Memory limit exceeded: Requested: 64MB Maximum Used: 64MB",
+                "Memory limit exceeded: Requested: 64MB",
+            ),
+            (
+                limited(Cause::Other),
+                None,
+                TaskFailed,
+                Some(Reason::ContainerLimitation),
+                "Memory limit exceeded: Requested: 64MB",
             ),
             (
                 Termination::Lost("no status file".into()),
@@ -257,19 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_limit_names_the_most_that_was_used() {
-        let how = Termination::OomKilled { limit_bytes: 32 << 20, max_usage_bytes: 48 << 20 };
+    fn a_limit_names_the_most_that_was_used() {
+        let resources = vec![Amount { name: "mem".into(), milli: 48_500 }];
+        let (cause, message) = (Cause::Memory, String::new());
+        let how = Termination::Limited(Limitation { cause, message, resources });
         let limitation = News::ended(&how, None).limitation.unwrap();
         let [memory] = &limitation.resources[..] else { panic!() };
-        assert_eq!((memory.name.as_str(), memory.scalar.unwrap().value), ("mem", 48.0));
-    }
-
-    #[test]
-    fn sizes_are_printed_in_the_largest_unit_that_divides_them() {
-        let cases = [(1 << 30, "1GB"), (1536 << 20, "1536MB"), (1025 << 10, "1025KB"), (0, "0B")];
-        for (size, expected) in cases {
-            assert_eq!(bytes(size), expected);
-        }
-        assert_eq!(bytes((64 << 20) + 1), "67108865B");
+        assert_eq!((memory.name.as_str(), memory.scalar.unwrap().value), ("mem", 48.5));
     }
 }

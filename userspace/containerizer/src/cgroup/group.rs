@@ -1,5 +1,6 @@
 //! One container's cgroups.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,32 +15,69 @@ use crate::error::At;
 use crate::pid::ProcessId;
 use crate::readiness::register;
 
-/// A container's directories in the cgroup trees.
+/// A container's directories in the cgroup trees. They are kept with the container: on
+/// another run this machine may be asked for other controllers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Group {
     /// In the v2 tree.
     pub(crate) unified: PathBuf,
-    /// In the v1 trees.
-    pub(crate) v1: Vec<PathBuf>,
-    /// Which of them has the memory controller's files.
-    pub(crate) memory: PathBuf,
-    /// In which form they are.
-    pub(crate) memory_version: Version,
+    /// In the v1 trees, by controller; several controllers may share one.
+    v1: BTreeMap<Controller, PathBuf>,
+    /// The controllers whose files are in the v2 tree.
+    v2: BTreeSet<Controller>,
+}
+
+/// Where a group has the files of one controller, and in which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place<'a> {
+    /// v1 or v2.
+    pub(crate) version: Version,
+    /// The group's directory in the tree of the controller.
+    pub(crate) directory: &'a Path,
 }
 
 impl Group {
-    /// The group `name`; it may not exist yet.
-    pub(crate) fn new(hierarchies: &Hierarchies, name: &str) -> Self {
-        Self {
-            unified: hierarchies.unified(name),
-            v1: hierarchies.v1(name),
-            memory: hierarchies.directory(Controller::Memory, name),
-            memory_version: hierarchies.version(Controller::Memory).unwrap_or(Version::V2),
+    /// The group `name` under `controllers`; it may not exist yet.
+    pub(crate) fn new(
+        hierarchies: &Hierarchies,
+        name: &str,
+        controllers: &BTreeSet<Controller>,
+    ) -> Self {
+        let (mut v1, mut v2) = (BTreeMap::new(), BTreeSet::new());
+        for controller in controllers {
+            match hierarchies.version(*controller) {
+                Some(Version::V1) => {
+                    v1.insert(*controller, hierarchies.directory(*controller, name));
+                }
+                Some(Version::V2) => drop(v2.insert(*controller)),
+                None => {}
+            }
         }
+        Self { unified: hierarchies.unified(name), v1, v2 }
+    }
+
+    /// Where the files of `controller` are.
+    ///
+    /// # Errors
+    /// [`Error::NoController`] if the group is not under it.
+    pub(crate) fn place(&self, controller: Controller) -> Result<Place<'_>, Error> {
+        if let Some(directory) = self.v1.get(&controller) {
+            return Ok(Place { version: Version::V1, directory });
+        }
+        if self.v2.contains(&controller) {
+            return Ok(Place { version: Version::V2, directory: &self.unified });
+        }
+        let group = self.unified.clone();
+        Err(Error::NoController { controller: controller.name(), group })
+    }
+
+    /// The directories in the v1 trees, each once.
+    pub(crate) fn v1(&self) -> BTreeSet<&PathBuf> {
+        self.v1.values().collect()
     }
 
     fn directories(&self) -> impl Iterator<Item = &PathBuf> {
-        std::iter::once(&self.unified).chain(&self.v1)
+        std::iter::once(&self.unified).chain(self.v1())
     }
 
     /// Makes the directories. One that is there already is an error: it would be another's.

@@ -12,12 +12,12 @@ use super::file;
 use crate::Error;
 use crate::error::At;
 
-/// The controllers that a container is put under.
+/// The controllers that a container may be put under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Controller {
     /// Share and ceiling of CPU time.
     Cpu,
-    /// CPU time used. In v2 a part of `cpu`.
+    /// CPU time used. In v2 every group has it, without a controller.
     Cpuacct,
     /// Memory limit and use.
     Memory,
@@ -28,13 +28,21 @@ pub(crate) enum Controller {
 impl Controller {
     const ALL: [Self; 4] = [Self::Cpu, Self::Cpuacct, Self::Memory, Self::Pids];
 
-    /// The kernel's name of it.
+    /// The kernel's name of it in v1.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
             Self::Cpuacct => "cpuacct",
             Self::Memory => "memory",
             Self::Pids => "pids",
+        }
+    }
+
+    /// What enables it in `cgroup.subtree_control`; `None` for what v2 always has.
+    fn v2_name(self) -> Option<&'static str> {
+        match self {
+            Self::Cpuacct => None,
+            other => Some(other.name()),
         }
     }
 }
@@ -100,29 +108,32 @@ impl Hierarchies {
         };
         let available = file::read(&unified.join("cgroup.controllers"))?;
         let mut v2 = BTreeSet::new();
+        let available: BTreeSet<&str> = available.split_whitespace().collect();
         for controller in Controller::ALL {
-            if available.split_whitespace().any(|name| name == controller.name()) {
+            let there = controller.v2_name().is_none_or(|name| available.contains(name));
+            if there && !v1.contains_key(&controller) {
                 v2.insert(controller);
             }
         }
-        // v2 counts CPU time in every cgroup, without a controller.
-        if !v1.contains_key(&Controller::Cpuacct) {
-            v2.insert(Controller::Cpuacct);
-        }
-        let found = Self { unified, v1, v2 };
-        for needed in [Controller::Cpu, Controller::Memory] {
-            if found.version(needed).is_none() {
-                let name = needed.name();
-                return Err(Error::Unsupported {
-                    what: format!("the cgroup controller {name} is neither in v1 nor in v2"),
-                    remedy: format!(
-                        "run: mkdir -p /sys/fs/cgroup/{name} && mount -t cgroup -o {name} cgroup \
-                         /sys/fs/cgroup/{name}, or boot without cgroup_disable={name}"
-                    ),
-                });
+        Ok(Self { unified, v1, v2 })
+    }
+
+    /// In which version `needed` is.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if this machine has it in neither, with how to get it.
+    pub(crate) fn require(&self, needed: Controller) -> Result<Version, Error> {
+        self.version(needed).ok_or_else(|| {
+            let name = needed.name();
+            Error::Unsupported {
+                what: format!("the cgroup controller {name} is neither in v1 nor in v2"),
+                remedy: format!(
+                    "run: mkdir -p /sys/fs/cgroup/{name} && mount -t cgroup -o {name} cgroup \
+                     /sys/fs/cgroup/{name}, or boot without cgroup_disable={name}, or leave its \
+                     isolator out of --isolation"
+                ),
             }
-        }
-        Ok(found)
+        })
     }
 
     /// In which version `controller` is; `None` if this machine has it in neither.
@@ -149,39 +160,42 @@ impl Hierarchies {
         self.unified.join(name)
     }
 
-    /// The directories of the cgroup `name` in the v1 trees, each once.
-    pub(crate) fn v1(&self, name: &str) -> Vec<PathBuf> {
-        let trees: BTreeSet<&PathBuf> = self.v1.values().collect();
-        trees.into_iter().map(|tree| tree.join(name)).collect()
+    /// Every controller that this machine has.
+    pub(crate) fn controllers(&self) -> BTreeSet<Controller> {
+        self.v1.keys().chain(&self.v2).copied().collect()
     }
 
-    /// Makes the cgroup `root`, under which containers' come, in every tree, with the v2
-    /// controllers enabled for what is below it.
-    pub(crate) fn prepare(&self, root: &str) -> Result<(), Error> {
-        for directory in self.v1(root) {
-            fs::create_dir_all(&directory).at("mkdir", &directory)?;
+    /// Makes the cgroup `root`, under which containers' come, in the v2 tree and in those of
+    /// `controllers`, and enables them for what is below it.
+    pub(crate) fn prepare(
+        &self,
+        root: &str,
+        controllers: &BTreeSet<Controller>,
+    ) -> Result<(), Error> {
+        for controller in controllers {
+            if let Some(tree) = self.v1.get(controller) {
+                let directory = tree.join(root);
+                fs::create_dir_all(&directory).at("mkdir", &directory)?;
+            }
         }
         let mut directory = self.unified.clone();
-        self.enable(&directory)?;
+        self.enable(&directory, controllers)?;
         for part in Path::new(root) {
             directory.push(part);
             match fs::create_dir(&directory) {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 made => made.at("mkdir", &directory)?,
             }
-            self.enable(&directory)?;
+            self.enable(&directory, controllers)?;
         }
         Ok(())
     }
 
-    /// Passes the v2 controllers on to the children of `directory`.
-    fn enable(&self, directory: &Path) -> Result<(), Error> {
+    /// Passes `controllers`, as far as they are in v2, on to the children of `directory`.
+    fn enable(&self, directory: &Path, controllers: &BTreeSet<Controller>) -> Result<(), Error> {
         let path = directory.join("cgroup.subtree_control");
-        for controller in &self.v2 {
-            if *controller == Controller::Cpuacct {
-                continue;
-            }
-            let name = controller.name();
+        let wanted = self.v2.intersection(controllers);
+        for name in wanted.filter_map(|controller| controller.v2_name()) {
             let enabled = file::read(&path)?;
             if enabled.split_whitespace().any(|known| known == name) {
                 continue;
@@ -246,9 +260,10 @@ pub(crate) mod fake {
         fs::create_dir_all(&unified).unwrap();
         fs::write(unified.join("cgroup.controllers"), controllers).unwrap();
         let hierarchies = Hierarchies::find(mounts, directory).unwrap();
-        for directory in hierarchies.v1("c").iter().chain([&hierarchies.unified("c")]) {
-            fs::create_dir_all(directory).unwrap();
+        for controller in hierarchies.controllers() {
+            fs::create_dir_all(hierarchies.directory(controller, "c")).unwrap();
         }
+        fs::create_dir_all(hierarchies.unified("c")).unwrap();
         hierarchies
     }
 }
@@ -256,6 +271,7 @@ pub(crate) mod fake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cgroup::Group;
 
     const HYBRID: &str = "\
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
@@ -282,11 +298,14 @@ mod tests {
         assert_eq!(found.version(Controller::Memory), Some(Version::V1));
         assert_eq!(found.version(Controller::Pids), None);
         let below = |path: &str| prefix.path().join(path);
-        assert_eq!(
-            found.v1("m/a/c"),
-            [below("sys/fs/cgroup/cpu,cpuacct/m/a/c"), below("sys/fs/cgroup/memory/m/a/c")]
-        );
-        assert_eq!(found.unified("m"), below("sys/fs/cgroup/unified/m"));
+        let group = Group::new(&found, "m/a/c", &found.controllers());
+        let (cpu, memory) = ("sys/fs/cgroup/cpu,cpuacct/m/a/c", "sys/fs/cgroup/memory/m/a/c");
+        assert_eq!(group.v1(), [&below(cpu), &below(memory)].into());
+        assert_eq!(group.unified, below("sys/fs/cgroup/unified/m/a/c"));
+        let place = group.place(Controller::Cpuacct).unwrap();
+        assert_eq!((place.version, place.directory), (Version::V1, below(cpu).as_path()));
+        let error = group.place(Controller::Pids).unwrap_err().to_string();
+        assert!(error.ends_with("m/a/c is not under the cgroup controller pids"), "{error}");
     }
 
     #[test]
@@ -296,7 +315,10 @@ mod tests {
         for controller in Controller::ALL {
             assert_eq!(found.version(controller), Some(Version::V2), "{controller:?}");
         }
-        assert!(found.v1("m").is_empty());
+        assert!(Group::new(&found, "m", &found.controllers()).v1().is_empty());
+        let group = Group::new(&found, "m", &[Controller::Cpu].into());
+        assert_eq!(group.place(Controller::Cpu).unwrap().version, Version::V2);
+        assert!(group.place(Controller::Memory).is_err(), "nobody asked for it");
     }
 
     #[test]
@@ -310,20 +332,22 @@ mod tests {
     #[test]
     fn a_missing_controller_is_named() {
         let prefix = tree("sys/fs/cgroup", "cpu io\n");
-        let error = Hierarchies::find(PURE, prefix.path()).unwrap_err().to_string();
+        let found = Hierarchies::find(PURE, prefix.path()).unwrap();
+        assert_eq!(found.require(Controller::Cpu).unwrap(), Version::V2);
+        let error = found.require(Controller::Memory).unwrap_err().to_string();
         assert!(error.contains("cgroup controller memory"), "{error}");
     }
 
     #[test]
     fn enables_v2_controllers_down_to_the_root() {
-        let prefix = tree("sys/fs/cgroup", "cpu memory\n");
+        let prefix = tree("sys/fs/cgroup", "cpu memory pids\n");
         let found = Hierarchies::find(PURE, prefix.path()).unwrap();
         let top = prefix.path().join("sys/fs/cgroup");
         for level in ["", "m", "m/a"] {
             fs::create_dir_all(top.join(level)).unwrap();
             fs::write(top.join(level).join("cgroup.subtree_control"), "cpu\n").unwrap();
         }
-        found.prepare("m/a").unwrap();
+        found.prepare("m/a", &[Controller::Cpu, Controller::Memory].into()).unwrap();
         for level in ["", "m", "m/a"] {
             let file = top.join(level).join("cgroup.subtree_control");
             assert_eq!(fs::read_to_string(file).unwrap(), "+memory", "{level}");

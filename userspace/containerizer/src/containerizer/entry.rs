@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::AbortHandle;
 
-use crate::launch::order::Plan;
+use crate::isolator::Subject;
 use crate::{Error, Termination};
 
 /// Where a container is in its life.
@@ -14,18 +14,11 @@ pub(super) enum State {
     /// On its way to its command.
     Launching,
     /// Its helper lives.
-    Running(Arc<Container>),
+    Running(Arc<Subject>),
     /// It has ended and waits to be destroyed. `None` for one without a readable checkpoint.
-    Ended(Option<Arc<Container>>, Termination),
+    Ended(Option<Arc<Subject>>, Termination),
     /// Nothing is left of it. `None` for one that was never launched.
     Gone(Option<Termination>),
-}
-
-/// What stays the same all its life.
-#[derive(Debug)]
-pub(super) struct Container {
-    /// As the helper got it.
-    pub(super) plan: Plan,
 }
 
 /// A container of the table.
@@ -33,8 +26,8 @@ pub(super) struct Entry {
     id: String,
     state: watch::Sender<State>,
     cancelled: watch::Sender<bool>,
-    /// Held while the container is being removed.
-    pub(super) removal: AsyncMutex<()>,
+    /// Held while the container is given other resources, or removed.
+    pub(super) change: AsyncMutex<()>,
     supervisor: Mutex<Option<AbortHandle>>,
 }
 
@@ -50,7 +43,7 @@ impl Entry {
             id: id.to_owned(),
             state: watch::Sender::new(state),
             cancelled: watch::Sender::new(false),
-            removal: AsyncMutex::new(()),
+            change: AsyncMutex::new(()),
             supervisor: Mutex::new(None),
         })
     }

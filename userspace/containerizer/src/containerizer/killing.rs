@@ -1,15 +1,13 @@
 //! Ending and removing containers.
 
-use std::fs;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::asking::ask;
-use super::entry::{Container, Entry, State};
+use super::entry::{Entry, State};
 use super::{Inner, blocking, recovery};
 use crate::Error;
-use crate::error::At as _;
+use crate::isolator::Subject;
 
 /// How often, and how long apart, an empty cgroup is tried to be removed: exiting tasks
 /// hold on to it a little longer than they count.
@@ -21,10 +19,10 @@ pub(super) async fn kill(inner: &Inner, entry: &Entry, grace: Duration) -> Resul
     if let State::Launching = entry.state() {
         entry.cancel();
     }
-    let State::Running(container) = entry.settled().await else {
+    let State::Running(subject) = entry.settled().await else {
         return Ok(());
     };
-    let group = &container.plan.group;
+    let group = &subject.plan.group;
     let kindly = async {
         if let Some(init) = inner.checkpoints.get(entry.id()).init()? {
             ask(group, init).await?;
@@ -58,19 +56,19 @@ pub(super) async fn destroy(inner: &Arc<Inner>, id: &str) -> Result<(), Error> {
     if let State::Launching = entry.state() {
         entry.cancel();
     }
-    let (container, termination) = match entry.settled().await {
-        State::Running(container) => {
-            container.plan.group.kill()?;
-            (Some(container), entry.ended().await?)
+    let (subject, termination) = match entry.settled().await {
+        State::Running(subject) => {
+            subject.plan.group.kill()?;
+            (Some(subject), entry.ended().await?)
         }
-        State::Ended(container, termination) => (container, termination),
+        State::Ended(subject, termination) => (subject, termination),
         State::Launching | State::Gone(_) => return Ok(()),
     };
-    let _one_at_a_time = entry.removal.lock().await;
+    let _one_at_a_time = entry.change.lock().await;
     if let State::Gone(_) = entry.state() {
         return Ok(());
     }
-    remove(inner, &entry, container.as_deref()).await?;
+    remove(inner, &entry, subject).await?;
     inner.containers().remove(id);
     entry.set(State::Gone(Some(termination)));
     Ok(())
@@ -81,9 +79,22 @@ pub(super) async fn destroy(inner: &Arc<Inner>, id: &str) -> Result<(), Error> {
 pub(super) async fn remove(
     inner: &Arc<Inner>,
     entry: &Entry,
-    container: Option<&Container>,
+    subject: Option<Arc<Subject>>,
 ) -> Result<(), Error> {
-    let group = inner.group(entry.id());
+    let checkpoint = inner.checkpoints.get(entry.id());
+    let subject = match subject {
+        Some(subject) => Some(subject),
+        None => match checkpoint.container() {
+            Ok(container) => container.map(|container| Arc::new(container.subject)),
+            // There is no telling; it has been reported on recovery.
+            Err(Error::Checkpoint { .. }) => None,
+            Err(error) => return Err(error),
+        },
+    };
+    let group = match &subject {
+        Some(subject) => subject.plan.group.clone(),
+        None => inner.any_group(entry.id()),
+    };
     group.kill()?;
     group.emptied().await?;
     let mut tries = 0;
@@ -97,23 +108,10 @@ pub(super) async fn remove(
         tries += 1;
         tokio::time::sleep(REMOVAL_PAUSE).await;
     }
-    let checkpoint = inner.checkpoints.get(entry.id());
-    let scratch = match container {
-        Some(container) => Some(container.plan.scratch.clone()),
-        None => match checkpoint.container() {
-            Ok(container) => container.map(|container| container.plan.scratch),
-            // Without a plan there is no telling; it has been reported on recovery.
-            Err(Error::Checkpoint { .. }) => None,
-            Err(error) => return Err(error),
-        },
-    };
     let (inner, id) = (Arc::clone(inner), entry.id().to_owned());
     blocking(move || {
-        if let Some(scratch) = scratch {
-            match fs::remove_dir_all(&scratch) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed.at("remove", &scratch)?,
-            }
+        if let Some(subject) = subject {
+            inner.isolators.cleanup(&subject)?;
         }
         inner.checkpoints.remove(&id)
     })

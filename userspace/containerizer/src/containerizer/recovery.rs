@@ -2,28 +2,34 @@
 
 use std::sync::Arc;
 
-use super::entry::{Container, Entry, State};
+use super::entry::{Entry, State};
 use super::supervision::{settle, supervise};
-use super::{Inner, Recovered};
+use super::{Inner, Recovered, blocking};
+use crate::checkpoint::Checkpoint;
+use crate::isolator::Subject;
 use crate::pid::boot_id;
 use crate::{Error, Termination};
 
 /// Takes over every container that is on disk and not known.
 pub(super) async fn recover(inner: &Arc<Inner>) -> Result<Vec<Recovered>, Error> {
-    let mut recovered = Vec::new();
+    let (mut recovered, mut known) = (Vec::new(), Vec::new());
     for id in inner.checkpoints.ids()? {
         if inner.containers().contains_key(&id) {
             continue;
         }
         let Some(entry) = adopt(inner, &id).await? else { continue };
-        let termination = match entry.state() {
-            State::Ended(_, termination) => Some(termination),
-            _ => None,
+        let (subject, termination) = match entry.state() {
+            State::Ended(subject, termination) => (subject, Some(termination)),
+            State::Running(subject) => (Some(subject), None),
+            State::Launching | State::Gone(_) => (None, None),
         };
+        known.extend(subject);
         // One that cannot be read has been reported as such with its termination.
         let init = inner.checkpoints.get(&id).init().unwrap_or_default();
         recovered.push(Recovered { id, pid: init.map(|init| init.pid), termination });
     }
+    let inner = Arc::clone(inner);
+    blocking(move || inner.isolators.recover(&known)).await?;
     Ok(recovered)
 }
 
@@ -42,7 +48,7 @@ pub(super) async fn adopt(inner: &Arc<Inner>, id: &str) -> Result<Option<Arc<Ent
         Ok(None) => return Ok(None),
         Ok(Some(found)) => found,
         Err(error @ Error::Checkpoint { .. }) => {
-            let group = inner.group(id);
+            let group = inner.any_group(id);
             group.kill()?;
             group.emptied().await?;
             let lost = Termination::Lost(error.to_string());
@@ -51,7 +57,7 @@ pub(super) async fn adopt(inner: &Arc<Inner>, id: &str) -> Result<Option<Arc<Ent
         Err(error) => return Err(error),
     };
     let same_boot = found.boot_id == boot_id()?;
-    let container = Arc::new(Container { plan: found.plan });
+    let subject = Arc::new(found.subject);
     let helper = match checkpoint.helper() {
         _ if !same_boot => None,
         Ok(helper) => helper,
@@ -66,15 +72,27 @@ pub(super) async fn adopt(inner: &Arc<Inner>, id: &str) -> Result<Option<Arc<Ent
             if checkpoint.outcome().is_ok_and(|outcome| outcome.is_none())
                 && let Some(pidfd) = helper.open()?
             {
-                let entry = insert(inner, Entry::new(id, State::Running(Arc::clone(&container))));
-                supervise(inner, &entry, &container, pidfd);
+                update(inner, &checkpoint, &subject).await?;
+                let entry = insert(inner, Entry::new(id, State::Running(Arc::clone(&subject))));
+                supervise(inner, &entry, &subject, pidfd);
                 return Ok(Some(entry));
             }
             "its launch helper was killed"
         }
     };
-    let termination = settle(&checkpoint, &container.plan.group, reason).await?;
-    Ok(Some(insert(inner, Entry::new(id, State::Ended(Some(container), termination)))))
+    let termination = settle(&checkpoint, &subject.plan.group, reason).await?;
+    Ok(Some(insert(inner, Entry::new(id, State::Ended(Some(subject), termination)))))
+}
+
+/// Gives a container the resources that it was going to be given last.
+async fn update(
+    inner: &Arc<Inner>,
+    checkpoint: &Checkpoint,
+    subject: &Arc<Subject>,
+) -> Result<(), Error> {
+    let Some(resources) = checkpoint.resources()? else { return Ok(()) };
+    let (inner, subject) = (Arc::clone(inner), Arc::clone(subject));
+    blocking(move || inner.isolators.update(&subject, &resources)).await
 }
 
 /// Adds an entry, unless there is one by now.

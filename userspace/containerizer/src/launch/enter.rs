@@ -13,6 +13,7 @@ use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use super::init::{self, Streams};
 use super::order::Entry;
+use super::plan::Namespace;
 use super::run::{Child, start};
 use super::system::SingleThreaded;
 use crate::error::Step as _;
@@ -30,8 +31,10 @@ pub(super) fn enter(entry: &Entry, alone: SingleThreaded) -> Result<ExecStatus, 
     let timeout = Duration::from_millis(entry.timeout_ms).min(TIMEOUT_MAX);
     let deadline = Instant::now() + timeout;
     // This process stays where it is: a pid namespace is entered by the children.
-    move_into_thread_name_spaces(container.as_fd(), ThreadNameSpaceType::PROCESS_ID)
-        .step(|| "enter the pid namespace".into())?;
+    if entry.namespaces.contains(&Namespace::Pid) {
+        move_into_thread_name_spaces(container.as_fd(), ThreadNameSpaceType::PROCESS_ID)
+            .step(|| "enter the pid namespace".into())?;
+    }
     let child = start(&entry.group, 0, alone, |_| Ok(()), |go| join(entry, &container, &go))?;
     if await_end(&child, deadline)? {
         return child.wait();
@@ -48,11 +51,17 @@ fn join(entry: &Entry, container: &OwnedFd, go: &OwnedFd) -> Result<Infallible, 
         File::options().read(true).write(true).open("/dev/null").step(|| "open /dev/null".into())
     };
     let streams = Streams { input: null()?, output: null()?, errors: null()? };
-    let namespaces = ThreadNameSpaceType::MOUNT
-        | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
-        | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION;
-    move_into_thread_name_spaces(container.as_fd(), namespaces)
-        .step(|| "enter the namespaces".into())?;
+    let own = entry.namespaces.iter().filter_map(|namespace| match namespace {
+        Namespace::Mount => Some(ThreadNameSpaceType::MOUNT),
+        Namespace::Uts => Some(ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME),
+        Namespace::Ipc => Some(ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION),
+        Namespace::Pid => None,
+    });
+    let own: ThreadNameSpaceType = own.collect();
+    if !own.is_empty() {
+        move_into_thread_name_spaces(container.as_fd(), own)
+            .step(|| "enter the namespaces".into())?;
+    }
     chdir("/").step(|| "chdir /".into())?;
     let identity = init::identity(&entry.process)?;
     init::become_command(&entry.process, &identity, &streams, go)

@@ -16,11 +16,10 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::system::sethostname;
 
 use super::identity::Identity;
-use super::order::Plan;
+use super::plan::{Namespace, Plan, Process};
 use super::{command, privileges, rootfs, system};
 use crate::SetupError;
 use crate::error::Step as _;
-use crate::process::Process;
 
 /// A command's standard streams.
 pub(super) struct Streams {
@@ -45,7 +44,9 @@ pub(super) fn run(plan: &Plan, go: &OwnedFd) -> Result<Infallible, SetupError> {
     if let Some(name) = &plan.hostname {
         sethostname(name.as_bytes()).step(|| "sethostname".into())?;
     }
-    rootfs::enter(plan)?;
+    if plan.namespaces.contains(&Namespace::Mount) {
+        rootfs::enter(plan)?;
+    }
     let identity = identity(&plan.process)?;
     if identity.uid != 0 || identity.gid != 0 {
         for file in [&sandbox, &streams.output, &streams.errors] {
@@ -94,7 +95,7 @@ pub(super) fn become_command(
         environment.push(("HOME".into(), identity.home.clone()));
     }
     await_word(go)?;
-    privileges::restrict(identity)?;
+    privileges::restrict(process, identity)?;
     // After the change of user, which clears it.
     set_parent_process_death_signal(Some(Signal::KILL)).step(|| "set the death signal".into())?;
     if hung_up(go)? {

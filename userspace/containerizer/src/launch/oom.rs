@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 
 use crate::SetupError;
-use crate::cgroup::{Group, Version, file};
+use crate::cgroup::{Controller, Group, Version, file};
 use crate::error::Step as _;
 
 /// A descriptor that the kernel makes ready when a container's memory has run out.
@@ -21,15 +21,16 @@ pub(super) enum OomWatch {
 impl OomWatch {
     /// Watches the memory of `group`.
     pub(super) fn new(group: &Group) -> Result<Self, SetupError> {
-        if group.memory_version == Version::V2 {
-            let path = group.memory.join("memory.events");
+        let place = group.place(Controller::Memory)?;
+        if place.version == Version::V2 {
+            let path = place.directory.join("memory.events");
             let events = File::open(&path).step(|| format!("open {}", path.display()))?;
             return Ok(Self::V2(events));
         }
-        let path = group.memory.join("memory.oom_control");
+        let path = place.directory.join("memory.oom_control");
         let control = File::open(&path).step(|| format!("open {}", path.display()))?;
         let event = eventfd(0, EventfdFlags::CLOEXEC).step(|| "eventfd".into())?;
-        let path = group.memory.join("cgroup.event_control");
+        let path = place.directory.join("cgroup.event_control");
         file::write(&path, &format!("{} {}", event.as_raw_fd(), control.as_raw_fd()))
             .map_err(|error| SetupError::new("watch memory", error.to_string()))?;
         Ok(Self::V1(event))

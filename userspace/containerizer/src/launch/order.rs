@@ -1,14 +1,14 @@
 //! What the containerizer and its helper say to each other.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::plan::{Namespace, Plan, Process};
 use crate::cgroup::Group;
 use crate::error::Step as _;
 use crate::pid::ProcessId;
-use crate::process::Process;
 use crate::{ExecStatus, SetupError};
 
 /// The longest order: a command line with its environment is at most 2 MB in Linux.
@@ -23,34 +23,6 @@ pub(crate) enum Order {
     Enter(Entry),
 }
 
-/// A container, down to its last path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Plan {
-    /// Its checkpoint's directory.
-    pub(crate) checkpoint: PathBuf,
-    /// Its cgroups, which are there.
-    pub(crate) group: Group,
-    /// Its root filesystem.
-    pub(crate) root: Root,
-    /// A directory for what only this container needs: `upper`, `work`, `root`.
-    pub(crate) scratch: PathBuf,
-    /// Its sandbox on the host.
-    pub(crate) sandbox: PathBuf,
-    /// Its host name, if not the host's.
-    pub(crate) hostname: Option<String>,
-    /// Its command.
-    pub(crate) process: Process,
-}
-
-/// Where a root filesystem comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Root {
-    /// The host's own, with the container's /proc, /sys and /dev.
-    Host,
-    /// Layers, uppermost first, below the container's own writable one.
-    Layers(Vec<PathBuf>),
-}
-
 /// A command to run in a container.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
@@ -58,6 +30,8 @@ pub(crate) struct Entry {
     pub(crate) init: ProcessId,
     /// The container's cgroups.
     pub(crate) group: Group,
+    /// The namespaces that the container has of its own.
+    pub(crate) namespaces: BTreeSet<Namespace>,
     /// The command.
     pub(crate) process: Process,
     /// After so many milliseconds it is killed.
@@ -115,23 +89,16 @@ fn filled(read: io::Result<()>) -> Result<bool, SetupError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cgroup::Version;
 
     #[test]
     fn half_an_order_is_none() {
+        let (_directory, subject) = crate::isolator::testing::subject(Version::V2, &[]);
         let order = Order::Enter(Entry {
             init: ProcessId { pid: 1, started: 2 },
-            group: Group {
-                unified: "/u".into(),
-                v1: Vec::new(),
-                memory: "/m".into(),
-                memory_version: crate::cgroup::Version::V2,
-            },
-            process: Process {
-                argv: vec!["true".into()],
-                environment: Vec::new(),
-                directory: "/".into(),
-                user: String::new(),
-            },
+            group: subject.plan.group,
+            namespaces: [Namespace::Pid].into(),
+            process: subject.plan.process,
             timeout_ms: 5,
         });
         let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! What root may do in a container.
+//! What a command may do.
 
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
@@ -9,39 +9,16 @@ use rustix::thread::{
 };
 
 use super::identity::Identity;
+use super::plan::Process;
 use crate::SetupError;
 use crate::error::Step as _;
 
-/// Docker's default set.
-const DEFAULT: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::MKNOD)
-    .union(CapabilitySet::NET_RAW)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::SETFCAP)
-    .union(CapabilitySet::SETPCAP)
-    .union(CapabilitySet::NET_BIND_SERVICE)
-    .union(CapabilitySet::SYS_CHROOT)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::AUDIT_WRITE);
-
-/// Becomes `identity`, with no more than Docker's default capabilities now and after any
-/// exec. The inheritable set is empty, as in Docker since 20.10.14: with it, an
-/// unprivileged user of the container could gain what a file's capabilities allow.
-pub(super) fn restrict(identity: &Identity) -> Result<(), SetupError> {
-    for bit in 0..64 {
-        let capability = CapabilitySet::from_bits_retain(1 << bit);
-        if DEFAULT.contains(capability) {
-            continue;
-        }
-        match remove_capability_from_bounding_set(capability) {
-            // The kernel's last one was the one before.
-            Err(Errno::INVAL) => break,
-            removed => removed.step(|| format!("drop capability {bit}"))?,
-        }
+/// Becomes `identity`, with no more than the capabilities of `process` now and after any
+/// exec. The inheritable set is empty, as in Docker since 20.10.14: with it, an unprivileged
+/// user of the container could gain what a file's capabilities allow.
+pub(super) fn restrict(process: &Process, identity: &Identity) -> Result<(), SetupError> {
+    if let Some(capabilities) = &process.capabilities {
+        bound(capabilities.bounding)?;
     }
     clear_ambient_capability_set().step(|| "clear ambient capabilities".into())?;
     let group = |id: &u32| Gid::from_raw(*id);
@@ -51,13 +28,31 @@ pub(super) fn restrict(identity: &Identity) -> Result<(), SetupError> {
     set_thread_res_gid(gid, gid, gid).step(|| format!("setresgid {}", identity.gid))?;
     let uid = Uid::from_raw(identity.uid);
     set_thread_res_uid(uid, uid, uid).step(|| format!("setresuid {}", identity.uid))?;
-    // Another user than root has lost them all by now.
-    let now = capabilities(None).step(|| "capget".into())?;
-    let kept = now.permitted & DEFAULT;
-    set_capabilities(
-        None,
-        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() },
-    )
-    .step(|| "capset".into())?;
-    set_no_new_privs(true).step(|| "set no_new_privs".into())
+    if let Some(wanted) = &process.capabilities {
+        // Another user than root has lost them all by now.
+        let now = capabilities(None).step(|| "capget".into())?;
+        let kept = now.permitted & CapabilitySet::from_bits_retain(wanted.effective.bits());
+        let inheritable = CapabilitySet::empty();
+        let sets = CapabilitySets { effective: kept, permitted: kept, inheritable };
+        set_capabilities(None, sets).step(|| "capset".into())?;
+    }
+    if process.no_new_privs {
+        set_no_new_privs(true).step(|| "set no_new_privs".into())?;
+    }
+    Ok(())
+}
+
+/// Drops what is not in `bounding` from the bounding set.
+fn bound(bounding: crate::CapabilitySet) -> Result<(), SetupError> {
+    for bit in 0..64 {
+        if bounding.bits() & 1 << bit != 0 {
+            continue;
+        }
+        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << bit)) {
+            // The kernel's last one was the one before.
+            Err(Errno::INVAL) => break,
+            removed => removed.step(|| format!("drop capability {bit}"))?,
+        }
+    }
+    Ok(())
 }

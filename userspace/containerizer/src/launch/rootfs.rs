@@ -1,9 +1,8 @@
-//! A container's view of files: overlay, /proc, /sys, /dev, sandbox, and the way into it.
+//! A container's view of files, and the way into it.
 
 use std::ffi::CString;
 use std::fmt::Write as _;
-use std::fs;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
 use rustix::fs::CWD;
@@ -12,24 +11,19 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 
-use super::devices::Devices;
 use super::mounts;
-use super::order::{Plan, Root};
+use super::plan::{Plan, Root};
 use super::system::{mount_setattr, open_directory};
 use crate::SetupError;
 use crate::error::Step as _;
-use crate::spec::SANDBOX;
-
-/// Files in which a container of the host's network sees what the host sees.
-const NETWORK_FILES: &[&str] = &["/etc/resolv.conf", "/etc/hosts", "/etc/hostname"];
 
 /// Makes this process see the container's files. It has a mount namespace of its own, in
 /// which all this happens: on the host nothing is mounted, and nothing is left.
 pub(super) fn enter(plan: &Plan) -> Result<(), SetupError> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .step(|| "make / private".into())?;
-    let devices = Devices::take()?;
-    let files = network_files(plan)?;
+    // What comes from the host, before that is out of sight.
+    let sources = plan.mounts.iter().map(mounts::take).collect::<Result<Vec<_>, _>>()?;
     match &plan.root {
         Root::Host => {
             // As in a container with an image: its own /dev is the only way to a device.
@@ -40,56 +34,17 @@ pub(super) fn enter(plan: &Plan) -> Result<(), SetupError> {
                 Ok(()) | Err(rustix::io::Errno::INVAL) => {}
                 Err(error) => return Err(error).step(|| "unmount /sys".into()),
             }
-            mounts::kernel_interfaces()?;
         }
         Root::Layers(layers) => {
-            let safe = libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID;
-            let sandbox = mounts::detached(&plan.sandbox, true, safe, 0)?;
             overlay(layers, &plan.scratch)?;
             pivot(&plan.scratch.join("root"))?;
-            // From here on no path of the image, link or not, leads out of it.
-            mounts::kernel_interfaces()?;
-            fs::create_dir_all(SANDBOX).step(|| format!("mkdir {SANDBOX}"))?;
-            mounts::attach(&sandbox, Path::new(SANDBOX))?;
         }
     }
-    devices.mount()?;
-    for (target, tree) in files {
-        mounts::file(Path::new(target))?;
-        mounts::attach(&tree, Path::new(target))?;
+    // From here on no path of an image, link or not, leads out of it.
+    for (mount, source) in plan.mounts.iter().zip(sources) {
+        mounts::put(mount, source)?;
     }
-    mounts::restrict()
-}
-
-/// Copies of the host's files, with the container's host name where it has its own.
-fn network_files(plan: &Plan) -> Result<Vec<(&'static str, OwnedFd)>, SetupError> {
-    let mut files = Vec::new();
-    for target in NETWORK_FILES.iter().copied() {
-        let own = plan.hostname.as_deref().and_then(|name| match target {
-            "/etc/hostname" => Some(format!("{name}\n")),
-            "/etc/hosts" => {
-                // Without a file of the host there is still the container's own name.
-                let hosts = fs::read_to_string(target).unwrap_or_default();
-                Some(format!("{}\n127.0.1.1\t{name}\n", hosts.trim_end()))
-            }
-            _ => None,
-        });
-        let source = match (own, &plan.root) {
-            (Some(text), _) => {
-                let name = Path::new(target).file_name().unwrap_or_default();
-                let path = plan.scratch.join(name);
-                fs::write(&path, text).step(|| format!("write {}", path.display()))?;
-                path
-            }
-            (None, Root::Host) => continue,
-            (None, Root::Layers(_)) => target.into(),
-        };
-        if source.exists() {
-            let tree = mounts::detached(&source, false, libc::MOUNT_ATTR_RDONLY, 0)?;
-            files.push((target, tree));
-        }
-    }
-    Ok(files)
+    mounts::restrict(&plan.masked, &plan.read_only)
 }
 
 /// Mounts the overlay of `layers` at `scratch/root`.

@@ -1,5 +1,6 @@
 //! The helper's part: from the order to the exit status.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -12,16 +13,13 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use super::Answers;
 use super::init;
 use super::oom::OomWatch;
-use super::order::{Plan, Report};
+use super::order::Report;
+use super::plan::{Namespace, Plan};
 use super::system::{self, Forked, SingleThreaded, fork, open_directory};
 use crate::checkpoint::{Checkpoint, Outcome, Reserved};
 use crate::error::Step as _;
 use crate::pid::ProcessId;
 use crate::{ExecStatus, SetupError, Termination, isolator};
-
-/// The namespaces that a container has of its own.
-const NAMESPACES: i32 =
-    libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
 
 /// A child that has become, or is becoming, a command.
 pub(super) struct Child {
@@ -42,10 +40,11 @@ pub(super) fn run(
     let checkpoint = Checkpoint::at(plan.checkpoint.clone());
     // A disk too full for the exit status is too full for the container.
     let mut status = checkpoint.reserve_outcome().map_err(|error| refuse(&mut answers, &error))?;
-    let started = OomWatch::new(&plan.group).and_then(|oom| {
+    let oom = if plan.memory { OomWatch::new(&plan.group).map(Some) } else { Ok(None) };
+    let started = oom.and_then(|oom| {
         let child = start(
             &plan.group,
-            NAMESPACES,
+            clone_flags(&plan.namespaces),
             alone,
             |child| Ok(checkpoint.write_init(child)?),
             |go| init::run(plan, &go),
@@ -62,14 +61,35 @@ pub(super) fn run(
     };
     answers.send(&Report::Started(child.id));
     drop(answers);
-    let out_of_memory = watch(plan, &child, &mut oom)?;
+    let out_of_memory = match &mut oom {
+        Some(oom) => watch(plan, &child, oom)?,
+        None => false,
+    };
     let ended = match child.wait()? {
         ExecStatus::Exited(code) => Termination::Exited(code),
         ExecStatus::Signaled(signal) => Termination::Signaled(signal),
         ExecStatus::TimedOut => Termination::Lost("wait without an answer".into()),
     };
-    let exceeded = isolator::exceeded(&plan.group, out_of_memory)?;
-    record(&mut status, &Outcome::Ended(exceeded.unwrap_or(ended)))
+    if !plan.namespaces.contains(&Namespace::Pid) {
+        // Nothing else ends them with it.
+        plan.group.kill()?;
+    }
+    let exceeded = match oom {
+        Some(_) => isolator::exceeded(&plan.group, out_of_memory)?,
+        None => None,
+    };
+    record(&mut status, &Outcome::Ended(exceeded.map_or(ended, Termination::Limited)))
+}
+
+/// The flags of clone(2) for new `namespaces`.
+fn clone_flags(namespaces: &BTreeSet<Namespace>) -> i32 {
+    let flag = |namespace: &Namespace| match namespace {
+        Namespace::Mount => libc::CLONE_NEWNS,
+        Namespace::Pid => libc::CLONE_NEWPID,
+        Namespace::Uts => libc::CLONE_NEWUTS,
+        Namespace::Ipc => libc::CLONE_NEWIPC,
+    };
+    namespaces.iter().map(flag).fold(0, |flags, flag| flags | flag)
 }
 
 /// Waits for the end. When memory runs out the whole container is killed, and not only the
@@ -122,7 +142,7 @@ pub(super) fn start(
     drop((go, failed));
     let prepared: Result<ProcessId, SetupError> = (|| {
         let id = ProcessId::of(pid)?;
-        for directory in &group.v1 {
+        for directory in group.v1() {
             let path = directory.join("cgroup.procs");
             let mut file = File::options()
                 .write(true)

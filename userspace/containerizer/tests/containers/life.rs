@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use muster_containerizer::{CommandSpec, ContainerSpec, Error, Termination};
+use muster_containerizer::{Cause, CommandSpec, ContainerSpec, Error, Limitation, Termination};
 
-use super::world::{PATIENCE, World};
+use super::world::{PATIENCE, World, resources};
 
 const NOTHING: [PathBuf; 0] = [];
 
@@ -52,13 +52,15 @@ fn a_memory_bomb_is_killed_with_all_around_it() {
     // The bomb is not process 1: without us the shell would go on.
     let bomb =
         "sleep 1000 & (head -c 200000000 /dev/zero | tail -c 200000000); echo survived; wait";
-    let spec = ContainerSpec { cpus_milli: 2000, mem_bytes: 48 << 20, ..world.shell("c", bomb) };
+    let spec = ContainerSpec { resources: resources(2000, 48 << 20), ..world.shell("c", bomb) };
     let (termination, output) = world.finish(spec);
-    let Termination::OomKilled { limit_bytes, max_usage_bytes } = termination else {
+    let Termination::Limited(Limitation { cause: Cause::Memory, message, resources }) = termination
+    else {
         panic!("{termination:?}");
     };
-    assert_eq!(limit_bytes, 48 << 20);
-    assert!((40 << 20..=48 << 20).contains(&max_usage_bytes), "{max_usage_bytes}");
+    assert!(message.starts_with("Memory limit exceeded: Requested: 48MB Maximum Used: "));
+    assert!(message.contains("\n\nMEMORY STATISTICS: \ncache "), "{message}");
+    assert!((40_000..=48_000).contains(&resources[0].milli), "{resources:?}");
     assert_eq!(output, "");
 }
 
@@ -67,12 +69,9 @@ fn a_memory_bomb_as_process_1() {
     let Some(world) = World::new() else { return };
     let bomb = "exec tail -c 200000000 /dev/zero";
     // Less than the least: 32 MB.
-    let spec = ContainerSpec { cpus_milli: 2000, mem_bytes: 1 << 20, ..world.shell("c", bomb) };
-    let termination = world.finish(spec).0;
-    assert!(
-        matches!(termination, Termination::OomKilled { limit_bytes, .. } if limit_bytes == 32 << 20),
-        "{termination:?}"
-    );
+    let spec = ContainerSpec { resources: resources(2000, 1 << 20), ..world.shell("c", bomb) };
+    let termination = world.finish(spec).0.to_string();
+    assert!(termination.starts_with("Memory limit exceeded: Requested: 32MB"), "{termination}");
 }
 
 #[test]
@@ -227,8 +226,8 @@ fn a_set_up_that_fails_names_its_step() {
 #[test]
 fn usage_counts_cpu_memory_and_tasks() {
     let Some(world) = World::new() else { return };
-    let line = "x=0; while [ $x -lt 200000 ]; do x=$((x+1)); done; echo ready; sleep 1000 & wait";
-    let spec = ContainerSpec { cpus_milli: 1500, mem_bytes: 40 << 20, ..world.shell("c", line) };
+    let line = "x=0; while [ $x -lt 200000 ]; do x=$((x+1)); done; sleep 1000 & echo ready; wait";
+    let spec = ContainerSpec { resources: resources(1500, 40 << 20), ..world.shell("c", line) };
     world.launch(spec).unwrap();
     world.await_output("c", "ready");
     let usage = world.containerizer().usage("c").unwrap();

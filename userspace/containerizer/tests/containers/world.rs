@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Error, Launched, Termination,
+    CommandSpec, Config, ContainerSpec, Containerizer, Error, Isolation, Launched, Resources,
+    Termination,
 };
 use tokio::runtime::Runtime;
 
@@ -52,7 +53,7 @@ impl World {
             runtime_dir: path.join("run"),
             cgroups_root: format!("muster-containerizer-test/{}-{number}", std::process::id()),
             helper: helper(),
-            cfs_quota: true,
+            isolation: Isolation { cfs_quota: true, ..Isolation::default() },
         };
         Image::new(&config.image_dir, "busybox").layer(busybox()).tag("latest");
         let runtime = Runtime::new().unwrap();
@@ -131,13 +132,9 @@ impl World {
             id: id.into(),
             image: Some("busybox".into()),
             command: Some(CommandSpec::Shell(line.into())),
-            args: Vec::new(),
-            environment: Vec::new(),
-            user: None,
             sandbox,
-            hostname: None,
-            cpus_milli: 100,
-            mem_bytes: 64 << 20,
+            resources: resources(100, 64 << 20),
+            ..ContainerSpec::default()
         }
     }
 
@@ -241,6 +238,11 @@ impl Drop for World {
             eprintln!("cannot clean up: {error}");
         }
     }
+}
+
+/// Resources without limits of their own.
+pub(crate) fn resources(cpus_milli: u64, mem_bytes: u64) -> Resources {
+    Resources { cpus_milli, mem_bytes, ..Resources::default() }
 }
 
 /// The helper: this package's example, which cargo builds with the tests.

@@ -1,9 +1,8 @@
 //! `cgroups/cpu`: a share of CPU time, and if wanted a ceiling.
 
 use crate::cgroup::{Controller, Hierarchies, Version, file};
-use crate::{Error, Usage};
-
-use super::{Isolator, Limits};
+use crate::isolator::{Isolation, Isolator, Subject};
+use crate::{Error, Resources, Usage};
 
 /// The CFS period in microseconds.
 const PERIOD: u64 = 100_000;
@@ -13,51 +12,57 @@ const QUOTA_MIN: u64 = 1_000;
 const USER_HZ: f64 = 100.0;
 
 /// The isolator.
-pub(super) struct Cpu {
-    hierarchies: Hierarchies,
-    version: Version,
+pub(in crate::isolator) struct Cpu {
     cfs_quota: bool,
 }
 
 impl Cpu {
-    /// `None` where there is no such controller.
-    pub(super) fn new(hierarchies: &Hierarchies, cfs_quota: bool) -> Option<Self> {
-        let version = hierarchies.version(Controller::Cpu)?;
-        Some(Self { hierarchies: hierarchies.clone(), version, cfs_quota })
+    /// With its flags.
+    pub(in crate::isolator) fn new(flags: &Isolation) -> Self {
+        Self { cfs_quota: flags.cfs_quota }
     }
 }
 
 impl Isolator for Cpu {
-    fn name(&self) -> &'static str {
-        "cgroups/cpu"
+    fn check(&self, hierarchies: &Hierarchies) -> Result<(), Error> {
+        hierarchies.require(Controller::Cpu).map(drop)
     }
 
-    fn prepare(&self, group: &str, limits: Limits) -> Result<(), Error> {
-        let directory = self.hierarchies.directory(Controller::Cpu, group);
-        let quota = quota(limits.cpus_milli);
-        match self.version {
+    fn controllers(&self) -> &'static [Controller] {
+        &[Controller::Cpu, Controller::Cpuacct]
+    }
+
+    fn isolate(&self, subject: &Subject) -> Result<(), Error> {
+        self.update(subject, &subject.resources)
+    }
+
+    fn update(&self, subject: &Subject, resources: &Resources) -> Result<(), Error> {
+        let place = subject.plan.group.place(Controller::Cpu)?;
+        let write = |name, text: String| file::write(&place.directory.join(name), &text);
+        let quota = quota(resources.cpus_milli);
+        match place.version {
             Version::V1 => {
-                file::write(&directory.join("cpu.shares"), &shares(limits.cpus_milli).to_string())?;
+                write("cpu.shares", shares(resources.cpus_milli).to_string())?;
                 if self.cfs_quota {
-                    let period = PERIOD.to_string();
-                    file::write(&directory.join("cpu.cfs_period_us"), &period)?;
-                    file::write(&directory.join("cpu.cfs_quota_us"), &quota.to_string())?;
+                    write("cpu.cfs_period_us", PERIOD.to_string())?;
+                    write("cpu.cfs_quota_us", quota.to_string())?;
                 }
             }
             Version::V2 => {
-                file::write(&directory.join("cpu.weight"), &weight(limits.cpus_milli).to_string())?;
+                write("cpu.weight", weight(resources.cpus_milli).to_string())?;
                 if self.cfs_quota {
-                    file::write(&directory.join("cpu.max"), &format!("{quota} {PERIOD}"))?;
+                    write("cpu.max", format!("{quota} {PERIOD}"))?;
                 }
             }
         }
         Ok(())
     }
 
-    fn usage(&self, group: &str, usage: &mut Usage) -> Result<(), Error> {
-        let directory = self.hierarchies.directory(Controller::Cpu, group);
+    fn usage(&self, subject: &Subject, usage: &mut Usage) -> Result<(), Error> {
+        let place = subject.plan.group.place(Controller::Cpu)?;
+        let directory = place.directory;
         let throttling = file::read(&directory.join("cpu.stat"))?;
-        match self.version {
+        match place.version {
             Version::V1 => {
                 let shares = file::number(&directory.join("cpu.shares"))?;
                 let quota = file::read(&directory.join("cpu.cfs_quota_us"))?;
@@ -83,14 +88,14 @@ impl Isolator for Cpu {
         }
         usage.cpus_nr_periods = file::field(&throttling, "nr_periods");
         usage.cpus_nr_throttled = file::field(&throttling, "nr_throttled");
-        let time = self.hierarchies.directory(Controller::Cpuacct, group);
-        if self.hierarchies.version(Controller::Cpuacct) == Some(Version::V1) {
-            let text = file::read(&time.join("cpuacct.stat"))?;
+        let place = subject.plan.group.place(Controller::Cpuacct)?;
+        if place.version == Version::V1 {
+            let text = file::read(&place.directory.join("cpuacct.stat"))?;
             let seconds = |key| file::field(&text, key).map(|ticks| float(ticks) / USER_HZ);
             usage.cpus_user_time_secs = seconds("user");
             usage.cpus_system_time_secs = seconds("system");
         } else {
-            let text = file::read(&time.join("cpu.stat"))?;
+            let text = file::read(&place.directory.join("cpu.stat"))?;
             usage.cpus_user_time_secs = file::field(&text, "user_usec").map(micros);
             usage.cpus_system_time_secs = file::field(&text, "system_usec").map(micros);
         }
@@ -126,7 +131,7 @@ fn float(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cgroup::fake;
+    use crate::isolator::testing;
 
     #[test]
     fn mesos_numbers() {
@@ -135,20 +140,17 @@ mod tests {
         assert_eq!([1, 100, 1000, 2500].map(quota), [1000, 10_000, 100_000, 250_000]);
     }
 
-    fn prepared(version: Version, files: &[(&str, &str)]) -> (tempfile::TempDir, Cpu) {
-        let directory = tempfile::tempdir().unwrap();
-        let hierarchies = fake::trees(directory.path(), version);
-        for (path, text) in files {
-            std::fs::write(directory.path().join(path), text).unwrap();
-        }
-        let cpu = Cpu::new(&hierarchies, true).unwrap();
-        cpu.prepare("c", Limits { cpus_milli: 500, mem_bytes: 0 }).unwrap();
-        (directory, cpu)
+    fn isolated(version: Version, files: &[(&str, &str)]) -> (tempfile::TempDir, Cpu, Subject) {
+        let (directory, mut subject) = testing::subject(version, files);
+        let cpu = Cpu { cfs_quota: true };
+        subject.resources.cpus_milli = 500;
+        cpu.isolate(&subject).unwrap();
+        (directory, cpu, subject)
     }
 
     #[test]
     fn v1_writes_and_reads() {
-        let (directory, cpu) = prepared(
+        let (directory, cpu, subject) = isolated(
             Version::V1,
             &[
                 ("c/cpu/c/cpu.shares", ""),
@@ -163,7 +165,7 @@ mod tests {
         assert_eq!(read("cpu.cfs_period_us").unwrap(), "100000");
         assert_eq!(read("cpu.cfs_quota_us").unwrap(), "50000");
         let mut usage = Usage::default();
-        cpu.usage("c", &mut usage).unwrap();
+        cpu.usage(&subject, &mut usage).unwrap();
         assert_eq!(usage.cpus_limit, Some(0.5));
         assert_eq!((usage.cpus_nr_periods, usage.cpus_nr_throttled), (Some(5), Some(2)));
         assert_eq!(usage.cpus_throttled_time_secs, Some(1.5));
@@ -172,7 +174,7 @@ mod tests {
         // Without a quota the share is what is told.
         std::fs::write(directory.path().join("c/cpu/c/cpu.cfs_quota_us"), "-1\n").unwrap();
         std::fs::write(directory.path().join("c/cpu/c/cpu.shares"), "2048\n").unwrap();
-        cpu.usage("c", &mut usage).unwrap();
+        cpu.usage(&subject, &mut usage).unwrap();
         assert_eq!(usage.cpus_limit, Some(2.0));
     }
 
@@ -180,7 +182,7 @@ mod tests {
     fn v2_writes_and_reads() {
         let stat = "usage_usec 3\nuser_usec 2500000\nsystem_usec 500000\nnr_periods 5\n\
                     nr_throttled 2\nthrottled_usec 1500000\n";
-        let (directory, cpu) = prepared(
+        let (directory, cpu, subject) = isolated(
             Version::V2,
             &[("c/c/cpu.weight", ""), ("c/c/cpu.max", ""), ("c/c/cpu.stat", stat)],
         );
@@ -188,14 +190,14 @@ mod tests {
         assert_eq!(read("cpu.weight").unwrap(), "50");
         assert_eq!(read("cpu.max").unwrap(), "50000 100000");
         let mut usage = Usage::default();
-        cpu.usage("c", &mut usage).unwrap();
+        cpu.usage(&subject, &mut usage).unwrap();
         assert_eq!(usage.cpus_limit, Some(0.5));
         assert_eq!((usage.cpus_nr_periods, usage.cpus_nr_throttled), (Some(5), Some(2)));
         assert_eq!(usage.cpus_throttled_time_secs, Some(1.5));
         assert_eq!(usage.cpus_user_time_secs, Some(2.5));
         assert_eq!(usage.cpus_system_time_secs, Some(0.5));
         std::fs::write(directory.path().join("c/c/cpu.max"), "max 100000\n").unwrap();
-        cpu.usage("c", &mut usage).unwrap();
+        cpu.usage(&subject, &mut usage).unwrap();
         assert_eq!(usage.cpus_limit, Some(0.5), "by weight");
     }
 

@@ -1,0 +1,3 @@
+//! `docker/…`: what Docker's images say.
+
+pub(super) mod runtime;

@@ -1,0 +1,367 @@
+//! A container in the making: what isolators have decided so far.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::subject::Request;
+use crate::Error;
+use crate::capability::Capabilities;
+use crate::cgroup::Group;
+use crate::image::ImageError;
+use crate::launch::plan::{Mount, Namespace, Plan, Process, Root};
+use crate::spec::SANDBOX;
+
+/// Docker's `PATH` for images that set none.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Takes what isolators decide, and refuses what contradicts it.
+pub(crate) struct Draft {
+    /// The isolator at work.
+    by: &'static str,
+    /// Who decided what of that of which there is only one.
+    decided: BTreeMap<String, &'static str>,
+    memory: bool,
+    namespaces: BTreeSet<Namespace>,
+    root: Option<Root>,
+    hostname: Option<String>,
+    mounts: Vec<Mount>,
+    masked: Vec<PathBuf>,
+    read_only: Vec<PathBuf>,
+    argv: Option<Vec<String>>,
+    directory: Option<PathBuf>,
+    user: Option<String>,
+    image_variables: Vec<(String, String)>,
+    variables: BTreeMap<String, String>,
+    capabilities: Option<Capabilities>,
+    no_new_privs: bool,
+    notes: BTreeMap<String, Value>,
+}
+
+/// Where a container is going to be on this machine.
+pub(crate) struct Places {
+    /// Its checkpoint's directory.
+    pub(crate) checkpoint: PathBuf,
+    /// Its cgroups.
+    pub(crate) group: Group,
+}
+
+impl Draft {
+    /// Nothing but what the caller wants for certain.
+    pub(crate) fn new(request: &Request<'_>) -> Self {
+        let spec = request.spec;
+        Self {
+            by: "the caller",
+            decided: BTreeMap::new(),
+            memory: false,
+            namespaces: BTreeSet::new(),
+            root: None,
+            hostname: None,
+            mounts: Vec::new(),
+            masked: Vec::new(),
+            read_only: Vec::new(),
+            argv: spec.command.as_ref().map(crate::CommandSpec::argv),
+            directory: None,
+            user: spec.user.clone(),
+            image_variables: Vec::new(),
+            variables: BTreeMap::new(),
+            capabilities: None,
+            no_new_privs: false,
+            notes: BTreeMap::new(),
+        }
+    }
+
+    /// From now on the isolator `by` decides.
+    pub(super) fn hand_to(&mut self, by: &'static str) {
+        self.by = by;
+    }
+
+    /// Gives the container a namespace of its own.
+    pub(crate) fn namespace(&mut self, namespace: Namespace) {
+        self.namespaces.insert(namespace);
+    }
+
+    /// Has the helper wait for news of memory running out.
+    pub(crate) fn watch_memory(&mut self) {
+        self.memory = true;
+    }
+
+    /// Gives it a root filesystem.
+    pub(crate) fn root(&mut self, root: Root) -> Result<(), Error> {
+        self.decide("root filesystem", |draft| &mut draft.root, root)
+    }
+
+    /// Gives it a host name.
+    pub(crate) fn hostname(&mut self, name: &str) -> Result<(), Error> {
+        self.decide("host name", |draft| &mut draft.hostname, name.to_owned())
+    }
+
+    /// Mounts something, after all that is mounted so far.
+    pub(crate) fn mount(&mut self, mount: Mount) -> Result<(), Error> {
+        self.once(format!("mount {}", mount.target.display()))?;
+        self.mounts.push(mount);
+        Ok(())
+    }
+
+    /// Hides a path, if it is there.
+    pub(crate) fn mask(&mut self, path: impl Into<PathBuf>) {
+        self.masked.push(path.into());
+    }
+
+    /// Protects a path, if it is there.
+    pub(crate) fn protect(&mut self, path: impl Into<PathBuf>) {
+        self.read_only.push(path.into());
+    }
+
+    /// The program and its arguments, unless the caller gave them.
+    pub(crate) fn argv(&mut self, argv: Vec<String>) -> Result<(), Error> {
+        if self.argv.is_some() && !self.decided.contains_key("command") {
+            return Ok(());
+        }
+        self.decide("command", |draft| &mut draft.argv, argv)
+    }
+
+    /// The user, unless the caller named one.
+    pub(crate) fn user(&mut self, user: &str) -> Result<(), Error> {
+        if self.user.is_some() && !self.decided.contains_key("user") {
+            return Ok(());
+        }
+        self.decide("user", |draft| &mut draft.user, user.to_owned())
+    }
+
+    /// The working directory.
+    pub(crate) fn directory(&mut self, directory: PathBuf) -> Result<(), Error> {
+        self.decide("working directory", |draft| &mut draft.directory, directory)
+    }
+
+    /// A variable of the image, which every other one of its name goes over.
+    pub(crate) fn image_variable(&mut self, name: &str, value: &str) {
+        self.image_variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// A variable, which one of the caller's goes over.
+    pub(crate) fn variable(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        let field = format!("environment {name}");
+        let old = self.variables.get(name).is_some_and(|known| known != value);
+        self.note_decision(field, old)?;
+        self.variables.insert(name.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    /// What the command may do as root.
+    pub(crate) fn capabilities(&mut self, capabilities: Capabilities) -> Result<(), Error> {
+        self.decide("capabilities", |draft| &mut draft.capabilities, capabilities)
+    }
+
+    /// Has exec give nothing that the command did not have.
+    pub(crate) fn no_new_privs(&mut self) {
+        self.no_new_privs = true;
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "the next isolators have notes"))]
+    /// Notes something for the isolator's later steps, which have it from
+    /// [`super::Subject::note`]: what it is going to make, under which name.
+    pub(crate) fn note(&mut self, note: &impl Serialize) -> Result<(), Error> {
+        let by = self.by;
+        let note = serde_json::to_value(note).map_err(|error| Error::Spec {
+            field: "id",
+            reason: format!("a note of {by} about it cannot be written: {error}"),
+        })?;
+        self.notes.insert(by.to_owned(), note);
+        Ok(())
+    }
+
+    /// All that has been decided, and the rest as it is by default.
+    pub(crate) fn finish(
+        self,
+        request: &Request<'_>,
+        places: Places,
+    ) -> Result<(Plan, BTreeMap<String, Value>), Error> {
+        let spec = request.spec;
+        let inside = match request.image {
+            Some(_) => SANDBOX.into(),
+            None => spec.sandbox.clone(),
+        };
+        let argv = self.argv.unwrap_or_default();
+        if argv.first().is_none_or(String::is_empty) {
+            let image = spec.image.clone().unwrap_or_default();
+            return Err(ImageError::NoCommand { image }.into());
+        }
+        let mut environment = vec![
+            ("PATH".to_owned(), PATH.to_owned()),
+            ("MESOS_SANDBOX".to_owned(), inside.to_string_lossy().into_owned()),
+        ];
+        let variables = self.image_variables.into_iter().chain(self.variables);
+        for (name, value) in variables.chain(spec.environment.iter().cloned()) {
+            set(&mut environment, name, value);
+        }
+        let process = Process {
+            argv,
+            environment,
+            directory: self.directory.unwrap_or(inside),
+            user: self.user.unwrap_or_default(),
+            capabilities: self.capabilities,
+            no_new_privs: self.no_new_privs,
+        };
+        let plan = Plan {
+            checkpoint: places.checkpoint,
+            group: places.group,
+            memory: self.memory,
+            namespaces: self.namespaces,
+            hostname: self.hostname,
+            scratch: request.scratch.to_owned(),
+            sandbox: spec.sandbox.clone(),
+            root: self.root.unwrap_or(Root::Host),
+            mounts: self.mounts,
+            masked: self.masked,
+            read_only: self.read_only,
+            process,
+        };
+        Ok((plan, self.notes))
+    }
+
+    fn decide<T: PartialEq>(
+        &mut self,
+        field: &str,
+        slot: impl Fn(&mut Self) -> &mut Option<T>,
+        value: T,
+    ) -> Result<(), Error> {
+        let old = slot(self).as_ref().is_some_and(|old| *old != value);
+        self.note_decision(field.to_owned(), old)?;
+        *slot(self) = Some(value);
+        Ok(())
+    }
+
+    /// Takes note of who decided `field`, unless `contradicted`.
+    fn note_decision(&mut self, field: String, contradicted: bool) -> Result<(), Error> {
+        match self.decided.get(&field) {
+            Some(first) if contradicted => Err(Error::Conflict { field, first, second: self.by }),
+            Some(_) => Ok(()),
+            None => {
+                self.decided.insert(field, self.by);
+                Ok(())
+            }
+        }
+    }
+
+    fn once(&mut self, field: String) -> Result<(), Error> {
+        let again = self.decided.contains_key(&field);
+        self.note_decision(field, again)
+    }
+}
+
+fn set(environment: &mut Vec<(String, String)>, name: String, value: String) {
+    match environment.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, known)) => *known = value,
+        None => environment.push((name, value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{self, plan, spec};
+    use super::super::{Isolator, Subject};
+    use super::*;
+    use crate::ContainerSpec;
+    use crate::cgroup::Version;
+    use crate::launch::plan::Attributes;
+
+    /// An isolator that does this.
+    struct Does(fn(&mut Draft) -> Result<(), Error>);
+
+    impl Isolator for Does {
+        fn prepare(&self, _request: &Request<'_>, draft: &mut Draft) -> Result<(), Error> {
+            (self.0)(draft)
+        }
+    }
+
+    fn both(
+        first: fn(&mut Draft) -> Result<(), Error>,
+        second: fn(&mut Draft) -> Result<(), Error>,
+    ) -> Result<Plan, Error> {
+        plan(&[("a/one", &Does(first)), ("b/two", &Does(second))], &spec(), None)
+    }
+
+    #[test]
+    fn two_values_for_one_thing_are_an_error() {
+        type Step = fn(&mut Draft) -> Result<(), Error>;
+        let cases: [(Step, Step, &str); 6] = [
+            (|d| d.variable("A", "1"), |d| d.variable("A", "2"), "environment A"),
+            (|d| d.hostname("a"), |d| d.hostname("b"), "host name"),
+            (|d| d.root(Root::Host), |d| d.root(Root::Layers(vec![])), "root filesystem"),
+            (|d| d.user("a"), |d| d.user("b"), "user"),
+            (|d| d.directory("/a".into()), |d| d.directory("/b".into()), "working directory"),
+            (
+                |d| d.mount(Mount::link("x", "/data")),
+                |d| d.mount(Mount::new("tmpfs", "/data", Attributes::DATA, "")),
+                "mount /data",
+            ),
+        ];
+        for (first, second, field) in cases {
+            let error = both(first, second).unwrap_err().to_string();
+            assert_eq!(error, format!("{field}: a/one has decided it, b/two wants it otherwise"));
+        }
+    }
+
+    #[test]
+    fn the_same_value_twice_is_one() {
+        let set = |draft: &mut Draft| {
+            draft.variable("A", "1")?;
+            draft.hostname("h")?;
+            draft.root(Root::Host)
+        };
+        assert_eq!(both(set, set).unwrap().hostname.as_deref(), Some("h"));
+    }
+
+    #[test]
+    fn the_callers_own_goes_over_what_isolators_say() {
+        let caller = ContainerSpec {
+            user: Some("me".into()),
+            environment: [("A", "caller"), ("B", "="), ("A", "last")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            ..spec()
+        };
+        let does = Does(|draft| {
+            draft.image_variable("PATH", "/p");
+            draft.image_variable("C", "image");
+            draft.image_variable("A", "image");
+            draft.variable("A", "isolator")?;
+            draft.variable("C", "isolator")?;
+            draft.user("image")?;
+            draft.argv(vec!["image".into()])
+        });
+        let process = plan(&[("a/one", &does)], &caller, None).unwrap().process;
+        assert_eq!((process.user.as_str(), &*process.argv), ("me", &["c".to_owned()][..]));
+        let expected = [
+            ("PATH", "/p"),
+            ("MESOS_SANDBOX", "/work/sandbox"),
+            ("C", "isolator"),
+            ("A", "last"),
+            ("B", "="),
+        ];
+        let expected: Vec<_> =
+            expected.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        assert_eq!(process.environment, expected);
+        assert_eq!(process.directory, caller.sandbox, "without an image");
+    }
+
+    #[test]
+    fn notes_come_back_by_the_isolators_name() {
+        let (_directory, mut subject) = testing::subject(Version::V2, &[]);
+        let spec = spec();
+        let request = Request { spec: &spec, image: None, scratch: &subject.plan.scratch };
+        let mut draft = Draft::new(&request);
+        draft.hand_to("a/one");
+        draft.note(&["made"]).unwrap();
+        subject.notes = draft.notes;
+        let text = serde_json::to_string(&subject).unwrap();
+        let subject: Subject = serde_json::from_str(&text).unwrap();
+        assert_eq!(subject.note("a/one").unwrap(), Some(vec!["made".to_owned()]));
+        assert_eq!(subject.note::<u8>("b/two").unwrap(), None);
+        let error = subject.note::<u8>("a/one").unwrap_err().to_string();
+        assert!(error.contains("the note of a/one: "), "{error}");
+    }
+}

@@ -1,0 +1,3 @@
+//! `filesystem/…`: what files a container sees.
+
+pub(super) mod linux;

@@ -1,0 +1,71 @@
+//! `filesystem/linux`: a container's own view of files: its image's root filesystem, or the
+//! host's, with /proc, /sys and /dev of its own, and its sandbox.
+
+mod files;
+mod kernel;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
+use std::path::Path;
+
+use crate::Error;
+use crate::error::At as _;
+use crate::isolator::{Draft, Isolator, Request, Subject};
+use crate::launch::plan::{Attributes, Mount, Namespace, Plan, Root};
+use crate::spec::SANDBOX;
+
+/// The isolator.
+pub(in crate::isolator) struct Linux;
+
+impl Isolator for Linux {
+    fn prepare(&self, request: &Request<'_>, draft: &mut Draft) -> Result<(), Error> {
+        draft.namespace(Namespace::Mount);
+        draft.namespace(Namespace::Uts);
+        if let Some(name) = &request.spec.hostname {
+            draft.hostname(name)?;
+        }
+        kernel::interfaces(draft)?;
+        if let Some(image) = request.image {
+            draft.root(Root::Layers(image.layers.clone()))?;
+            draft.mount(Mount::host(&request.spec.sandbox, SANDBOX, Attributes::DATA))?;
+        } else {
+            draft.root(Root::Host)?;
+        }
+        files::network(request, draft)
+    }
+
+    fn isolate(&self, subject: &Subject) -> Result<(), Error> {
+        make_scratch(&subject.plan)?;
+        files::write(&subject.plan)
+    }
+
+    fn cleanup(&self, subject: &Subject) -> Result<(), Error> {
+        let scratch = &subject.plan.scratch;
+        match fs::remove_dir_all(scratch) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.at("remove", scratch),
+        }
+    }
+}
+
+fn make_scratch(plan: &Plan) -> Result<(), Error> {
+    let make = |path: &Path| fs::DirBuilder::new().mode(0o755).create(path).at("mkdir", path);
+    // Closed to others: set-user-ID files of an image are not for the host's users.
+    fs::DirBuilder::new().mode(0o700).create(&plan.scratch).at("mkdir", &plan.scratch)?;
+    let Root::Layers(layers) = &plan.root else {
+        return Ok(());
+    };
+    for name in ["upper", "work", "root"] {
+        make(&plan.scratch.join(name))?;
+    }
+    // The uppermost directory's owner and mode are those of `/`.
+    if let Some(top) = layers.first() {
+        let found = fs::metadata(top).at("stat", top)?;
+        let upper = plan.scratch.join("upper");
+        chown(&upper, Some(found.uid()), Some(found.gid())).at("chown", &upper)?;
+        let mode = fs::Permissions::from_mode(found.mode() & 0o7777);
+        fs::set_permissions(&upper, mode).at("chmod", &upper)?;
+    }
+    Ok(())
+}

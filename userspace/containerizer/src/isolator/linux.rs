@@ -1,0 +1,4 @@
+//! `linux/…`: what a command may do.
+
+pub(super) mod capabilities;
+pub(super) mod nnp;

@@ -1,0 +1,4 @@
+//! `namespaces/…`: what a container does not see of others.
+
+pub(super) mod ipc;
+pub(super) mod pid;

@@ -1,0 +1,228 @@
+//! The table of isolators, and which of them a flag chooses.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Isolation, Isolator, cgroups, docker, environment_secret, filesystem, linux, namespaces,
+};
+use crate::Error;
+use crate::cgroup::{Controller, Hierarchies};
+
+/// One isolator.
+pub(super) struct Row {
+    /// Mesos' name.
+    pub(super) name: &'static str,
+    /// Makes it, with its flags.
+    pub(super) make: fn(&Isolation) -> Result<Box<dyn Isolator>, Error>,
+    /// Another isolator that it cannot be without.
+    needs: Option<&'static str>,
+    /// Another isolator that brings it along.
+    implied_by: Option<&'static str>,
+}
+
+const LINUX: Option<&str> = Some("filesystem/linux");
+
+/// All isolators, in the order in which they work: that of Mesos.
+pub(super) const TABLE: &[Row] = &[
+    row("filesystem/linux", |_| boxed(filesystem::linux::Linux)),
+    row("cgroups/cpu", |flags| boxed(cgroups::cpu::Cpu::new(flags))),
+    row("cgroups/mem", |_| boxed(cgroups::mem::Mem)),
+    row("cgroups/pids", |_| boxed(cgroups::pids::Pids)),
+    Row { needs: LINUX, ..row("docker/runtime", |_| boxed(docker::runtime::Runtime)) },
+    secure("linux/capabilities", |_| boxed(linux::capabilities::Capabilities)),
+    secure("linux/nnp", |_| boxed(linux::nnp::Nnp)),
+    secure("namespaces/ipc", |_| boxed(namespaces::ipc::Ipc)),
+    secure("namespaces/pid", |_| boxed(namespaces::pid::Pid)),
+    row("environment_secret", |_| boxed(environment_secret::EnvironmentSecret)),
+];
+
+/// What containers get when nobody says otherwise, beside what that implies.
+const DEFAULT: &[&str] =
+    &["cgroups/cpu", "cgroups/mem", "cgroups/pids", "filesystem/linux", "docker/runtime"];
+
+/// Mesos' short names.
+const ALIASES: &[(&str, &[&str])] = &[
+    ("cgroups", &["cgroups/cpu", "cgroups/mem"]),
+    ("process", &["posix/cpu", "posix/mem"]),
+    ("posix/disk", &["disk/du"]),
+];
+
+/// Isolators of Mesos that are not here.
+const ABSENT: &[&str] = &[
+    "appc/runtime",
+    "cgroups/blkio",
+    "cgroups/cpuset",
+    "cgroups/devices",
+    "cgroups/hugetlb",
+    "cgroups/net_cls",
+    "cgroups/net_prio",
+    "cgroups/perf_event",
+    "disk/du",
+    "disk/xfs",
+    "docker/volume",
+    "filesystem/posix",
+    "filesystem/shared",
+    "filesystem/windows",
+    "gpu/nvidia",
+    "linux/devices",
+    "linux/seccomp",
+    "network/cni",
+    "network/port_mapping",
+    "network/ports",
+    "posix/cpu",
+    "posix/mem",
+    "posix/rlimits",
+    "volume/csi",
+    "volume/host_path",
+    "volume/image",
+    "volume/sandbox_path",
+    "volume/secret",
+];
+
+const fn row(name: &'static str, make: fn(&Isolation) -> Result<Box<dyn Isolator>, Error>) -> Row {
+    Row { name, make, needs: None, implied_by: None }
+}
+
+/// A part of what makes a container closed: it comes with a root filesystem of its own.
+const fn secure(
+    name: &'static str,
+    make: fn(&Isolation) -> Result<Box<dyn Isolator>, Error>,
+) -> Row {
+    Row { name, make, needs: LINUX, implied_by: LINUX }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a row's flags may be wrong")]
+fn boxed(isolator: impl Isolator + 'static) -> Result<Box<dyn Isolator>, Error> {
+    Ok(Box::new(isolator))
+}
+
+/// The isolators that the text `names` of `--isolation` stands for on this machine.
+pub(super) fn choose(
+    names: &str,
+    hierarchies: &Hierarchies,
+) -> Result<BTreeSet<&'static str>, Error> {
+    let (mut chosen, mut excluded) = (BTreeSet::new(), BTreeSet::new());
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match name.strip_prefix('-') {
+            Some(name) => excluded.extend(known(name)?),
+            None => chosen.extend(known(name)?),
+        }
+    }
+    if let Some(both) = chosen.intersection(&excluded).next() {
+        return refuse(format!("`{both}` is both named and left out"));
+    }
+    if chosen.is_empty() {
+        chosen.extend(DEFAULT);
+        // Not every hybrid tree has it; who wants it for certain names it.
+        if hierarchies.version(Controller::Pids).is_none() {
+            chosen.remove("cgroups/pids");
+        }
+    }
+    chosen.insert("environment_secret");
+    let implied = |row: &&Row| row.implied_by.is_some_and(|by| chosen.contains(by));
+    let implied: Vec<_> = TABLE.iter().filter(implied).map(|row| row.name).collect();
+    chosen.extend(implied);
+    chosen.retain(|name| !excluded.contains(name));
+    for row in TABLE.iter().filter(|row| chosen.contains(row.name)) {
+        if let Some(needed) = row.needs.filter(|needed| !chosen.contains(needed)) {
+            return refuse(format!("{} cannot be without {needed}", row.name));
+        }
+    }
+    Ok(chosen)
+}
+
+/// The isolators that a name or short name stands for.
+fn known(name: &str) -> Result<Vec<&'static str>, Error> {
+    let rows = TABLE.iter().map(|row| row.name);
+    if name == "cgroups/all" {
+        return Ok(rows.filter(|row| row.starts_with("cgroups/")).collect());
+    }
+    if let Some((_, names)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
+        return names.iter().map(|name| known(name)).flat_map(one).collect();
+    }
+    if let Some(found) = rows.clone().find(|row| *row == name) {
+        return Ok(vec![found]);
+    }
+    let what = if ABSENT.contains(&name) { "not in this version" } else { "no isolator" };
+    let names: Vec<_> = rows.collect();
+    refuse(format!("`{name}` is {what}; there are {}", names.join(", ")))
+}
+
+/// Each of a list, or what is wrong with it.
+fn one(names: Result<Vec<&'static str>, Error>) -> Vec<Result<&'static str, Error>> {
+    match names {
+        Ok(names) => names.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error)],
+    }
+}
+
+fn refuse<T>(reason: String) -> Result<T, Error> {
+    Err(Error::Config { field: "isolation", reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroup::{Version, fake};
+
+    fn chosen(names: &str) -> Result<Vec<&'static str>, String> {
+        let directory = tempfile::tempdir().unwrap();
+        let hierarchies = fake::trees(directory.path(), Version::V1);
+        let chosen = choose(names, &hierarchies).map_err(|error| error.to_string())?;
+        Ok(TABLE.iter().map(|row| row.name).filter(|name| chosen.contains(name)).collect())
+    }
+
+    #[test]
+    fn nothing_said_is_a_closed_container() {
+        let default = chosen("").unwrap();
+        for name in ["cgroups/pids", "linux/nnp", "namespaces/pid", "environment_secret"] {
+            assert!(default.contains(&name), "{name} in {default:?}");
+        }
+        let listed = "docker/runtime,cgroups,filesystem/linux,cgroups/pids";
+        assert_eq!(chosen(listed).unwrap(), default, "in whatever order");
+    }
+
+    #[test]
+    fn what_is_implied_can_be_left_out() {
+        let without = chosen("-linux/nnp, -cgroups/pids").unwrap();
+        assert!(!without.contains(&"linux/nnp") && !without.contains(&"cgroups/pids"));
+        assert!(without.contains(&"linux/capabilities") && without.contains(&"cgroups/cpu"));
+        let error = chosen("cgroups/cpu,-cgroups/cpu").unwrap_err();
+        assert_eq!(error, "isolation: `cgroups/cpu` is both named and left out");
+    }
+
+    #[test]
+    fn aliases_stand_for_what_they_do_in_mesos() {
+        let few = chosen("cgroups,filesystem/linux").unwrap();
+        assert!(few.contains(&"cgroups/cpu") && few.contains(&"cgroups/mem"));
+        assert!(!few.contains(&"cgroups/pids") && !few.contains(&"docker/runtime"));
+        let all = chosen("cgroups/all,filesystem/linux").unwrap();
+        let every = TABLE.iter().filter(|row| row.name.starts_with("cgroups/"));
+        assert!(every.clone().count() > 2);
+        assert!(every.map(|row| row.name).all(|name| all.contains(&name)), "{all:?}");
+    }
+
+    #[test]
+    fn others_are_refused_with_what_there_is() {
+        let error = chosen("cgroups/cpu,network/cni").unwrap_err();
+        let expected = "isolation: `network/cni` is not in this version; there are ";
+        assert!(error.starts_with(expected) && error.contains("cgroups/mem, "), "{error}");
+        let error = chosen("cgroups/gpu").unwrap_err();
+        assert!(error.starts_with("isolation: `cgroups/gpu` is no isolator; "), "{error}");
+        let error = chosen("namespaces/pid").unwrap_err();
+        assert_eq!(error, "isolation: namespaces/pid cannot be without filesystem/linux");
+    }
+
+    #[test]
+    fn the_table_says_everything_once() {
+        let mut names: Vec<&str> = TABLE.iter().map(|row| row.name).collect();
+        names.extend(ABSENT);
+        names.extend(ALIASES.iter().map(|(alias, _)| *alias));
+        let distinct: BTreeSet<&str> = names.iter().copied().collect();
+        assert_eq!(distinct.len(), names.len());
+        for (position, row) in TABLE.iter().enumerate() {
+            let before = |name: &str| TABLE[..position].iter().any(|row| row.name == name);
+            assert!(row.needs.is_none_or(before), "{} comes after what it needs", row.name);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Containers for tests of isolators.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::draft::Places;
+use super::{Draft, Isolator, Request, Subject};
+use crate::cgroup::{Group, Version, fake};
+use crate::image::Image;
+use crate::launch::plan::Plan;
+use crate::{CommandSpec, ContainerSpec, Error, Resources};
+
+/// A specification with nothing special.
+pub(crate) fn spec() -> ContainerSpec {
+    ContainerSpec {
+        id: "c".into(),
+        command: Some(CommandSpec::Argv(vec!["c".into()])),
+        sandbox: "/work/sandbox".into(),
+        ..ContainerSpec::default()
+    }
+}
+
+/// An image with the given `config` (image-spec's), and one layer.
+pub(crate) fn image(config: &str) -> Image {
+    let text = format!(
+        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":[]}},
+            "config":{config}}}"#
+    );
+    Image { config: serde_json::from_str(&text).unwrap(), layers: vec!["/layer".into()] }
+}
+
+/// What `isolators`, one after the other, plan for `spec`.
+pub(crate) fn plan(
+    isolators: &[(&'static str, &dyn Isolator)],
+    spec: &ContainerSpec,
+    image: Option<&Image>,
+) -> Result<Plan, Error> {
+    let request = Request { spec, image, scratch: Path::new("/work/.c") };
+    let mut draft = Draft::new(&request);
+    for (name, isolator) in isolators {
+        draft.hand_to(name);
+        isolator.prepare(&request, &mut draft)?;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    Ok(draft.finish(&request, places(directory.path(), Version::V2))?.0)
+}
+
+fn places(directory: &Path, version: Version) -> Places {
+    let trees = fake::trees(directory, version);
+    let group = Group::new(&trees, "c", &trees.controllers());
+    Places { checkpoint: "/run/containers/c".into(), group }
+}
+
+/// A container whose cgroups are plain `files`, by path and text, below a directory of
+/// [`fake::trees`].
+pub(crate) fn subject(version: Version, files: &[(&str, &str)]) -> (TempDir, Subject) {
+    let directory = tempfile::tempdir().unwrap();
+    let places = places(directory.path(), version);
+    for (path, text) in files {
+        std::fs::write(directory.path().join(path), text).unwrap();
+    }
+    let spec = spec();
+    let scratch = directory.path().join(".c.rootfs");
+    let request = Request { spec: &spec, image: None, scratch: &scratch };
+    let (plan, notes) = Draft::new(&request).finish(&request, places).unwrap();
+    let subject = Subject {
+        id: "c".into(),
+        parent: None,
+        isolators: Vec::new(),
+        notes,
+        resources: Resources::default(),
+        plan,
+    };
+    (directory, subject)
+}

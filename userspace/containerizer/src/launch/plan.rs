@@ -1,0 +1,92 @@
+//! A container, down to its last path: what its isolators have agreed on, and what its
+//! helper carries out.
+
+mod mount;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::CommandSpec;
+use crate::capability::Capabilities;
+use crate::cgroup::Group;
+
+pub(crate) use mount::{Attributes, Mount, What};
+
+/// What a helper needs to know of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    /// Its checkpoint's directory.
+    pub(crate) checkpoint: PathBuf,
+    /// Its cgroups, which are there.
+    pub(crate) group: Group,
+    /// Whether its memory has a limit, and news of that running out are to be waited for.
+    pub(crate) memory: bool,
+    /// The namespaces that it has of its own. The others are the agent's.
+    pub(crate) namespaces: BTreeSet<Namespace>,
+    /// Its host name, if not the host's.
+    pub(crate) hostname: Option<String>,
+    /// A directory for what only this container needs.
+    pub(crate) scratch: PathBuf,
+    /// Its sandbox on the host.
+    pub(crate) sandbox: PathBuf,
+    /// Its root filesystem.
+    pub(crate) root: Root,
+    /// What is mounted in it, in this order.
+    pub(crate) mounts: Vec<Mount>,
+    /// Paths in it that are hidden, as far as they are there.
+    pub(crate) masked: Vec<PathBuf>,
+    /// Paths in it that cannot be written, as far as they are there.
+    pub(crate) read_only: Vec<PathBuf>,
+    /// Its command.
+    pub(crate) process: Process,
+}
+
+/// A kind of namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Namespace {
+    /// Mounts. Without one nothing is mounted, and the root filesystem is the host's.
+    Mount,
+    /// Process numbers.
+    Pid,
+    /// Host name.
+    Uts,
+    /// System V IPC and POSIX message queues.
+    Ipc,
+}
+
+/// Where a root filesystem comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Root {
+    /// The host's own.
+    Host,
+    /// Layers, uppermost first, below the container's own writable one: `upper`, `work` and
+    /// `root` in its scratch directory.
+    Layers(Vec<PathBuf>),
+}
+
+/// A command with all that it inherits, the same for a container's own and for one that
+/// joins it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Process {
+    /// The program and its arguments, never empty.
+    pub(crate) argv: Vec<String>,
+    /// Each variable once.
+    pub(crate) environment: Vec<(String, String)>,
+    /// The working directory inside; made if missing.
+    pub(crate) directory: PathBuf,
+    /// `user[:group]`, names or numbers; empty is root.
+    pub(crate) user: String,
+    /// Its capabilities; `None` leaves root all of them.
+    pub(crate) capabilities: Option<Capabilities>,
+    /// Whether exec can give it more than it has (prctl(2), `PR_SET_NO_NEW_PRIVS`).
+    pub(crate) no_new_privs: bool,
+}
+
+impl Process {
+    /// Another command in this one's surroundings.
+    pub(crate) fn with_command(&self, command: &CommandSpec) -> Self {
+        Self { argv: command.argv(), ..self.clone() }
+    }
+}
