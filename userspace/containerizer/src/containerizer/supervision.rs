@@ -1,8 +1,8 @@
 //! Watching a helper to its end.
 
-use std::convert::Infallible;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -21,35 +21,44 @@ pub(super) fn supervise(inner: &Inner, entry: &Arc<Entry>, subject: &Arc<Subject
     let task = tokio::spawn({
         let (entry, subject) = (Arc::clone(entry), Arc::clone(subject));
         async move {
-            let group = &subject.plan.group;
-            let concluded = tokio::select! {
-                concluded = conclude(pidfd, &checkpoint, group) => concluded,
-                Err(error) = enforce(watches, &checkpoint, group) => Err(error),
-            };
+            let termination = watch(pidfd, watches, &checkpoint, &subject.plan.group).await;
             let termination =
-                concluded.unwrap_or_else(|error| Termination::Lost(error.to_string()));
+                termination.unwrap_or_else(|error| Termination::Lost(error.to_string()));
             entry.set(State::Ended(Some(subject), termination));
         }
     });
     entry.supervised_by(task.abort_handle());
 }
 
-/// Waits for a limit that the container goes over, kills it, and leaves the rest to who
-/// waits for its end.
-async fn enforce(
+/// Waits for the helper's end, or for a limit that the container goes over: then kills it,
+/// and waits all the same.
+async fn watch(
+    pidfd: OwnedFd,
     watches: Vec<Watch>,
     checkpoint: &Checkpoint,
     group: &Group,
-) -> Result<Infallible, Error> {
-    // An earlier agent may have come as far as this.
-    if checkpoint.limitation()?.is_none() {
-        let limitation = first(watches).await;
-        let checkpoint = checkpoint.clone();
-        // So that its end is known to be this one's doing.
-        blocking(move || checkpoint.write_limitation(&limitation)).await?;
+) -> Result<Termination, Error> {
+    let mut conclusion = pin!(conclude(pidfd, checkpoint, group));
+    // An earlier agent may have come no further than this. A note that cannot be read is no
+    // reason to stop watching.
+    let noted = checkpoint.limitation().ok().flatten();
+    let limitation = if let Some(limitation) = noted {
+        limitation
+    } else {
+        tokio::select! {
+            termination = &mut conclusion => return termination,
+            limitation = first(watches) => limitation,
+        }
+    };
+    tracing::info!(group = %group.unified.display(), %limitation, "killing");
+    let (note, noted) = (checkpoint.clone(), limitation.clone());
+    // So that its end is known to be this one's doing. Without that it ends nevertheless.
+    if let Err(error) = blocking(move || note.write_limitation(&noted)).await {
+        tracing::warn!(%error, "cannot write why a container is killed");
     }
     group.kill()?;
-    pending().await
+    conclusion.await?;
+    Ok(Termination::Limited(limitation))
 }
 
 /// The first limitation of all.
@@ -85,8 +94,11 @@ pub(super) async fn settle(
     // Usually all is dead by now; what had left the pid namespace's reach is not.
     group.kill()?;
     group.emptied().await?;
-    if let Ok(Some(limitation)) = checkpoint.limitation() {
-        return Ok(Termination::Limited(limitation));
+    match checkpoint.limitation() {
+        Ok(Some(limitation)) => return Ok(Termination::Limited(limitation)),
+        // One that cannot be read says less than the end itself.
+        Ok(None) | Err(Error::Checkpoint { .. }) => {}
+        Err(error) => return Err(error),
     }
     match checkpoint.outcome() {
         Ok(Some(outcome)) => return Ok(outcome.into()),
@@ -103,4 +115,60 @@ pub(super) async fn settle(
     // So that a later one says the same.
     blocking(move || checkpoint.reserve_outcome()?.write(&outcome)).await?;
     Ok(lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::{Child, Command};
+
+    use super::*;
+    use crate::cgroup::Version;
+    use crate::isolator::testing;
+    use crate::pid::ProcessId;
+    use crate::{Amount, Cause};
+
+    fn limitation(message: &str) -> Limitation {
+        let resources = vec![Amount { name: "disk".into(), milli: 7 }];
+        Limitation { cause: Cause::Disk, message: message.into(), resources }
+    }
+
+    fn will(message: &'static str) -> Watch {
+        Box::pin(async move { limitation(message) })
+    }
+
+    fn never() -> Watch {
+        Box::pin(std::future::pending())
+    }
+
+    /// A stand-in for a helper, which ends when its container is killed.
+    fn helper(group: &Group) -> (Child, OwnedFd) {
+        let kill = group.unified.join("cgroup.kill");
+        fs::write(&kill, "").unwrap();
+        fs::write(group.unified.join("cgroup.events"), "populated 0\n").unwrap();
+        let line = format!("until grep -q 1 {}; do sleep 0.01; done", kill.display());
+        let child = Command::new("/bin/sh").args(["-c", &line]).spawn().unwrap();
+        let pidfd = ProcessId::of(child.id()).unwrap().open().unwrap().unwrap();
+        (child, pidfd)
+    }
+
+    #[tokio::test]
+    async fn who_goes_over_a_limit_is_killed_for_it() {
+        let (directory, subject) = testing::subject(Version::V2, &[]);
+        let checkpoint = Checkpoint::at(directory.path().join("checkpoint"));
+        fs::create_dir(checkpoint.directory()).unwrap();
+        let group = &subject.plan.group;
+        let (_child, pidfd) = helper(group);
+        let watches = vec![never(), will("too much")];
+        // The file of a tree of plain files has no events, so that its end is an error; what
+        // is asked here is what was done before.
+        let _ = watch(pidfd, watches, &checkpoint, group).await;
+        assert_eq!(fs::read_to_string(group.unified.join("cgroup.kill")).unwrap(), "1");
+        assert_eq!(checkpoint.limitation().unwrap(), Some(limitation("too much")));
+    }
+
+    #[tokio::test]
+    async fn the_first_one_counts() {
+        assert_eq!(first(vec![never(), will("a"), will("b")]).await, limitation("a"));
+    }
 }

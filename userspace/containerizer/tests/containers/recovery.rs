@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use muster_containerizer::{Containerizer, Error, Recovered, Termination};
+use muster_containerizer::{Cause, Containerizer, Error, Recovered, Termination};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -112,6 +112,24 @@ fn a_helper_killed_while_nobody_watched() {
     assert_eq!(recover(&world)[0].termination, lost, "and stays so");
     world.run(world.containerizer().destroy("c")).unwrap();
     assert_eq!(world.remains("c"), NOTHING);
+}
+
+#[test]
+fn who_was_to_be_killed_for_a_limit_is_killed_by_the_next_one() {
+    let Some(mut world) = World::new() else { return };
+    world.launch(world.shell("c", "exec sleep 1000")).unwrap();
+    world.stop();
+    // As far as an agent comes that is killed between the note and the kill.
+    let limitation = serde_json::json!({"cause": "Disk", "message": "too much",
+        "resources": [{"name": "disk", "milli": 7000}]});
+    fs::write(checkpoint(&world, "c").join("limitation.json"), limitation.to_string()).unwrap();
+    world.restart();
+    recover(&world);
+    let Termination::Limited(limited) = world.wait("c") else { panic!("not limited") };
+    assert_eq!((limited.cause, limited.message.as_str()), (Cause::Disk, "too much"));
+    // And the one after that has it from the checkpoint.
+    world.restart();
+    assert_eq!(recover(&world)[0].termination, Some(Termination::Limited(limited)));
 }
 
 #[test]
