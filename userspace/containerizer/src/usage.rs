@@ -10,6 +10,8 @@ pub struct Usage {
     pub cpus_system_time_secs: Option<f64>,
     /// The ceiling in CPUs, or without one the share.
     pub cpus_limit: Option<f64>,
+    /// The share in CPUs.
+    pub cpus_soft_limit: Option<f64>,
     /// Enforcement periods (100 ms each) in which it could run.
     pub cpus_nr_periods: Option<u64>,
     /// Periods in which it was held back.

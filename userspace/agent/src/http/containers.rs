@@ -99,6 +99,7 @@ fn statistics_of(usage: &Usage, now: Duration) -> Value {
         ("cpus_user_time_secs", usage.cpus_user_time_secs),
         ("cpus_system_time_secs", usage.cpus_system_time_secs),
         ("cpus_limit", usage.cpus_limit),
+        ("cpus_soft_limit", usage.cpus_soft_limit),
         ("cpus_throttled_time_secs", usage.cpus_throttled_time_secs),
     ];
     let integers = [

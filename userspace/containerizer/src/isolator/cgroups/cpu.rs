@@ -1,8 +1,14 @@
-//! `cgroups/cpu`: a share of CPU time, and if wanted a ceiling.
+//! `cgroups/cpu`: a share of CPU time, and a ceiling where one is wanted.
+//!
+//! | | v1 | v2 |
+//! |---|---|---|
+//! | share | `cpu.shares`, 1024 for a CPU | `cpu.weight`, 100 for a CPU |
+//! | ceiling (CFS quota) | `cpu.cfs_quota_us` of `cpu.cfs_period_us` | `cpu.max` |
+//! | used | `cpuacct.stat`, `cpu.stat` | `cpu.stat` |
 
 use crate::cgroup::{Controller, Hierarchies, Version, file};
 use crate::isolator::{Isolation, Isolator, Subject};
-use crate::{Error, Resources, Usage};
+use crate::{Error, Limit, Resources, Usage};
 
 /// The CFS period in microseconds.
 const PERIOD: u64 = 100_000;
@@ -23,6 +29,14 @@ impl Cpu {
     }
 }
 
+impl Cpu {
+    /// The most CPUs; `None` if nobody has said anything about that.
+    fn ceiling(&self, resources: &Resources) -> Option<Limit> {
+        let share = self.cfs_quota.then_some(Limit::At(resources.cpus_milli));
+        resources.cpus_limit.or(share)
+    }
+}
+
 impl Isolator for Cpu {
     fn check(&self, hierarchies: &Hierarchies) -> Result<(), Error> {
         hierarchies.require(Controller::Cpu).map(drop)
@@ -39,18 +53,19 @@ impl Isolator for Cpu {
     fn update(&self, subject: &Subject, resources: &Resources) -> Result<(), Error> {
         let place = subject.plan.group.place(Controller::Cpu)?;
         let write = |name, text: String| file::write(&place.directory.join(name), &text);
-        let quota = quota(resources.cpus_milli);
+        let ceiling = self.ceiling(resources);
         match place.version {
             Version::V1 => {
                 write("cpu.shares", shares(resources.cpus_milli).to_string())?;
-                if self.cfs_quota {
+                if let Some(ceiling) = ceiling {
                     write("cpu.cfs_period_us", PERIOD.to_string())?;
-                    write("cpu.cfs_quota_us", quota.to_string())?;
+                    write("cpu.cfs_quota_us", quota(ceiling).map_or("-1".into(), text))?;
                 }
             }
             Version::V2 => {
                 write("cpu.weight", weight(resources.cpus_milli).to_string())?;
-                if self.cfs_quota {
+                if let Some(ceiling) = ceiling {
+                    let quota = quota(ceiling).map_or("max".into(), text);
                     write("cpu.max", format!("{quota} {PERIOD}"))?;
                 }
             }
@@ -62,30 +77,27 @@ impl Isolator for Cpu {
         let place = subject.plan.group.place(Controller::Cpu)?;
         let directory = place.directory;
         let throttling = file::read(&directory.join("cpu.stat"))?;
-        match place.version {
+        let ceiling = match place.version {
             Version::V1 => {
-                let shares = file::number(&directory.join("cpu.shares"))?;
-                let quota = file::read(&directory.join("cpu.cfs_quota_us"))?;
-                // -1 is no quota.
-                usage.cpus_limit = match quota.trim().parse::<u64>() {
-                    Ok(quota) => Some(float(quota) / float(PERIOD)),
-                    Err(_) => shares.map(|shares| float(shares) / 1024.0),
-                };
                 usage.cpus_throttled_time_secs =
                     file::field(&throttling, "throttled_time").map(|ns| micros(ns / 1000));
+                // -1 is no quota.
+                file::read(&directory.join("cpu.cfs_quota_us"))?.trim().parse::<u64>().ok()
             }
             Version::V2 => {
-                let weight = file::number(&directory.join("cpu.weight"))?;
-                let max = file::read(&directory.join("cpu.max"))?;
-                let quota = max.split(' ').next().and_then(|quota| quota.parse::<u64>().ok());
-                usage.cpus_limit = match quota {
-                    Some(quota) => Some(float(quota) / float(PERIOD)),
-                    None => weight.map(|weight| float(weight) / 100.0),
-                };
                 usage.cpus_throttled_time_secs =
                     file::field(&throttling, "throttled_usec").map(micros);
+                let max = file::read(&directory.join("cpu.max"))?;
+                max.split(' ').next().and_then(|quota| quota.parse::<u64>().ok())
             }
-        }
+        };
+        let ceiling = ceiling.map(|quota| float(quota) / float(PERIOD));
+        let share = match place.version {
+            Version::V1 => file::number(&directory.join("cpu.shares"))?.map(|n| float(n) / 1024.0),
+            Version::V2 => file::number(&directory.join("cpu.weight"))?.map(|n| float(n) / 100.0),
+        };
+        usage.cpus_soft_limit = share;
+        usage.cpus_limit = ceiling.or(share);
         usage.cpus_nr_periods = file::field(&throttling, "nr_periods");
         usage.cpus_nr_throttled = file::field(&throttling, "nr_throttled");
         let place = subject.plan.group.place(Controller::Cpuacct)?;
@@ -113,9 +125,16 @@ fn weight(cpus_milli: u64) -> u64 {
     (cpus_milli / 10).clamp(1, 10_000)
 }
 
-/// Microseconds per period.
-fn quota(cpus_milli: u64) -> u64 {
-    cpus_milli.saturating_mul(PERIOD / 1000).max(QUOTA_MIN)
+/// Microseconds per period; `None` without a limit.
+fn quota(ceiling: Limit) -> Option<u64> {
+    match ceiling {
+        Limit::Infinite => None,
+        Limit::At(cpus_milli) => Some(cpus_milli.saturating_mul(PERIOD / 1000).max(QUOTA_MIN)),
+    }
+}
+
+fn text(number: u64) -> String {
+    number.to_string()
 }
 
 /// Seconds.
@@ -137,6 +156,7 @@ mod tests {
     fn mesos_numbers() {
         assert_eq!([1, 100, 1000, 2500].map(shares), [2, 102, 1024, 2560]);
         assert_eq!([1, 100, 1000, 2500].map(weight), [1, 10, 100, 250]);
+        let quota = |cpus_milli| quota(Limit::At(cpus_milli)).unwrap();
         assert_eq!([1, 100, 1000, 2500].map(quota), [1000, 10_000, 100_000, 250_000]);
     }
 
@@ -175,7 +195,7 @@ mod tests {
         std::fs::write(directory.path().join("c/cpu/c/cpu.cfs_quota_us"), "-1\n").unwrap();
         std::fs::write(directory.path().join("c/cpu/c/cpu.shares"), "2048\n").unwrap();
         cpu.usage(&subject, &mut usage).unwrap();
-        assert_eq!(usage.cpus_limit, Some(2.0));
+        assert_eq!((usage.cpus_limit, usage.cpus_soft_limit), (Some(2.0), Some(2.0)));
     }
 
     #[test]
@@ -199,6 +219,41 @@ mod tests {
         std::fs::write(directory.path().join("c/c/cpu.max"), "max 100000\n").unwrap();
         cpu.usage(&subject, &mut usage).unwrap();
         assert_eq!(usage.cpus_limit, Some(0.5), "by weight");
+    }
+
+    #[test]
+    fn a_ceiling_is_the_limit_or_with_the_flag_the_share() {
+        let ceiling = |cfs_quota, cpus_limit| {
+            Cpu { cfs_quota }.ceiling(&Resources {
+                cpus_milli: 500,
+                cpus_limit,
+                ..Resources::default()
+            })
+        };
+        assert_eq!(ceiling(false, None), None);
+        assert_eq!(ceiling(true, None), Some(Limit::At(500)));
+        for cfs_quota in [false, true] {
+            assert_eq!(ceiling(cfs_quota, Some(Limit::At(700))), Some(Limit::At(700)));
+            assert_eq!(ceiling(cfs_quota, Some(Limit::Infinite)), Some(Limit::Infinite));
+        }
+    }
+
+    #[test]
+    fn no_limit_takes_an_earlier_one_back() {
+        let v1 = ["cpu.shares", "cpu.cfs_period_us", "cpu.cfs_quota_us"];
+        for (version, files, last, expected) in [
+            (Version::V1, &v1[..], "c/cpu/c/cpu.cfs_quota_us", "-1"),
+            (Version::V2, &["cpu.weight", "cpu.max"], "c/c/cpu.max", "max 100000"),
+        ] {
+            let (directory, subject) = testing::subject(version, &[]);
+            let place = subject.plan.group.place(Controller::Cpu).unwrap();
+            for name in files {
+                std::fs::write(place.directory.join(name), "").unwrap();
+            }
+            let infinite = Resources { cpus_limit: Some(Limit::Infinite), ..Resources::default() };
+            Cpu { cfs_quota: true }.update(&subject, &infinite).unwrap();
+            assert_eq!(std::fs::read_to_string(directory.path().join(last)).unwrap(), expected);
+        }
     }
 
     #[test]
