@@ -32,11 +32,53 @@ pub enum Limit {
 impl Resources {
     /// Checks every field.
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        let memory = self.mem_bytes;
-        if i64::try_from(memory).is_err() {
-            let reason = format!("{memory} is more than any machine has");
-            return Err(Error::Spec { field: "resources.mem_bytes", reason });
+        let limit = match self.mem_limit {
+            Some(Limit::At(bytes)) => bytes,
+            _ => self.mem_bytes,
+        };
+        for (field, bytes) in
+            [("resources.mem_bytes", self.mem_bytes), ("resources.mem_limit", limit)]
+        {
+            if i64::try_from(bytes).is_err() {
+                let reason = format!("{bytes} is more than any machine has");
+                return Err(Error::Spec { field, reason });
+            }
+        }
+        if limit < self.mem_bytes {
+            let reason = format!("{limit} is less than the {} that are promised", self.mem_bytes);
+            return Err(Error::Spec { field: "resources.mem_limit", reason });
+        }
+        if let Some(Limit::At(limit)) = self.cpus_limit
+            && limit < self.cpus_milli
+        {
+            let reason = format!("{limit} is less than the {} that are promised", self.cpus_milli);
+            return Err(Error::Spec { field: "resources.cpus_limit", reason });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_not_below_what_is_promised() {
+        let resources = Resources { cpus_milli: 100, mem_bytes: 64, ..Resources::default() };
+        let refused = |resources: Resources| match resources.validate() {
+            Err(Error::Spec { field, .. }) => Some(field),
+            _ => None,
+        };
+        assert_eq!(refused(resources), None);
+        for (limit, wrong) in [(Limit::At(99), true), (Limit::At(100), false)] {
+            let field = refused(Resources { cpus_limit: Some(limit), ..resources });
+            assert_eq!(field, wrong.then_some("resources.cpus_limit"));
+        }
+        for (limit, wrong) in [(Limit::At(63), true), (Limit::Infinite, false)] {
+            let field = refused(Resources { mem_limit: Some(limit), ..resources });
+            assert_eq!(field, wrong.then_some("resources.mem_limit"));
+        }
+        let field = refused(Resources { mem_limit: Some(Limit::At(u64::MAX)), ..resources });
+        assert_eq!(field, Some("resources.mem_limit"));
     }
 }

@@ -20,12 +20,26 @@ pub struct Usage {
     pub cpus_throttled_time_secs: Option<f64>,
     /// All memory charged to it, page cache included, in bytes.
     pub mem_total_bytes: Option<u64>,
+    /// The same with swap, in bytes.
+    pub mem_total_memsw_bytes: Option<u64>,
+    /// Memory of the kernel for it, in bytes.
+    pub mem_kmem_usage_bytes: Option<u64>,
+    /// Memory of its TCP sockets' buffers, in bytes.
+    pub mem_kmem_tcp_usage_bytes: Option<u64>,
     /// Anonymous memory in RAM, in bytes.
     pub mem_rss_bytes: Option<u64>,
     /// Page cache, in bytes.
     pub mem_cache_bytes: Option<u64>,
+    /// Files mapped into memory, in bytes.
+    pub mem_mapped_file_bytes: Option<u64>,
+    /// Swapped out, in bytes.
+    pub mem_swap_bytes: Option<u64>,
+    /// What cannot be swapped out or dropped, in bytes.
+    pub mem_unevictable_bytes: Option<u64>,
     /// The most memory that was ever charged to it, in bytes.
     pub mem_max_usage_bytes: Option<u64>,
+    /// The memory that it is promised, in bytes.
+    pub mem_soft_limit_bytes: Option<u64>,
     /// The memory limit in bytes; `None` also when there is none.
     pub mem_limit_bytes: Option<u64>,
     /// Tasks (threads) in it.

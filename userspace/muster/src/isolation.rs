@@ -12,10 +12,17 @@ pub(crate) struct Flags {
     /// Makes CPUs a ceiling, not only a share.
     #[arg(long, env = "MUSTER_CGROUPS_ENABLE_CFS")]
     cgroups_enable_cfs: bool,
+    /// Limits memory and swap together.
+    #[arg(long, env = "MUSTER_CGROUPS_LIMIT_SWAP")]
+    cgroups_limit_swap: bool,
 }
 
 impl From<Flags> for Isolation {
     fn from(flags: Flags) -> Self {
-        Self { names: flags.isolation, cfs_quota: flags.cgroups_enable_cfs }
+        Self {
+            names: flags.isolation,
+            cfs_quota: flags.cgroups_enable_cfs,
+            limit_swap: flags.cgroups_limit_swap,
+        }
     }
 }

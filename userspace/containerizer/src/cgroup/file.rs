@@ -30,6 +30,14 @@ pub(crate) fn number(path: &Path) -> Result<Option<u64>, Error> {
     }
 }
 
+/// The same; `None` also for a file that is not there.
+pub(crate) fn optional(path: &Path) -> Result<Option<u64>, Error> {
+    match number(path) {
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        number => number,
+    }
+}
+
 /// The number after `key` in a text of `key number` lines.
 pub(crate) fn field(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| {

@@ -37,6 +37,7 @@ pub(crate) struct Draft {
     variables: BTreeMap<String, String>,
     capabilities: Option<Capabilities>,
     no_new_privs: bool,
+    oom_score: Option<i32>,
     notes: BTreeMap<String, Value>,
 }
 
@@ -69,6 +70,7 @@ impl Draft {
             variables: BTreeMap::new(),
             capabilities: None,
             no_new_privs: false,
+            oom_score: None,
             notes: BTreeMap::new(),
         }
     }
@@ -155,6 +157,12 @@ impl Draft {
         self.decide("capabilities", |draft| &mut draft.capabilities, capabilities)
     }
 
+    /// Sets how soon the kernel kills it when the machine's memory runs out (proc(5),
+    /// `oom_score_adj`).
+    pub(crate) fn oom_score(&mut self, score: i32) -> Result<(), Error> {
+        self.decide("oom_score_adj", |draft| &mut draft.oom_score, score)
+    }
+
     /// Has exec give nothing that the command did not have.
     pub(crate) fn no_new_privs(&mut self) {
         self.no_new_privs = true;
@@ -204,6 +212,7 @@ impl Draft {
             user: self.user.unwrap_or_default(),
             capabilities: self.capabilities,
             no_new_privs: self.no_new_privs,
+            oom_score: self.oom_score,
         };
         let plan = Plan {
             checkpoint: places.checkpoint,

@@ -9,4 +9,6 @@ pub struct Isolation {
     pub names: String,
     /// `--cgroups-enable-cfs`: CPUs are also a ceiling (CFS quota per 100 ms), not only a share.
     pub cfs_quota: bool,
+    /// `--cgroups-limit-swap`: memory limits are for memory and swap together.
+    pub limit_swap: bool,
 }

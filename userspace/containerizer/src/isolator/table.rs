@@ -26,7 +26,7 @@ const LINUX: Option<&str> = Some("filesystem/linux");
 pub(super) const TABLE: &[Row] = &[
     row("filesystem/linux", |_| boxed(filesystem::linux::Linux)),
     row("cgroups/cpu", |flags| boxed(cgroups::cpu::Cpu::new(flags))),
-    row("cgroups/mem", |_| boxed(cgroups::mem::Mem)),
+    row("cgroups/mem", |flags| boxed(cgroups::mem::Mem::new(flags))),
     row("cgroups/pids", |_| boxed(cgroups::pids::Pids)),
     Row { needs: LINUX, ..row("docker/runtime", |_| boxed(docker::runtime::Runtime)) },
     secure("linux/capabilities", |_| boxed(linux::capabilities::Capabilities)),

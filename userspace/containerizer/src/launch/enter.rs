@@ -46,7 +46,7 @@ pub(super) fn enter(entry: &Entry, alone: SingleThreaded) -> Result<ExecStatus, 
 
 /// The child's part.
 fn join(entry: &Entry, container: &OwnedFd, go: &OwnedFd) -> Result<Infallible, SetupError> {
-    init::isolate_from_helper()?;
+    init::isolate_from_helper(&entry.process)?;
     let null = || {
         File::options().read(true).write(true).open("/dev/null").step(|| "open /dev/null".into())
     };

@@ -34,7 +34,7 @@ pub(super) struct Streams {
 /// Sets the container up from inside its new namespaces, waits for the helper's word, and
 /// becomes its command: process 1, as in Docker.
 pub(super) fn run(plan: &Plan, go: &OwnedFd) -> Result<Infallible, SetupError> {
-    isolate_from_helper()?;
+    isolate_from_helper(&plan.process)?;
     let sandbox = File::open(&plan.sandbox).step(|| format!("open {}", plan.sandbox.display()))?;
     let streams = Streams {
         input: File::open("/dev/null").step(|| "open /dev/null".into())?,
@@ -60,15 +60,16 @@ pub(super) fn run(plan: &Plan, go: &OwnedFd) -> Result<Infallible, SetupError> {
 
 /// Leaves the helper's session and its habits. Until exec nobody may trace or look into
 /// this process: it is still the helper's program, with descriptors of the host.
-pub(super) fn isolate_from_helper() -> Result<(), SetupError> {
+pub(super) fn isolate_from_helper(process: &Process) -> Result<(), SetupError> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).step(|| "prctl".into())?;
     setsid().step(|| "setsid".into())?;
     system::reset_signals()?;
     // An agent may be protected from the kernel's memory killer; its containers are not.
     let score = Path::new("/proc/self/oom_score_adj");
-    let adjusted = fs::read_to_string(score).step(|| format!("read {}", score.display()))?;
-    if adjusted.starts_with('-') {
-        fs::write(score, "0").step(|| format!("write {}", score.display()))?;
+    let inherited = fs::read_to_string(score).step(|| format!("read {}", score.display()))?;
+    let wanted = process.oom_score.unwrap_or(0).to_string();
+    if process.oom_score.is_some() || inherited.starts_with('-') {
+        fs::write(score, wanted).step(|| format!("write {}", score.display()))?;
     }
     umask(rustix::fs::Mode::from_raw_mode(0o022));
     Ok(())

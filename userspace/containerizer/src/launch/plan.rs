@@ -82,6 +82,8 @@ pub(crate) struct Process {
     pub(crate) capabilities: Option<Capabilities>,
     /// Whether exec can give it more than it has (prctl(2), `PR_SET_NO_NEW_PRIVS`).
     pub(crate) no_new_privs: bool,
+    /// Its `oom_score_adj` (proc(5)), 0 to 1000; `None` is 0.
+    pub(crate) oom_score: Option<i32>,
 }
 
 impl Process {

@@ -11,6 +11,7 @@ mod commands;
 mod image;
 mod images;
 mod life;
+mod limits;
 mod recovery;
 mod surroundings;
 mod world;

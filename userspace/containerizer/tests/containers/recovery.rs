@@ -10,7 +10,7 @@ use muster_containerizer::{Cause, Containerizer, Error, Recovered, Termination};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::world::{PATIENCE, World, helper};
+use super::world::{PATIENCE, World, helper, resources};
 
 const NOTHING: [PathBuf; 0] = [];
 
@@ -130,6 +130,21 @@ fn who_was_to_be_killed_for_a_limit_is_killed_by_the_next_one() {
     // And the one after that has it from the checkpoint.
     world.restart();
     assert_eq!(recover(&world)[0].termination, Some(Termination::Limited(limited)));
+}
+
+#[test]
+fn resources_given_last_are_the_ones_after_a_restart() {
+    let Some(mut world) = World::new() else { return };
+    world.launch(world.shell("c", "exec sleep 1000")).unwrap();
+    world.stop();
+    // As far as an agent comes that is killed between the note and the change.
+    let given = resources(300, 96 << 20);
+    let text = serde_json::to_string(&given).unwrap();
+    fs::write(checkpoint(&world, "c").join("resources.json"), text).unwrap();
+    world.restart();
+    recover(&world);
+    let usage = world.containerizer().usage("c").unwrap();
+    assert_eq!((usage.cpus_limit, usage.mem_limit_bytes), (Some(0.3), Some(96 << 20)));
 }
 
 #[test]

@@ -1,0 +1,35 @@
+//! Limits that containers are kept within.
+
+use muster_containerizer::{ContainerSpec, Error, Limit, Resources};
+
+use super::world::{World, resources};
+
+#[test]
+fn memory_above_what_is_promised_can_be_used_and_raised() {
+    let Some(world) = World::new() else { return };
+    let line =
+        "cat /proc/self/oom_score_adj; head -c 60000000 /dev/zero | tail -c 60000000 | head -c 1
+        echo survived; sleep 1000";
+    let limited = |limit| Resources { mem_limit: Some(limit), ..resources(2000, 40 << 20) };
+    let spec = ContainerSpec { resources: limited(Limit::At(128 << 20)), ..world.shell("c", line) };
+    world.launch(spec).unwrap();
+    world.await_output("c", "survived");
+    let score: i32 = world.stdout("c").lines().next().unwrap().parse().unwrap();
+    assert!((900..1000).contains(&score), "{score}");
+    let limits = |world: &World| {
+        let usage = world.containerizer().usage("c").unwrap();
+        (usage.mem_soft_limit_bytes.unwrap() >> 20, usage.mem_limit_bytes.map(|b| b >> 20))
+    };
+    assert_eq!(limits(&world), (40, Some(128)));
+    let update = |world: &World, resources| {
+        world.run(world.containerizer().update("c", resources)).unwrap();
+    };
+    update(&world, limited(Limit::At(256 << 20)));
+    assert_eq!(limits(&world), (40, Some(256)));
+    update(&world, resources(2000, 48 << 20));
+    assert_eq!(limits(&world), (48, Some(256)), "never lowered");
+    update(&world, limited(Limit::Infinite));
+    assert_eq!(limits(&world), (40, None));
+    let error = world.run(world.containerizer().update("d", resources(1, 1))).unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+}
