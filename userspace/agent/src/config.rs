@@ -79,6 +79,7 @@ impl Config {
             "isolation": self.isolation.names,
             "cgroups_enable_cfs": self.isolation.cfs_quota.to_string(),
             "cgroups_limit_swap": self.isolation.limit_swap.to_string(),
+            "cgroups_pids_limit": self.isolation.pids_limit.to_string(),
             "bpffs": self.bpffs.display().to_string(),
             "gc_delay": format!("{}secs", self.gc_delay.as_secs_f64()),
             "recover": match self.recover {

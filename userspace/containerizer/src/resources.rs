@@ -48,6 +48,10 @@ impl Resources {
             let reason = format!("{limit} is less than the {} that are promised", self.mem_bytes);
             return Err(Error::Spec { field: "resources.mem_limit", reason });
         }
+        if self.pids_limit == Some(Limit::At(0)) {
+            let reason = "0 leaves no room for the command itself".into();
+            return Err(Error::Spec { field: "resources.pids_limit", reason });
+        }
         if let Some(Limit::At(limit)) = self.cpus_limit
             && limit < self.cpus_milli
         {
@@ -80,5 +84,7 @@ mod tests {
         }
         let field = refused(Resources { mem_limit: Some(Limit::At(u64::MAX)), ..resources });
         assert_eq!(field, Some("resources.mem_limit"));
+        let field = refused(Resources { pids_limit: Some(Limit::At(0)), ..resources });
+        assert_eq!(field, Some("resources.pids_limit"));
     }
 }

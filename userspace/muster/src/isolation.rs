@@ -15,6 +15,10 @@ pub(crate) struct Flags {
     /// Limits memory and swap together.
     #[arg(long, env = "MUSTER_CGROUPS_LIMIT_SWAP")]
     cgroups_limit_swap: bool,
+    /// The most tasks (threads of all processes) in a container that has no limit of its own;
+    /// 0 is no limit.
+    #[arg(long, env = "MUSTER_CGROUPS_PIDS_LIMIT", default_value_t = Isolation::PIDS_LIMIT)]
+    cgroups_pids_limit: u64,
 }
 
 impl From<Flags> for Isolation {
@@ -23,6 +27,7 @@ impl From<Flags> for Isolation {
             names: flags.isolation,
             cfs_quota: flags.cgroups_enable_cfs,
             limit_swap: flags.cgroups_limit_swap,
+            pids_limit: flags.cgroups_pids_limit,
         }
     }
 }

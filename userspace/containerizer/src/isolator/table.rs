@@ -27,7 +27,7 @@ pub(super) const TABLE: &[Row] = &[
     row("filesystem/linux", |_| boxed(filesystem::linux::Linux)),
     row("cgroups/cpu", |flags| boxed(cgroups::cpu::Cpu::new(flags))),
     row("cgroups/mem", |flags| boxed(cgroups::mem::Mem::new(flags))),
-    row("cgroups/pids", |_| boxed(cgroups::pids::Pids)),
+    row("cgroups/pids", |flags| boxed(cgroups::pids::Pids::new(flags))),
     Row { needs: LINUX, ..row("docker/runtime", |_| boxed(docker::runtime::Runtime)) },
     secure("linux/capabilities", |_| boxed(linux::capabilities::Capabilities)),
     secure("linux/nnp", |_| boxed(linux::nnp::Nnp)),

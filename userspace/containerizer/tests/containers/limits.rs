@@ -33,3 +33,18 @@ fn memory_above_what_is_promised_can_be_used_and_raised() {
     let error = world.run(world.containerizer().update("d", resources(1, 1))).unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
 }
+
+#[test]
+fn a_fork_bomb_ends_at_its_limit() {
+    let Some(world) = World::new() else { return };
+    let resources = Resources { pids_limit: Some(Limit::At(20)), ..resources(1000, 64 << 20) };
+    let bomb = "bomb() { bomb | bomb & }; bomb; sleep 1; echo alive; sleep 1000";
+    world.launch(ContainerSpec { resources, ..world.shell("c", bomb) }).unwrap();
+    let refused = || {
+        let errors = std::fs::read_to_string(world.sandbox("c").join("stderr")).unwrap();
+        errors.contains("can't fork")
+    };
+    world.await_that("the kernel refuses a fork", refused);
+    assert!(world.containerizer().usage("c").unwrap().threads.unwrap() <= 20);
+    world.run(world.containerizer().destroy("c")).unwrap();
+}
