@@ -13,6 +13,7 @@ mod filesystem;
 mod isolation;
 mod linux;
 mod namespaces;
+mod posix;
 mod subject;
 mod table;
 #[cfg(test)]

@@ -37,6 +37,6 @@ pub use isolator::Isolation;
 pub use limitation::{Amount, Cause, Limitation};
 pub use resources::{Limit, Resources};
 pub use secret::Secret;
-pub use spec::{CommandSpec, ContainerSpec, SANDBOX};
+pub use spec::{CommandSpec, ContainerSpec, IpcMode, SANDBOX};
 pub use termination::{ExecStatus, Termination};
 pub use usage::Usage;

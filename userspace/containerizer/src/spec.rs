@@ -41,6 +41,22 @@ pub struct ContainerSpec {
     pub hostname: Option<String>,
     /// What it may use.
     pub resources: Resources,
+    /// Whether it sees the agent's processes instead of only its own.
+    pub share_pid_namespace: bool,
+    /// Whose System V IPC, message queues and /dev/shm it has.
+    pub ipc_mode: IpcMode,
+    /// The size of its own /dev/shm in bytes; `None` is the agent's default.
+    pub shm_bytes: Option<u64>,
+}
+
+/// Whose System V IPC, POSIX message queues and /dev/shm a container has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IpcMode {
+    /// Its own.
+    #[default]
+    Private,
+    /// The agent's.
+    ShareParent,
 }
 
 /// A command, in either of the two ways to give one.
@@ -120,6 +136,8 @@ impl ContainerSpec {
         let needs = [
             (self.image.is_some(), "image", "filesystem/linux"),
             (self.hostname.is_some(), "hostname", "filesystem/linux"),
+            (self.shm_bytes.is_some(), "shm_bytes", "namespaces/ipc"),
+            (self.ipc_mode == IpcMode::ShareParent, "ipc_mode", "namespaces/ipc"),
         ];
         let wanted = needs.into_iter().filter(|(wanted, ..)| *wanted);
         wanted.map(|(_, field, isolator)| (field, isolator)).collect()

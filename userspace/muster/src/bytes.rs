@@ -1,31 +1,36 @@
-//! Amounts of memory on the command line, as Mesos writes them: `4096B`, `4KB`, `1GB`.
+//! Sizes as Mesos writes them: `64MB`.
 
-const UNITS: [(&str, usize); 4] = [("B", 1), ("KB", 1 << 10), ("MB", 1 << 20), ("GB", 1 << 30)];
-
-/// Reads an amount; a plain number is bytes.
+/// Parses a size: a whole number with B, KB, MB, GB or TB, which are powers of 1024.
 ///
 /// # Errors
-/// A sentence that says what is expected.
-pub(crate) fn parse(text: &str) -> Result<usize, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let expected = || format!("{text:?} is no amount of memory; write for example 4096B or 4KB");
-    let number: usize = number.parse().map_err(|_| expected())?;
-    let unit = if unit.is_empty() { "B" } else { unit };
-    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(expected)?;
-    number.checked_mul(*factor).ok_or_else(expected)
+/// What is wrong with it.
+pub(crate) fn parse(text: &str) -> Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "B" => 0,
+        "KB" => 10,
+        "MB" => 20,
+        "GB" => 30,
+        "TB" => 40,
+        _ => return Err(format!("`{text}` is no size; it needs a unit, as in 64MB")),
+    };
+    let number = number.parse::<u64>().ok();
+    number
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| format!("`{text}` is no size, or too large"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::parse;
 
     #[test]
-    fn with_and_without_units() {
-        for (text, bytes) in [("4096", 4096), ("4096B", 4096), ("4KB", 4096), ("1GB", 1 << 30)] {
-            assert_eq!(parse(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "B", "-1B", "1.5KB", "1kb", "1PB", "99999999999999999999GB"] {
+    fn sizes_have_units() {
+        assert_eq!(parse("64MB"), Ok(64 << 20));
+        assert_eq!(parse("0B"), Ok(0));
+        assert_eq!(parse("3TB"), Ok(3 << 40));
+        for text in ["64", "MB", "-1MB", "1.5GB", "64mb", "99999999999TB", ""] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

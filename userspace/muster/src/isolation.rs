@@ -3,6 +3,8 @@
 use clap::Args;
 use muster_containerizer::Isolation;
 
+use crate::bytes;
+
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
     /// What keeps containers apart, by Mesos' names, in any order: see docs/containers.md. A
@@ -19,6 +21,20 @@ pub(crate) struct Flags {
     /// 0 is no limit.
     #[arg(long, env = "MUSTER_CGROUPS_PIDS_LIMIT", default_value_t = Isolation::PIDS_LIMIT)]
     cgroups_pids_limit: u64,
+    /// No task may see the agent's processes.
+    #[arg(long, env = "MUSTER_DISALLOW_SHARING_AGENT_PID_NAMESPACE")]
+    disallow_sharing_agent_pid_namespace: bool,
+    /// No task may have the agent's System V IPC, message queues and /dev/shm.
+    #[arg(long, env = "MUSTER_DISALLOW_SHARING_AGENT_IPC_NAMESPACE")]
+    disallow_sharing_agent_ipc_namespace: bool,
+    /// Size of a task's own /dev/shm.
+    #[arg(
+        long,
+        env = "MUSTER_DEFAULT_CONTAINER_SHM_SIZE",
+        default_value = "64MB",
+        value_parser = bytes::parse
+    )]
+    default_container_shm_size: u64,
 }
 
 impl From<Flags> for Isolation {
@@ -28,6 +44,9 @@ impl From<Flags> for Isolation {
             cfs_quota: flags.cgroups_enable_cfs,
             limit_swap: flags.cgroups_limit_swap,
             pids_limit: flags.cgroups_pids_limit,
+            disallow_sharing_pid_namespace: flags.disallow_sharing_agent_pid_namespace,
+            disallow_sharing_ipc_namespace: flags.disallow_sharing_agent_ipc_namespace,
+            shm_bytes: flags.default_container_shm_size,
         }
     }
 }

@@ -46,6 +46,17 @@ pub(crate) fn field(text: &str, key: &str) -> Option<u64> {
     })
 }
 
+/// The same, in microseconds, as seconds.
+pub(crate) fn seconds(text: &str, key: &str) -> Option<f64> {
+    field(text, key).map(micros)
+}
+
+/// Microseconds as seconds.
+#[expect(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years")]
+pub(crate) fn micros(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +68,7 @@ mod tests {
         assert_eq!(field(text, "oom_kill"), Some(2));
         assert_eq!(field(text, "oom_"), None);
         assert_eq!(field(text, "bad"), None);
+        assert_eq!(seconds("user_usec 1500000\n", "user_usec"), Some(1.5));
     }
 
     #[test]

@@ -5,28 +5,31 @@ use std::fs;
 use rustix::process::Signal;
 
 use crate::Error;
-use crate::cgroup::Group;
 use crate::error::At as _;
 use crate::helper::{ended, kill};
+use crate::launch::plan::{Namespace, Plan};
 use crate::pid::ProcessId;
 
 /// Asks with SIGTERM. A process 1 that catches it does what it thinks right. One that does
 /// not, a shell for example, would die of it anywhere else, and the kernel spares it: so the
 /// others are asked in its place, and when they have ended so does it.
-pub(super) async fn ask(group: &Group, init: ProcessId) -> Result<(), Error> {
+///
+/// In the agent's pid namespace the first process is one like any other.
+pub(super) async fn ask(plan: &Plan, init: ProcessId) -> Result<(), Error> {
     let Some(first) = init.open()? else {
         return Ok(());
     };
     let at = || format!("process {}", init.pid);
     // What cannot be read has just ended.
     let status = fs::read_to_string(format!("/proc/{}/status", init.pid));
-    if status.is_ok_and(|status| notices(&status, libc::SIGTERM)) {
+    let is_1 = plan.namespaces.contains(&Namespace::Pid);
+    if !is_1 || status.is_ok_and(|status| notices(&status, libc::SIGTERM)) {
         return kill(&first, Signal::TERM).at("kill", at());
     }
     let mut others = Vec::new();
-    for process in group.processes()? {
+    for process in plan.group.processes()? {
         if process != init.pid
-            && let Some(other) = group.open(process)?
+            && let Some(other) = plan.group.open(process)?
         {
             kill(&other, Signal::TERM).at("kill", format!("process {process}"))?;
             others.push(other);

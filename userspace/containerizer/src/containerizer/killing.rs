@@ -25,7 +25,7 @@ pub(super) async fn kill(inner: &Inner, entry: &Entry, grace: Duration) -> Resul
     let group = &subject.plan.group;
     let kindly = async {
         if let Some(init) = inner.checkpoints.get(entry.id()).init()? {
-            ask(group, init).await?;
+            ask(&subject.plan, init).await?;
         }
         entry.ended().await
     };

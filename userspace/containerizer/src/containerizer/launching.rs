@@ -90,7 +90,8 @@ fn plan(inner: &Inner, spec: &ContainerSpec) -> Result<Subject, Error> {
         None => None,
     };
     let scratch = scratch(&spec.sandbox, &spec.id);
-    let request = Request { spec, image: image.as_ref(), scratch: &scratch };
+    let isolators = inner.isolators.names();
+    let request = Request { spec, image: image.as_ref(), isolators: &isolators, scratch: &scratch };
     let mut draft = Draft::new(&request);
     inner.isolators.prepare(&request, &mut draft)?;
     let places = Places {
@@ -101,7 +102,7 @@ fn plan(inner: &Inner, spec: &ContainerSpec) -> Result<Subject, Error> {
     Ok(Subject {
         id: spec.id.clone(),
         parent: None,
-        isolators: inner.isolators.names().into_iter().map(str::to_owned).collect(),
+        isolators: isolators.into_iter().map(str::to_owned).collect(),
         notes,
         resources: spec.resources,
         plan,

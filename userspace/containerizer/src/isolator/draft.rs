@@ -361,7 +361,8 @@ mod tests {
     fn notes_come_back_by_the_isolators_name() {
         let (_directory, mut subject) = testing::subject(Version::V2, &[]);
         let spec = spec();
-        let request = Request { spec: &spec, image: None, scratch: &subject.plan.scratch };
+        let scratch = &subject.plan.scratch;
+        let request = Request { spec: &spec, image: None, isolators: &[], scratch };
         let mut draft = Draft::new(&request);
         draft.hand_to("a/one");
         draft.note(&["made"]).unwrap();

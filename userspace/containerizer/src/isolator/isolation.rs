@@ -14,11 +14,20 @@ pub struct Isolation {
     /// `--cgroups-pids-limit`: the most tasks (threads of all processes) in a container that
     /// has no limit of its own; 0 is no limit.
     pub pids_limit: u64,
+    /// `--disallow-sharing-agent-pid-namespace`: no task may see the agent's processes.
+    pub disallow_sharing_pid_namespace: bool,
+    /// `--disallow-sharing-agent-ipc-namespace`: no task may have the agent's IPC.
+    pub disallow_sharing_ipc_namespace: bool,
+    /// `--default-container-shm-size`: the size of a /dev/shm of which nobody says more, in
+    /// bytes.
+    pub shm_bytes: u64,
 }
 
 impl Isolation {
     /// How many tasks a container may have unless somebody says otherwise.
     pub const PIDS_LIMIT: u64 = 4096;
+    /// How large a /dev/shm is unless somebody says otherwise, in bytes: as in Docker.
+    pub const SHM_BYTES: u64 = 64 << 20;
 }
 
 impl Default for Isolation {
@@ -28,6 +37,9 @@ impl Default for Isolation {
             cfs_quota: false,
             limit_swap: false,
             pids_limit: Self::PIDS_LIMIT,
+            disallow_sharing_pid_namespace: false,
+            disallow_sharing_ipc_namespace: false,
+            shm_bytes: Self::SHM_BYTES,
         }
     }
 }

@@ -18,9 +18,18 @@ pub(crate) struct Request<'a> {
     pub(crate) spec: &'a ContainerSpec,
     /// Its image, which is ready to be mounted.
     pub(crate) image: Option<&'a Image>,
+    /// The names of all isolators that it gets.
+    pub(crate) isolators: &'a [&'static str],
     /// The directory that will be for what only this container needs: whoever makes something
     /// in it makes it in `isolate`, after `filesystem/linux` has made the directory.
     pub(crate) scratch: &'a Path,
+}
+
+impl Request<'_> {
+    /// Whether it gets the isolator `name` too.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.isolators.contains(&name)
+    }
 }
 
 /// A container that has been decided on. All of it is in its checkpoint, so that every step

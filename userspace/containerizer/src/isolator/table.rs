@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Isolation, Isolator, cgroups, docker, environment_secret, filesystem, linux, namespaces,
+    Isolation, Isolator, cgroups, docker, environment_secret, filesystem, linux, namespaces, posix,
 };
 use crate::Error;
 use crate::cgroup::{Controller, Hierarchies};
@@ -24,15 +24,18 @@ const LINUX: Option<&str> = Some("filesystem/linux");
 
 /// All isolators, in the order in which they work: that of Mesos.
 pub(super) const TABLE: &[Row] = &[
+    row("filesystem/posix", |_| boxed(filesystem::posix::Posix)),
     row("filesystem/linux", |_| boxed(filesystem::linux::Linux)),
+    row("posix/cpu", |_| boxed(posix::cpu::Cpu)),
+    row("posix/mem", |_| boxed(posix::mem::Mem)),
     row("cgroups/cpu", |flags| boxed(cgroups::cpu::Cpu::new(flags))),
     row("cgroups/mem", |flags| boxed(cgroups::mem::Mem::new(flags))),
     row("cgroups/pids", |flags| boxed(cgroups::pids::Pids::new(flags))),
     Row { needs: LINUX, ..row("docker/runtime", |_| boxed(docker::runtime::Runtime)) },
     secure("linux/capabilities", |_| boxed(linux::capabilities::Capabilities)),
     secure("linux/nnp", |_| boxed(linux::nnp::Nnp)),
-    secure("namespaces/ipc", |_| boxed(namespaces::ipc::Ipc)),
-    secure("namespaces/pid", |_| boxed(namespaces::pid::Pid)),
+    secure("namespaces/ipc", |flags| boxed(namespaces::ipc::Ipc::new(flags))),
+    secure("namespaces/pid", |flags| boxed(namespaces::pid::Pid::new(flags))),
     row("environment_secret", |_| boxed(environment_secret::EnvironmentSecret)),
 ];
 
@@ -60,7 +63,6 @@ const ABSENT: &[&str] = &[
     "disk/du",
     "disk/xfs",
     "docker/volume",
-    "filesystem/posix",
     "filesystem/shared",
     "filesystem/windows",
     "gpu/nvidia",
@@ -69,8 +71,6 @@ const ABSENT: &[&str] = &[
     "network/cni",
     "network/port_mapping",
     "network/ports",
-    "posix/cpu",
-    "posix/mem",
     "posix/rlimits",
     "volume/csi",
     "volume/host_path",
@@ -119,6 +119,13 @@ pub(super) fn choose(
         }
     }
     chosen.insert("environment_secret");
+    match ["filesystem/linux", "filesystem/posix"].map(|name| chosen.contains(name)) {
+        [true, true] => {
+            return refuse("filesystem/linux and filesystem/posix exclude each other".into());
+        }
+        [false, false] => drop(chosen.insert("filesystem/posix")),
+        _ => {}
+    }
     let implied = |row: &&Row| row.implied_by.is_some_and(|by| chosen.contains(by));
     let implied: Vec<_> = TABLE.iter().filter(implied).map(|row| row.name).collect();
     chosen.extend(implied);
@@ -200,6 +207,14 @@ mod tests {
         let every = TABLE.iter().filter(|row| row.name.starts_with("cgroups/"));
         assert!(every.clone().count() > 2);
         assert!(every.map(|row| row.name).all(|name| all.contains(&name)), "{all:?}");
+    }
+
+    #[test]
+    fn there_is_one_kind_of_filesystem() {
+        let plain = chosen("process").unwrap();
+        assert_eq!(plain, ["filesystem/posix", "posix/cpu", "posix/mem", "environment_secret"]);
+        let error = chosen("filesystem/posix,filesystem/linux").unwrap_err();
+        assert!(error.ends_with("exclude each other"), "{error}");
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub(crate) fn plan(
     spec: &ContainerSpec,
     image: Option<&Image>,
 ) -> Result<Plan, Error> {
-    let request = Request { spec, image, scratch: Path::new("/work/.c") };
+    let names: Vec<&str> = isolators.iter().map(|(name, _)| *name).collect();
+    let request = Request { spec, image, isolators: &names, scratch: Path::new("/work/.c") };
     let mut draft = Draft::new(&request);
     for (name, isolator) in isolators {
         draft.hand_to(name);
@@ -62,7 +63,7 @@ pub(crate) fn subject(version: Version, files: &[(&str, &str)]) -> (TempDir, Sub
     }
     let spec = spec();
     let scratch = directory.path().join(".c.rootfs");
-    let request = Request { spec: &spec, image: None, scratch: &scratch };
+    let request = Request { spec: &spec, image: None, isolators: &[], scratch: &scratch };
     let (plan, notes) = Draft::new(&request).finish(&request, places).unwrap();
     let subject = Subject {
         id: "c".into(),

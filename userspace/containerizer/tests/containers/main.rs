@@ -12,6 +12,7 @@ mod image;
 mod images;
 mod life;
 mod limits;
+mod namespaces;
 mod recovery;
 mod surroundings;
 mod world;

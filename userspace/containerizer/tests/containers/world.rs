@@ -75,6 +75,13 @@ impl World {
         self.containerizer = Some(Containerizer::new(self.config.clone()).unwrap());
     }
 
+    /// Ends the containerizer as if its process had ended, and starts another with other flags.
+    pub(crate) fn restart_with(&mut self, change: impl FnOnce(&mut Isolation)) {
+        self.stop();
+        change(&mut self.config.isolation);
+        self.restart();
+    }
+
     /// Gives the containerizer a runtime directory on a filesystem of 1 MB.
     pub(crate) fn use_small_disk(&mut self) {
         self.stop();

@@ -58,7 +58,7 @@ pub(crate) struct AllocationFlags {
     domain: Option<String>,
     /// Most memory for a regular expression in offer constraints.
     #[arg(long, env = "MUSTER_OFFER_CONSTRAINTS_RE2_MAX_MEM", default_value = "4096B", value_parser = bytes::parse)]
-    offer_constraints_re2_max_mem: usize,
+    offer_constraints_re2_max_mem: u64,
     /// Most states of a regular expression in offer constraints.
     #[arg(long, env = "MUSTER_OFFER_CONSTRAINTS_RE2_MAX_PROGRAM_SIZE", default_value_t = 100)]
     offer_constraints_re2_max_program_size: usize,
@@ -120,7 +120,7 @@ impl AllocationFlags {
         options.domain = self.domain.as_deref().map(domain).transpose().context("--domain")?;
         options.constraint_limits = ConstraintLimits {
             max_program_size: self.offer_constraints_re2_max_program_size,
-            max_mem: self.offer_constraints_re2_max_mem,
+            max_mem: usize::try_from(self.offer_constraints_re2_max_mem).unwrap_or(usize::MAX),
         };
         Ok(())
     }

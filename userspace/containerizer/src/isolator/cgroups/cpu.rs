@@ -80,13 +80,12 @@ impl Isolator for Cpu {
         let ceiling = match place.version {
             Version::V1 => {
                 usage.cpus_throttled_time_secs =
-                    file::field(&throttling, "throttled_time").map(|ns| micros(ns / 1000));
+                    file::field(&throttling, "throttled_time").map(|ns| file::micros(ns / 1000));
                 // -1 is no quota.
                 file::read(&directory.join("cpu.cfs_quota_us"))?.trim().parse::<u64>().ok()
             }
             Version::V2 => {
-                usage.cpus_throttled_time_secs =
-                    file::field(&throttling, "throttled_usec").map(micros);
+                usage.cpus_throttled_time_secs = file::seconds(&throttling, "throttled_usec");
                 let max = file::read(&directory.join("cpu.max"))?;
                 max.split(' ').next().and_then(|quota| quota.parse::<u64>().ok())
             }
@@ -108,8 +107,8 @@ impl Isolator for Cpu {
             usage.cpus_system_time_secs = seconds("system");
         } else {
             let text = file::read(&place.directory.join("cpu.stat"))?;
-            usage.cpus_user_time_secs = file::field(&text, "user_usec").map(micros);
-            usage.cpus_system_time_secs = file::field(&text, "system_usec").map(micros);
+            usage.cpus_user_time_secs = file::seconds(&text, "user_usec");
+            usage.cpus_system_time_secs = file::seconds(&text, "system_usec");
         }
         Ok(())
     }
@@ -137,12 +136,7 @@ fn text(number: u64) -> String {
     number.to_string()
 }
 
-/// Seconds.
-fn micros(micros: u64) -> f64 {
-    float(micros) / 1e6
-}
-
-#[expect(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years")]
+#[expect(clippy::cast_precision_loss, reason = "2^53 ticks are as many years as nobody waits")]
 fn float(count: u64) -> f64 {
     count as f64
 }

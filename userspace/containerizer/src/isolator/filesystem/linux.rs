@@ -11,7 +11,8 @@ use std::path::Path;
 
 use crate::Error;
 use crate::error::At as _;
-use crate::isolator::{Draft, Isolator, Request, Subject};
+use crate::isolator::namespaces::ipc;
+use crate::isolator::{Draft, Isolation, Isolator, Request, Subject};
 use crate::launch::plan::{Attributes, Mount, Namespace, Plan, Root};
 use crate::spec::SANDBOX;
 
@@ -31,6 +32,9 @@ impl Isolator for Linux {
             draft.mount(Mount::host(&request.spec.sandbox, SANDBOX, Attributes::DATA))?;
         } else {
             draft.root(Root::Host)?;
+        }
+        if !request.has("namespaces/ipc") {
+            draft.mount(ipc::shm(Isolation::SHM_BYTES))?;
         }
         files::network(request, draft)
     }

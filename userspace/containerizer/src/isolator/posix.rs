@@ -1,0 +1,4 @@
+//! `posix/…`: what needs no cgroup controller.
+
+pub(super) mod cpu;
+pub(super) mod mem;
