@@ -79,6 +79,14 @@ impl Config {
             "isolation": self.isolation.names,
             "cgroups_enable_cfs": self.isolation.cfs_quota.to_string(),
             "cgroups_limit_swap": self.isolation.limit_swap.to_string(),
+            "disallow_sharing_agent_pid_namespace":
+                self.isolation.disallow_sharing_pid_namespace.to_string(),
+            "disallow_sharing_agent_ipc_namespace":
+                self.isolation.disallow_sharing_ipc_namespace.to_string(),
+            "default_container_shm_size": format!("{}B", self.isolation.shm_bytes),
+            "effective_capabilities":
+                self.isolation.effective_capabilities.map(|set| set.to_string()),
+            "bounding_capabilities": self.isolation.bounding_capabilities.to_string(),
             "cgroups_pids_limit": self.isolation.pids_limit.to_string(),
             "bpffs": self.bpffs.display().to_string(),
             "gc_delay": format!("{}secs", self.gc_delay.as_secs_f64()),

@@ -61,6 +61,8 @@ pub(crate) struct Capabilities {
     pub(crate) effective: CapabilitySet,
     /// What exec can give at most.
     pub(crate) bounding: CapabilitySet,
+    /// Whether another user than root has the effective ones too.
+    pub(crate) ambient: bool,
 }
 
 impl CapabilitySet {
@@ -71,13 +73,36 @@ impl CapabilitySet {
     pub(crate) const fn bits(self) -> u64 {
         self.0
     }
+
+    /// What is in both.
+    pub(crate) const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// What is here and not in `other`; `None` if that is nothing.
+    pub(crate) const fn without(self, other: Self) -> Option<Self> {
+        match self.0 & !other.0 {
+            0 => None,
+            excess => Some(Self(excess)),
+        }
+    }
 }
 
-/// `NET_RAW,CHOWN`, with or without `CAP_`, in any case.
+/// `NET_RAW,CHOWN`, with or without `CAP_`, in any case; or Mesos' form of it,
+/// `{"capabilities":["NET_RAW","CHOWN"]}`.
 impl FromStr for CapabilitySet {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Info {
+            capabilities: Vec<String>,
+        }
+        if text.trim_start().starts_with('{') {
+            let info: Info = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            return info.capabilities.join(",").parse();
+        }
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
         names.map(number).try_fold(Self::default(), |set, number| Ok(Self(set.0 | 1 << number?)))
     }
@@ -114,6 +139,9 @@ mod tests {
         assert_eq!(set.bits(), 1 << 13 | 1 | 1 << 39);
         assert_eq!(set.to_string(), "CHOWN,NET_RAW,BPF");
         assert_eq!("".parse(), Ok(CapabilitySet::default()));
+        let json = r#"{"capabilities":["NET_RAW","CHOWN","BPF"]}"#;
+        assert_eq!(json.parse(), Ok(set));
+        assert!(r#"{"capability":[]}"#.parse::<CapabilitySet>().is_err());
         let error = "CHOWN,NET_ROW".parse::<CapabilitySet>().unwrap_err();
         assert_eq!(error, "`NET_ROW` is no capability of Linux");
         assert_eq!(CapabilitySet(1 << 50).to_string(), "50");

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Resources, Secret};
+use crate::{CapabilitySet, Error, Resources, Secret};
 
 /// Where the sandbox is inside a container with an image (Mesos' `--sandbox_directory`).
 pub const SANDBOX: &str = "/mnt/mesos/sandbox";
 
 /// The longest container id, as in Mesos.
 const ID_MAX: usize = 242;
+const CAPABILITIES: &str = "linux/capabilities";
 /// The longest host name that Linux takes.
 const HOSTNAME_MAX: usize = 64;
 
@@ -41,6 +42,11 @@ pub struct ContainerSpec {
     pub hostname: Option<String>,
     /// What it may use.
     pub resources: Resources,
+    /// What its command may do, whatever user it runs as; `None` is the agent's default, for
+    /// root.
+    pub effective_capabilities: Option<CapabilitySet>,
+    /// What nothing in it may do more than; `None` is the agent's bound.
+    pub bounding_capabilities: Option<CapabilitySet>,
     /// Whether it sees the agent's processes instead of only its own.
     pub share_pid_namespace: bool,
     /// Whose System V IPC, message queues and /dev/shm it has.
@@ -136,6 +142,8 @@ impl ContainerSpec {
         let needs = [
             (self.image.is_some(), "image", "filesystem/linux"),
             (self.hostname.is_some(), "hostname", "filesystem/linux"),
+            (self.effective_capabilities.is_some(), "effective_capabilities", CAPABILITIES),
+            (self.bounding_capabilities.is_some(), "bounding_capabilities", CAPABILITIES),
             (self.shm_bytes.is_some(), "shm_bytes", "namespaces/ipc"),
             (self.ipc_mode == IpcMode::ShareParent, "ipc_mode", "namespaces/ipc"),
         ];

@@ -1,7 +1,7 @@
 //! Flags of isolators: what containers get.
 
 use clap::Args;
-use muster_containerizer::Isolation;
+use muster_containerizer::{CapabilitySet, Isolation};
 
 use crate::bytes;
 
@@ -35,6 +35,17 @@ pub(crate) struct Flags {
         value_parser = bytes::parse
     )]
     default_container_shm_size: u64,
+    /// What root may do in a container whose task does not say: "NET_RAW,CHOWN", or Mesos'
+    /// {"capabilities": [...]}. What Docker gives, by default.
+    #[arg(long, env = "MUSTER_EFFECTIVE_CAPABILITIES")]
+    effective_capabilities: Option<CapabilitySet>,
+    /// What no task may do more than.
+    #[arg(
+        long,
+        env = "MUSTER_BOUNDING_CAPABILITIES",
+        default_value_t = CapabilitySet::DOCKER
+    )]
+    bounding_capabilities: CapabilitySet,
 }
 
 impl From<Flags> for Isolation {
@@ -47,6 +58,8 @@ impl From<Flags> for Isolation {
             disallow_sharing_pid_namespace: flags.disallow_sharing_agent_pid_namespace,
             disallow_sharing_ipc_namespace: flags.disallow_sharing_agent_ipc_namespace,
             shm_bytes: flags.default_container_shm_size,
+            effective_capabilities: flags.effective_capabilities,
+            bounding_capabilities: flags.bounding_capabilities,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The flags of isolators.
 
+use crate::CapabilitySet;
+
 /// Which isolators containers get, and what these are told. Flags of one isolator that is
 /// not chosen have no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,11 @@ pub struct Isolation {
     /// `--default-container-shm-size`: the size of a /dev/shm of which nobody says more, in
     /// bytes.
     pub shm_bytes: u64,
+    /// `--effective-capabilities`: what root has in a container whose task does not say. `None`
+    /// is what of Docker's is in the next.
+    pub effective_capabilities: Option<CapabilitySet>,
+    /// `--bounding-capabilities`: what no container has more than.
+    pub bounding_capabilities: CapabilitySet,
 }
 
 impl Isolation {
@@ -40,6 +47,8 @@ impl Default for Isolation {
             disallow_sharing_pid_namespace: false,
             disallow_sharing_ipc_namespace: false,
             shm_bytes: Self::SHM_BYTES,
+            effective_capabilities: None,
+            bounding_capabilities: CapabilitySet::DOCKER,
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) const TABLE: &[Row] = &[
     row("cgroups/mem", |flags| boxed(cgroups::mem::Mem::new(flags))),
     row("cgroups/pids", |flags| boxed(cgroups::pids::Pids::new(flags))),
     Row { needs: LINUX, ..row("docker/runtime", |_| boxed(docker::runtime::Runtime)) },
-    secure("linux/capabilities", |_| boxed(linux::capabilities::Capabilities)),
+    secure("linux/capabilities", |flags| boxed(linux::capabilities::Capabilities::new(flags)?)),
     secure("linux/nnp", |_| boxed(linux::nnp::Nnp)),
     secure("namespaces/ipc", |flags| boxed(namespaces::ipc::Ipc::new(flags))),
     secure("namespaces/pid", |flags| boxed(namespaces::pid::Pid::new(flags))),

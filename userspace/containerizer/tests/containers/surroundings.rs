@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use muster_containerizer::{CommandSpec, ContainerSpec, Termination};
+use muster_containerizer::{CapabilitySet, CommandSpec, ContainerSpec, Termination};
 use serde_json::json;
 
 use super::image::{Image, busybox};
@@ -98,6 +98,34 @@ fn capabilities_are_dockers() {
     let spec = ContainerSpec { user: Some("web".into()), ..world.shell("d", line) };
     let output = world.finish(spec).1;
     assert!(output.starts_with(&expected("0000000000000000")), "{output}");
+}
+
+#[test]
+fn capabilities_of_a_task_are_what_it_names_for_any_user() {
+    let Some(mut world) = World::new() else { return };
+    let set = |names: &str| Some(names.parse::<CapabilitySet>().unwrap());
+    let spec = ContainerSpec {
+        user: Some("web".into()),
+        effective_capabilities: set("CHOWN,NET_RAW"),
+        bounding_capabilities: set("CHOWN,NET_RAW,KILL"),
+        ..world.shell(
+            "c",
+            "grep Cap /proc/self/status; touch /tmp/x; id -u; chown 7 /tmp/x && stat -c %u /tmp/x",
+        )
+    };
+    let (both, bound) = ("0000000000002001", "0000000000002021");
+    let expected = format!(
+        "CapInh:\t{both}\nCapPrm:\t{both}\nCapEff:\t{both}\nCapBnd:\t{bound}\nCapAmb:\t{both}\n101\n7\n"
+    );
+    assert_eq!(world.finish(spec), (Termination::Exited(0), expected));
+    let wanted = |world: &World, id| ContainerSpec {
+        effective_capabilities: set("NET_ADMIN"),
+        ..world.shell(id, "grep CapEff /proc/self/status")
+    };
+    let error = world.launch(wanted(&world, "d")).unwrap_err().to_string();
+    assert!(error.starts_with("effective_capabilities: NET_ADMIN is not in"), "{error}");
+    world.restart_with(|isolation| isolation.bounding_capabilities = set("NET_ADMIN").unwrap());
+    assert_eq!(world.finish(wanted(&world, "e")).1, "CapEff:\t0000000000001000\n");
 }
 
 #[test]
