@@ -10,6 +10,7 @@ mod command;
 mod enter;
 mod identity;
 mod init;
+mod limits;
 mod mounts;
 mod oom;
 pub(crate) mod order;

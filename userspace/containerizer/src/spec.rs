@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CapabilitySet, Error, Resources, Secret};
+use crate::{CapabilitySet, Error, Resources, Rlimit, Secret};
 
 /// Where the sandbox is inside a container with an image (Mesos' `--sandbox_directory`).
 pub const SANDBOX: &str = "/mnt/mesos/sandbox";
@@ -42,6 +42,8 @@ pub struct ContainerSpec {
     pub hostname: Option<String>,
     /// What it may use.
     pub resources: Resources,
+    /// Resource limits of its command, each kind at most once.
+    pub rlimits: Vec<Rlimit>,
     /// What its command may do, whatever user it runs as; `None` is the agent's default, for
     /// root.
     pub effective_capabilities: Option<CapabilitySet>,
@@ -134,6 +136,7 @@ impl ContainerSpec {
         if self.args.iter().any(|arg| arg.contains('\0')) {
             return refuse("args", "an argument holds a NUL character".into());
         }
+        self.rlimits.iter().try_for_each(Rlimit::validate)?;
         self.resources.validate()
     }
 
@@ -142,6 +145,7 @@ impl ContainerSpec {
         let needs = [
             (self.image.is_some(), "image", "filesystem/linux"),
             (self.hostname.is_some(), "hostname", "filesystem/linux"),
+            (!self.rlimits.is_empty(), "rlimits", "posix/rlimits"),
             (self.effective_capabilities.is_some(), "effective_capabilities", CAPABILITIES),
             (self.bounding_capabilities.is_some(), "bounding_capabilities", CAPABILITIES),
             (self.shm_bytes.is_some(), "shm_bytes", "namespaces/ipc"),

@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::subject::Request;
-use crate::Error;
 use crate::capability::Capabilities;
 use crate::cgroup::Group;
 use crate::image::ImageError;
 use crate::launch::plan::{Mount, Namespace, Plan, Process, Root};
 use crate::spec::SANDBOX;
+use crate::{Error, Rlimit};
 
 /// Docker's `PATH` for images that set none.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -38,6 +38,7 @@ pub(crate) struct Draft {
     capabilities: Option<Capabilities>,
     no_new_privs: bool,
     oom_score: Option<i32>,
+    rlimits: Vec<Rlimit>,
     notes: BTreeMap<String, Value>,
 }
 
@@ -71,6 +72,7 @@ impl Draft {
             capabilities: None,
             no_new_privs: false,
             oom_score: None,
+            rlimits: Vec::new(),
             notes: BTreeMap::new(),
         }
     }
@@ -163,6 +165,13 @@ impl Draft {
         self.decide("oom_score_adj", |draft| &mut draft.oom_score, score)
     }
 
+    /// Sets a resource limit (setrlimit(2)).
+    pub(crate) fn rlimit(&mut self, limit: Rlimit) -> Result<(), Error> {
+        self.once(limit.kind.to_string())?;
+        self.rlimits.push(limit);
+        Ok(())
+    }
+
     /// Has exec give nothing that the command did not have.
     pub(crate) fn no_new_privs(&mut self) {
         self.no_new_privs = true;
@@ -213,6 +222,7 @@ impl Draft {
             capabilities: self.capabilities,
             no_new_privs: self.no_new_privs,
             oom_score: self.oom_score,
+            rlimits: self.rlimits,
         };
         let plan = Plan {
             checkpoint: places.checkpoint,

@@ -2,3 +2,4 @@
 
 pub(super) mod cpu;
 pub(super) mod mem;
+pub(super) mod rlimits;

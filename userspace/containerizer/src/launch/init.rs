@@ -17,7 +17,7 @@ use rustix::system::sethostname;
 
 use super::identity::Identity;
 use super::plan::{Namespace, Plan, Process};
-use super::{command, privileges, rootfs, system};
+use super::{command, limits, privileges, rootfs, system};
 use crate::SetupError;
 use crate::error::Step as _;
 
@@ -96,6 +96,7 @@ pub(super) fn become_command(
         environment.push(("HOME".into(), identity.home.clone()));
     }
     await_word(go)?;
+    limits::set(&process.rlimits)?;
     privileges::restrict(process, identity)?;
     // After the change of user, which clears it.
     set_parent_process_death_signal(Some(Signal::KILL)).step(|| "set the death signal".into())?;

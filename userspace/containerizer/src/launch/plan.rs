@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::CommandSpec;
 use crate::capability::Capabilities;
 use crate::cgroup::Group;
+use crate::{CommandSpec, Rlimit};
 
 pub(crate) use mount::{Attributes, Mount, What};
 
@@ -84,6 +84,8 @@ pub(crate) struct Process {
     pub(crate) no_new_privs: bool,
     /// Its `oom_score_adj` (proc(5)), 0 to 1000; `None` is 0.
     pub(crate) oom_score: Option<i32>,
+    /// Its resource limits; what is not among them is as the agent's.
+    pub(crate) rlimits: Vec<Rlimit>,
 }
 
 impl Process {

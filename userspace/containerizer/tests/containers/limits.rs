@@ -1,8 +1,10 @@
 //! Limits that containers are kept within.
 
-use muster_containerizer::{ContainerSpec, Error, Limit, Resources};
+use muster_containerizer::{
+    CommandSpec, ContainerSpec, Error, ExecStatus, Limit, Resources, Rlimit, RlimitKind,
+};
 
-use super::world::{World, resources};
+use super::world::{PATIENCE, World, resources};
 
 #[test]
 fn memory_above_what_is_promised_can_be_used_and_raised() {
@@ -47,4 +49,28 @@ fn a_fork_bomb_ends_at_its_limit() {
     world.await_that("the kernel refuses a fork", refused);
     assert!(world.containerizer().usage("c").unwrap().threads.unwrap() <= 20);
     world.run(world.containerizer().destroy("c")).unwrap();
+}
+
+#[test]
+fn resource_limits_hold_for_the_command_and_for_who_joins_it() {
+    let Some(world) = World::new() else { return };
+    let limit = |kind, soft, hard| Rlimit { kind, soft, hard };
+    let spec = ContainerSpec {
+        rlimits: vec![
+            limit(RlimitKind::Nofile, Some(64), Some(128)),
+            limit(RlimitKind::Core, Some(0), None),
+            limit(RlimitKind::Fsize, Some(1 << 20), Some(1 << 20)),
+        ],
+        ..world.shell("c", "ulimit -n; ulimit -Hn; ulimit -c; echo ready; exec sleep 1000")
+    };
+    world.launch(spec).unwrap();
+    world.await_output("c", "ready");
+    assert_eq!(world.stdout("c"), "64\n128\n0\nready\n");
+    let exec = |line: &str| {
+        let command = CommandSpec::Shell(line.into());
+        world.run(world.containerizer().exec("c", command, PATIENCE)).unwrap()
+    };
+    assert_eq!(exec("[ $(ulimit -n) = 64 ]"), ExecStatus::Exited(0));
+    let xfsz = exec("exec dd if=/dev/zero of=/tmp/x bs=1024 count=2048");
+    assert_eq!(xfsz, ExecStatus::Signaled(25), "a file too large");
 }
