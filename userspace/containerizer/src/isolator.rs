@@ -18,6 +18,7 @@ mod subject;
 mod table;
 #[cfg(test)]
 pub(crate) mod testing;
+mod volume;
 
 use std::pin::Pin;
 use std::sync::Arc;

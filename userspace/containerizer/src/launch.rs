@@ -14,6 +14,7 @@ mod limits;
 mod mounts;
 mod oom;
 pub(crate) mod order;
+mod place;
 pub(crate) mod plan;
 mod privileges;
 mod rootfs;

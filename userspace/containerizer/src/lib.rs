@@ -28,6 +28,7 @@ mod secret;
 mod spec;
 mod termination;
 mod usage;
+mod volume;
 
 pub use capability::CapabilitySet;
 pub use config::Config;
@@ -42,3 +43,4 @@ pub use secret::Secret;
 pub use spec::{CommandSpec, ContainerSpec, IpcMode, SANDBOX};
 pub use termination::{ExecStatus, Termination};
 pub use usage::Usage;
+pub use volume::{Propagation, Volume, VolumeSource};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CapabilitySet, Error, Resources, Rlimit, Secret};
+use crate::{CapabilitySet, Error, Resources, Rlimit, Secret, Volume};
 
 /// Where the sandbox is inside a container with an image (Mesos' `--sandbox_directory`).
 pub const SANDBOX: &str = "/mnt/mesos/sandbox";
@@ -42,6 +42,8 @@ pub struct ContainerSpec {
     pub hostname: Option<String>,
     /// What it may use.
     pub resources: Resources,
+    /// What it is given beside its sandbox, mounted in this order.
+    pub volumes: Vec<Volume>,
     /// Resource limits of its command, each kind at most once.
     pub rlimits: Vec<Rlimit>,
     /// What its command may do, whatever user it runs as; `None` is the agent's default, for
@@ -136,6 +138,7 @@ impl ContainerSpec {
         if self.args.iter().any(|arg| arg.contains('\0')) {
             return refuse("args", "an argument holds a NUL character".into());
         }
+        self.volumes.iter().try_for_each(Volume::validate)?;
         self.rlimits.iter().try_for_each(Rlimit::validate)?;
         self.resources.validate()
     }
@@ -152,7 +155,8 @@ impl ContainerSpec {
             (self.ipc_mode == IpcMode::ShareParent, "ipc_mode", "namespaces/ipc"),
         ];
         let wanted = needs.into_iter().filter(|(wanted, ..)| *wanted);
-        wanted.map(|(_, field, isolator)| (field, isolator)).collect()
+        let volumes = self.volumes.iter().map(|volume| ("volumes", volume.isolator()));
+        wanted.map(|(_, field, isolator)| (field, isolator)).chain(volumes).collect()
     }
 }
 

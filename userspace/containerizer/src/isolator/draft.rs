@@ -30,6 +30,7 @@ pub(crate) struct Draft {
     mounts: Vec<Mount>,
     masked: Vec<PathBuf>,
     read_only: Vec<PathBuf>,
+    owned: Vec<PathBuf>,
     argv: Option<Vec<String>>,
     directory: Option<PathBuf>,
     user: Option<String>,
@@ -64,6 +65,7 @@ impl Draft {
             mounts: Vec::new(),
             masked: Vec::new(),
             read_only: Vec::new(),
+            owned: Vec::new(),
             argv: spec.command.as_ref().map(crate::CommandSpec::argv),
             directory: None,
             user: spec.user.clone(),
@@ -117,6 +119,11 @@ impl Draft {
     /// Protects a path, if it is there.
     pub(crate) fn protect(&mut self, path: impl Into<PathBuf>) {
         self.read_only.push(path.into());
+    }
+
+    /// Makes what will be at `path` of the sandbox the command's user's.
+    pub(crate) fn own(&mut self, path: PathBuf) {
+        self.owned.push(path);
     }
 
     /// The program and its arguments, unless the caller gave them.
@@ -177,7 +184,6 @@ impl Draft {
         self.no_new_privs = true;
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the next isolators have notes"))]
     /// Notes something for the isolator's later steps, which have it from
     /// [`super::Subject::note`]: what it is going to make, under which name.
     pub(crate) fn note(&mut self, note: &impl Serialize) -> Result<(), Error> {
@@ -236,6 +242,7 @@ impl Draft {
             mounts: self.mounts,
             masked: self.masked,
             read_only: self.read_only,
+            owned: self.owned,
             process,
         };
         Ok((plan, self.notes))

@@ -52,7 +52,6 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the next isolators have notes"))]
     /// What `isolator` noted with [`super::Draft::note`].
     pub(crate) fn note<T: DeserializeOwned>(&self, isolator: &str) -> Result<Option<T>, Error> {
         let note = self.notes.get(isolator).cloned().map(serde_json::from_value).transpose();

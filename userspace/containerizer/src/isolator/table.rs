@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Isolation, Isolator, cgroups, docker, environment_secret, filesystem, linux, namespaces, posix,
+    volume,
 };
 use crate::Error;
 use crate::cgroup::{Controller, Hierarchies};
@@ -33,10 +34,12 @@ pub(super) const TABLE: &[Row] = &[
     row("cgroups/mem", |flags| boxed(cgroups::mem::Mem::new(flags))),
     row("cgroups/pids", |flags| boxed(cgroups::pids::Pids::new(flags))),
     Row { needs: LINUX, ..row("docker/runtime", |_| boxed(docker::runtime::Runtime)) },
-    secure("linux/capabilities", |flags| boxed(linux::capabilities::Capabilities::new(flags)?)),
-    secure("linux/nnp", |_| boxed(linux::nnp::Nnp)),
-    secure("namespaces/ipc", |flags| boxed(namespaces::ipc::Ipc::new(flags))),
-    secure("namespaces/pid", |flags| boxed(namespaces::pid::Pid::new(flags))),
+    part("linux/capabilities", |flags| boxed(linux::capabilities::Capabilities::new(flags)?)),
+    part("linux/nnp", |_| boxed(linux::nnp::Nnp)),
+    part("namespaces/ipc", |flags| boxed(namespaces::ipc::Ipc::new(flags))),
+    part("namespaces/pid", |flags| boxed(namespaces::pid::Pid::new(flags))),
+    part("volume/sandbox_path", |_| boxed(volume::sandbox_path::SandboxPath)),
+    part("volume/host_path", |_| boxed(volume::host_path::HostPath)),
     row("environment_secret", |_| boxed(environment_secret::EnvironmentSecret)),
 ];
 
@@ -73,9 +76,7 @@ const ABSENT: &[&str] = &[
     "network/port_mapping",
     "network/ports",
     "volume/csi",
-    "volume/host_path",
     "volume/image",
-    "volume/sandbox_path",
     "volume/secret",
 ];
 
@@ -83,11 +84,8 @@ const fn row(name: &'static str, make: fn(&Isolation) -> Result<Box<dyn Isolator
     Row { name, make, needs: None, implied_by: None }
 }
 
-/// A part of what makes a container closed: it comes with a root filesystem of its own.
-const fn secure(
-    name: &'static str,
-    make: fn(&Isolation) -> Result<Box<dyn Isolator>, Error>,
-) -> Row {
+/// A part of what makes a container with a view of files of its own: it comes with that.
+const fn part(name: &'static str, make: fn(&Isolation) -> Result<Box<dyn Isolator>, Error>) -> Row {
     Row { name, make, needs: LINUX, implied_by: LINUX }
 }
 

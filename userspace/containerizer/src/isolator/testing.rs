@@ -1,7 +1,9 @@
 //! Containers for tests of isolators.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::draft::Places;
@@ -36,6 +38,15 @@ pub(crate) fn plan(
     spec: &ContainerSpec,
     image: Option<&Image>,
 ) -> Result<Plan, Error> {
+    Ok(planned(isolators, spec, image)?.0)
+}
+
+/// The same, with their notes.
+pub(crate) fn planned(
+    isolators: &[(&'static str, &dyn Isolator)],
+    spec: &ContainerSpec,
+    image: Option<&Image>,
+) -> Result<(Plan, BTreeMap<String, Value>), Error> {
     let names: Vec<&str> = isolators.iter().map(|(name, _)| *name).collect();
     let request = Request { spec, image, isolators: &names, scratch: Path::new("/work/.c") };
     let mut draft = Draft::new(&request);
@@ -44,7 +55,7 @@ pub(crate) fn plan(
         isolator.prepare(&request, &mut draft)?;
     }
     let directory = tempfile::tempdir().unwrap();
-    Ok(draft.finish(&request, places(directory.path(), Version::V2))?.0)
+    draft.finish(&request, places(directory.path(), Version::V2))
 }
 
 fn places(directory: &Path, version: Version) -> Places {

@@ -3,11 +3,12 @@
 use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{AtFlags, Gid, Uid, chownat};
 use rustix::process::{
     DumpableBehavior, Signal, chdir, set_dumpable_behavior, set_parent_process_death_signal,
     setsid, umask,
@@ -17,7 +18,7 @@ use rustix::system::sethostname;
 
 use super::identity::Identity;
 use super::plan::{Namespace, Plan, Process};
-use super::{command, limits, privileges, rootfs, system};
+use super::{command, limits, place, privileges, rootfs, system};
 use crate::SetupError;
 use crate::error::Step as _;
 
@@ -36,6 +37,8 @@ pub(super) struct Streams {
 pub(super) fn run(plan: &Plan, go: &OwnedFd) -> Result<Infallible, SetupError> {
     isolate_from_helper(&plan.process)?;
     let sandbox = File::open(&plan.sandbox).step(|| format!("open {}", plan.sandbox.display()))?;
+    let owned = plan.owned.iter().map(|path| place::beneath(&plan.sandbox, path));
+    let owned = owned.collect::<Result<Vec<_>, _>>()?;
     let streams = Streams {
         input: File::open("/dev/null").step(|| "open /dev/null".into())?,
         output: log(&plan.sandbox.join("stdout"))?,
@@ -49,13 +52,21 @@ pub(super) fn run(plan: &Plan, go: &OwnedFd) -> Result<Infallible, SetupError> {
     }
     let identity = identity(&plan.process)?;
     if identity.uid != 0 || identity.gid != 0 {
-        for file in [&sandbox, &streams.output, &streams.errors] {
-            fchown(file, Some(identity.uid), Some(identity.gid))
-                .step(|| "chown the sandbox".into())?;
+        let mut files = vec![sandbox.as_fd(), streams.output.as_fd(), streams.errors.as_fd()];
+        files.extend(owned.iter().map(OwnedFd::as_fd));
+        for file in files {
+            give(file, &identity)?;
         }
     }
-    drop(sandbox);
+    drop((sandbox, owned));
     become_command(&plan.process, &identity, &streams, go)
+}
+
+/// Makes `file`, of whatever kind it is open, `identity`'s.
+fn give(file: BorrowedFd<'_>, identity: &Identity) -> Result<(), SetupError> {
+    let (user, group) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    chownat(file, "", Some(user), Some(group), AtFlags::EMPTY_PATH)
+        .step(|| "chown the sandbox".into())
 }
 
 /// Leaves the helper's session and its habits. Until exec nobody may trace or look into

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, fstat};
 use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags, mount, move_mount, open_tree};
+use rustix::process::{chdir, fchdir};
 
-use super::plan::{Attributes, Mount, What};
+use super::place;
+use super::plan::{Attributes, Mount, Spread, What};
 use super::system::mount_setattr;
 use crate::SetupError;
 use crate::error::Step as _;
@@ -23,31 +25,52 @@ pub(super) fn detached(
     set: u64,
     clear: u64,
 ) -> Result<OwnedFd, SetupError> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if recursive {
-        flags |= OpenTreeFlags::AT_RECURSIVE;
-    }
-    let tree = open_tree(CWD, path, flags).step(|| format!("open_tree {}", path.display()))?;
-    mount_setattr(tree.as_fd(), c"", recursive, set, clear)
+    let tree = open_tree(CWD, path, clone_flags(recursive))
+        .step(|| format!("open_tree {}", path.display()))?;
+    mount_setattr(tree.as_fd(), c"", recursive, set, clear, 0)
         .step(|| format!("mount_setattr {}", path.display()))?;
     Ok(tree)
 }
 
-/// Attaches a detached mount at `target`, which exists.
-fn attach(tree: &OwnedFd, target: &Path) -> Result<(), SetupError> {
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    move_mount(tree, "", CWD, target, flags).step(|| format!("move_mount {}", target.display()))
+fn clone_flags(recursive: bool) -> OpenTreeFlags {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive { flags | OpenTreeFlags::AT_RECURSIVE } else { flags }
 }
 
-/// Mounts a new filesystem at `target`.
+/// Attaches a detached mount at `place`.
+fn attach(tree: &OwnedFd, place: &OwnedFd, target: &Path) -> Result<(), SetupError> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(tree, "", place, "", flags).step(|| format!("move_mount {}", target.display()))
+}
+
+/// Mounts a new filesystem at `target`, which is a directory or not there.
 fn fresh(kind: &str, target: &Path, flags: MountFlags, options: &CStr) -> Result<(), SetupError> {
-    mount(kind, target, kind, flags, options)
-        .step(|| format!("mount {kind} on {}", target.display()))
+    if fs::symlink_metadata(target).is_ok_and(|found| !found.is_dir()) {
+        let step = format!("mount on {}", target.display());
+        return Err(SetupError::new(step, "the image has something else than a directory there"));
+    }
+    let step = || format!("mount {kind} on {}", target.display());
+    // Where it is found is where it comes: a path could be another one by then.
+    fchdir(place::directory(target)?).step(step)?;
+    mount(kind, ".", kind, flags, options).step(step)?;
+    chdir("/").step(|| "chdir /".into())
 }
 
 /// A copy of what `mount` takes from the host, if it does.
 pub(super) fn take(mount: &Mount) -> Result<Option<OwnedFd>, SetupError> {
-    let What::Host { path, recursive } = &mount.what else { return Ok(None) };
+    let What::Host { path, beneath, recursive, propagation } = &mount.what else {
+        return Ok(None);
+    };
+    let name = || mount.source().display().to_string();
+    let flags = clone_flags(*recursive);
+    let tree = match beneath {
+        None => open_tree(CWD, path, flags),
+        Some(beneath) => {
+            let found = place::beneath(path, beneath)?;
+            open_tree(&found, "", flags | OpenTreeFlags::AT_EMPTY_PATH)
+        }
+    };
+    let tree = tree.step(|| format!("open_tree {}", name()))?;
     let Attributes { read_only, no_suid, no_devices, no_exec } = mount.attributes;
     let mut set = 0;
     for (wanted, flag) in [
@@ -61,7 +84,15 @@ pub(super) fn take(mount: &Mount) -> Result<Option<OwnedFd>, SetupError> {
         }
     }
     let clear = if no_devices { 0 } else { libc::MOUNT_ATTR_NODEV };
-    detached(path, *recursive, set, clear).map(Some)
+    let spread = match propagation {
+        Spread::None => libc::MS_PRIVATE,
+        Spread::Inward => libc::MS_SLAVE,
+        // As it was taken.
+        Spread::Both => 0,
+    };
+    mount_setattr(tree.as_fd(), c"", *recursive, set, clear, spread)
+        .step(|| format!("mount_setattr {}", name()))?;
+    Ok(Some(tree))
 }
 
 /// Puts `mount`, with what was taken for it, where it belongs.
@@ -70,7 +101,6 @@ pub(super) fn put(mount: &Mount, source: Option<OwnedFd>) -> Result<(), SetupErr
     match (&mount.what, source) {
         (What::Link(to), _) => symlink(to, target).step(|| format!("symlink {}", target.display())),
         (What::New { filesystem, options }, _) => {
-            directory(target)?;
             let options = CString::new(options.as_str()).map_err(|error| {
                 SetupError::new(format!("mount {}", target.display()), error.to_string())
             })?;
@@ -78,12 +108,12 @@ pub(super) fn put(mount: &Mount, source: Option<OwnedFd>) -> Result<(), SetupErr
         }
         (What::Host { .. }, Some(tree)) => {
             let kind = fstat(&tree).step(|| format!("fstat for {}", target.display()))?;
-            if FileType::from_raw_mode(kind.st_mode).is_dir() {
-                fs::create_dir_all(target).step(|| format!("mkdir {}", target.display()))?;
+            let place = if FileType::from_raw_mode(kind.st_mode).is_dir() {
+                place::directory(target)?
             } else {
-                file(target)?;
-            }
-            attach(&tree, target)
+                place::file(target)?
+            };
+            attach(&tree, &place, target)
         }
         (What::Host { path, .. }, None) => {
             let step = format!("mount {} on {}", path.display(), target.display());
@@ -109,42 +139,20 @@ pub(super) fn restrict(masked: &[PathBuf], read_only: &[PathBuf]) -> Result<(), 
             Ok(found) if found.is_dir() => {
                 fresh("tmpfs", path, MountFlags::RDONLY, c"size=0k,nr_inodes=1")?;
             }
-            Ok(_) => attach(&detached(Path::new("/dev/null"), false, 0, 0)?, path)?,
+            Ok(_) => over(path, &detached(Path::new("/dev/null"), false, 0, 0)?)?,
             // Not every kernel has every one.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).step(|| format!("lstat {}", path.display())),
         }
     }
     for path in read_only.iter().filter(|path| path.exists()) {
-        attach(&detached(path, true, libc::MOUNT_ATTR_RDONLY, 0)?, path)?;
+        over(path, &detached(path, true, libc::MOUNT_ATTR_RDONLY, 0)?)?;
     }
     Ok(())
 }
 
-/// Makes sure that `path` is a directory and no link: what is mounted there must be there.
-fn directory(path: &Path) -> Result<(), SetupError> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => {
-            let step = format!("mount on {}", path.display());
-            Err(SetupError::new(step, "the image has something else than a directory there"))
-        }
-        Err(_) => fs::create_dir_all(path).step(|| format!("mkdir {}", path.display())),
-    }
-}
-
-/// Makes sure that `path` is a file. A link is replaced: it could lead anywhere.
-fn file(path: &Path) -> Result<(), SetupError> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() => return Ok(()),
-        Ok(found) if found.is_symlink() => {
-            fs::remove_file(path).step(|| format!("unlink {}", path.display()))?;
-        }
-        _ => {}
-    }
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).step(|| format!("mkdir {}", parent.display()))?;
-    }
-    fs::File::create(path).step(|| format!("create {}", path.display()))?;
-    Ok(())
+/// Attaches a detached mount over what is at `path` of the kernel's own filesystems.
+fn over(path: &Path, tree: &OwnedFd) -> Result<(), SetupError> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    move_mount(tree, "", CWD, path, flags).step(|| format!("move_mount {}", path.display()))
 }

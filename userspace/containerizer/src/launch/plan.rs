@@ -12,7 +12,7 @@ use crate::capability::Capabilities;
 use crate::cgroup::Group;
 use crate::{CommandSpec, Rlimit};
 
-pub(crate) use mount::{Attributes, Mount, What};
+pub(crate) use mount::{Attributes, Mount, Spread, What};
 
 /// What a helper needs to know of a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) masked: Vec<PathBuf>,
     /// Paths in it that cannot be written, as far as they are there.
     pub(crate) read_only: Vec<PathBuf>,
+    /// Paths in its sandbox that are its user's, beside the sandbox itself.
+    pub(crate) owned: Vec<PathBuf>,
     /// Its command.
     pub(crate) process: Process,
 }

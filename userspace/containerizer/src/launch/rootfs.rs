@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::fmt::Write as _;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::CWD;
@@ -12,7 +12,7 @@ use rustix::mount::{
 use rustix::process::{chdir, pivot_root};
 
 use super::mounts;
-use super::plan::{Plan, Root};
+use super::plan::{Mount, Plan, Root, Spread, What};
 use super::system::{mount_setattr, open_directory};
 use crate::SetupError;
 use crate::error::Step as _;
@@ -20,14 +20,11 @@ use crate::error::Step as _;
 /// Makes this process see the container's files. It has a mount namespace of its own, in
 /// which all this happens: on the host nothing is mounted, and nothing is left.
 pub(super) fn enter(plan: &Plan) -> Result<(), SetupError> {
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .step(|| "make / private".into())?;
-    // What comes from the host, before that is out of sight.
-    let sources = plan.mounts.iter().map(mounts::take).collect::<Result<Vec<_>, _>>()?;
+    let sources = take(&plan.mounts)?;
     match &plan.root {
         Root::Host => {
             // As in a container with an image: its own /dev is the only way to a device.
-            mount_setattr(CWD, c"/", true, libc::MOUNT_ATTR_NODEV, 0)
+            mount_setattr(CWD, c"/", true, libc::MOUNT_ATTR_NODEV, 0, 0)
                 .step(|| "mount_setattr /".into())?;
             // The same sysfs is not mounted twice at one place.
             match unmount("/sys", UnmountFlags::DETACH) {
@@ -45,6 +42,35 @@ pub(super) fn enter(plan: &Plan) -> Result<(), SetupError> {
         mounts::put(mount, source)?;
     }
     mounts::restrict(&plan.masked, &plan.read_only)
+}
+
+/// Takes what comes from the host, before that is out of sight: first what is to be one with
+/// it, then what is to follow it, and the rest when neither sees the other any more.
+fn take(wanted: &[Mount]) -> Result<Vec<Option<OwnedFd>>, SetupError> {
+    let mut taken: Vec<Option<OwnedFd>> = wanted.iter().map(|_| None).collect();
+    let spread_of = |mount: &Mount| match mount.what {
+        What::Host { propagation, .. } => Some(propagation),
+        What::New { .. } | What::Link(_) => None,
+    };
+    for (spread, next) in [
+        (Spread::Both, MountPropagationFlags::DOWNSTREAM),
+        (Spread::Inward, MountPropagationFlags::PRIVATE),
+        (Spread::None, MountPropagationFlags::empty()),
+    ] {
+        for (mount, taken) in wanted.iter().zip(&mut taken) {
+            if spread_of(mount) == Some(spread) {
+                *taken = mounts::take(mount)?;
+            }
+        }
+        let needed = |spread| wanted.iter().any(|mount| spread_of(mount) == Some(spread));
+        if next == MountPropagationFlags::PRIVATE
+            || next == MountPropagationFlags::DOWNSTREAM && needed(Spread::Inward)
+        {
+            mount_change("/", next | MountPropagationFlags::REC)
+                .step(|| "part from the host's mounts".into())?;
+        }
+    }
+    Ok(taken)
 }
 
 /// Mounts the overlay of `layers` at `scratch/root`.

@@ -119,16 +119,17 @@ pub(super) fn close_on_exec_from(first: u32) -> io::Result<()> {
 }
 
 /// Sets and clears `MOUNT_ATTR_…` flags of the mount at `path` below `directory`, and of
-/// those below it if `recursive` (Linux 5.12). An empty path is the directory itself.
+/// those below it if `recursive` (Linux 5.12), and its `propagation` (`MS_PRIVATE` and the
+/// like), unless 0. An empty path is the directory itself.
 pub(super) fn mount_setattr(
     directory: BorrowedFd<'_>,
     path: &std::ffi::CStr,
     recursive: bool,
     set: u64,
     clear: u64,
+    propagation: u64,
 ) -> io::Result<()> {
-    let attributes =
-        libc::mount_attr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: clear, propagation, userns_fd: 0 };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path and the attributes live until the call returns, and the size is theirs.
     let result = unsafe {

@@ -15,4 +15,5 @@ mod limits;
 mod namespaces;
 mod recovery;
 mod surroundings;
+mod volumes;
 mod world;

@@ -86,8 +86,7 @@ mod tests {
         let shared = ContainerSpec { ipc_mode: IpcMode::ShareParent, ..spec() };
         let plan = planned(&shared, &Isolation::default()).unwrap();
         assert!(plan.namespaces.is_empty());
-        let expected = What::Host { path: SHM.into(), recursive: true };
-        assert_eq!((&plan.mounts[0].what, plan.mounts[0].target.to_str()), (&expected, Some(SHM)));
+        assert_eq!(plan.mounts[0], Mount::host(Path::new(SHM), SHM, Attributes::QUIET));
         let flags = Isolation { disallow_sharing_ipc_namespace: true, ..Isolation::default() };
         let error = planned(&shared, &flags).unwrap_err();
         assert!(error.starts_with("ipc_mode: this agent has --disallow"), "{error}");

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Propagation;
+
 /// Something to be put into a container's tree of files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mount {
@@ -22,8 +24,13 @@ pub(crate) enum What {
     Host {
         /// Where it is on the host.
         path: PathBuf,
+        /// A path below it that is meant, to which no symbolic link may lead: others than the
+        /// agent may write there.
+        beneath: Option<PathBuf>,
         /// Whether with what is mounted below it.
         recursive: bool,
+        /// Which later mounts below it are seen on the other side.
+        propagation: Spread,
     },
     /// A new filesystem of the container's own.
     New {
@@ -34,6 +41,27 @@ pub(crate) enum What {
     },
     /// No mount, but a symbolic link to this path.
     Link(PathBuf),
+}
+
+/// Where mounts spread to that are made later below one of the host's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Spread {
+    /// Nowhere.
+    None,
+    /// From the host into the container.
+    Inward,
+    /// Both ways.
+    Both,
+}
+
+impl From<Propagation> for Spread {
+    fn from(propagation: Propagation) -> Self {
+        match propagation {
+            Propagation::Private => Self::None,
+            Propagation::HostToContainer => Self::Inward,
+            Propagation::Bidirectional => Self::Both,
+        }
+    }
 }
 
 /// Attributes of a mount, those of mount(2).
@@ -76,14 +104,27 @@ impl Mount {
 
     /// The host's `path` at `target`, with what is mounted below it.
     pub(crate) fn host(path: &Path, target: impl Into<PathBuf>, attributes: Attributes) -> Self {
-        let what = What::Host { path: path.to_owned(), recursive: true };
-        Self { target: target.into(), what, attributes }
+        Self::of_host(path, target.into(), attributes, true)
     }
 
     /// The host's `path` alone at `target`.
     pub(crate) fn file(path: &Path, target: impl Into<PathBuf>, attributes: Attributes) -> Self {
-        let what = What::Host { path: path.to_owned(), recursive: false };
-        Self { target: target.into(), what, attributes }
+        Self::of_host(path, target.into(), attributes, false)
+    }
+
+    fn of_host(path: &Path, target: PathBuf, attributes: Attributes, recursive: bool) -> Self {
+        let (path, propagation) = (path.to_owned(), Spread::None);
+        let what = What::Host { path, beneath: None, recursive, propagation };
+        Self { target, what, attributes }
+    }
+
+    /// What is taken from the host; where it comes to be, if that is nothing.
+    pub(crate) fn source(&self) -> PathBuf {
+        match &self.what {
+            What::Host { path, beneath: Some(beneath), .. } => path.join(beneath),
+            What::Host { path, .. } => path.clone(),
+            What::New { .. } | What::Link(_) => self.target.clone(),
+        }
     }
 
     /// A link to `to` at `target`.

@@ -1,0 +1,118 @@
+//! Places in a container's tree of files, found without being led out of it.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
+use rustix::fs::{statat, unlinkat};
+use rustix::io::Errno;
+
+use crate::SetupError;
+use crate::error::Step as _;
+
+/// The directory `path`, made if missing. Links on the way are followed as the container
+/// would follow them: not out of its root, not even through /proc (openat2(2), Linux 5.6).
+pub(super) fn directory(path: &Path) -> Result<OwnedFd, SetupError> {
+    let step = || format!("open {}", path.display());
+    let (flags, mode) = (OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let root = openat(CWD, "/", flags, mode).step(step)?;
+    match openat2(&root, path, flags, mode, resolve) {
+        Ok(found) => return Ok(found),
+        Err(Errno::NOENT) => {}
+        Err(error) => return Err(error).step(step),
+    }
+    let (parent, name) = split(path)?;
+    let parent = directory(parent)?;
+    mkdirat(&parent, name, Mode::from_raw_mode(0o755))
+        .step(|| format!("mkdir {}", path.display()))?;
+    openat(&parent, name, flags | OFlags::NOFOLLOW, mode).step(step)
+}
+
+/// The file `path`, made if missing. A link there is replaced: it could lead anywhere.
+pub(super) fn file(path: &Path) -> Result<OwnedFd, SetupError> {
+    let (parent, name) = split(path)?;
+    let parent = directory(parent)?;
+    let kind = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW);
+    match kind.map(|found| FileType::from_raw_mode(found.st_mode)) {
+        Ok(FileType::Symlink) => {
+            let empty = AtFlags::empty();
+            unlinkat(&parent, name, empty).step(|| format!("unlink {}", path.display()))?;
+        }
+        Ok(_) | Err(Errno::NOENT) => {}
+        Err(error) => return Err(error).step(|| format!("lstat {}", path.display())),
+    }
+    let step = || format!("create {}", path.display());
+    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = openat(
+        &parent,
+        name,
+        flags | OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY,
+        Mode::from_raw_mode(0o644),
+    );
+    match made {
+        Ok(_) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error).step(step),
+    }
+    openat(&parent, name, flags | OFlags::PATH, Mode::empty()).step(step)
+}
+
+/// What is at `path` below `directory`, with no link on the way and none at the end.
+pub(super) fn beneath(directory: &Path, path: &Path) -> Result<OwnedFd, SetupError> {
+    let step = || format!("open {}", directory.join(path).display());
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let directory = openat(CWD, directory, flags | OFlags::DIRECTORY, Mode::empty()).step(step)?;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    openat2(&directory, path, flags, Mode::empty(), resolve).step(step)
+}
+
+fn split(path: &Path) -> Result<(&Path, &OsStr), SetupError> {
+    path.parent()
+        .zip(path.file_name())
+        .ok_or_else(|| SetupError::new(format!("open {}", path.display()), "it has no name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_made() {
+        let top = tempfile::tempdir().unwrap();
+        directory(&top.path().join("a/b/c")).unwrap();
+        assert!(top.path().join("a/b/c").is_dir());
+        file(&top.path().join("d/e")).unwrap();
+        fs::write(top.path().join("d/e"), "kept").unwrap();
+        file(&top.path().join("d/e")).unwrap();
+        assert_eq!(fs::read_to_string(top.path().join("d/e")).unwrap(), "kept");
+        symlink("/etc/passwd", top.path().join("link")).unwrap();
+        file(&top.path().join("link")).unwrap();
+        assert!(top.path().join("link").symlink_metadata().unwrap().is_file());
+    }
+
+    #[test]
+    fn no_link_of_proc_is_followed() {
+        let top = tempfile::tempdir().unwrap();
+        symlink("/proc/self/root", top.path().join("out")).unwrap();
+        let error = directory(&top.path().join("out/tmp")).unwrap_err();
+        assert_eq!(error.errno, Some(libc::ELOOP), "{error}");
+        symlink("/nowhere/at/all", top.path().join("dangling")).unwrap();
+        let error = directory(&top.path().join("dangling")).unwrap_err();
+        assert!(error.to_string().starts_with("mkdir "), "{error}");
+    }
+
+    #[test]
+    fn beneath_means_without_any_link() {
+        let top = tempfile::tempdir().unwrap();
+        fs::create_dir(top.path().join("real")).unwrap();
+        symlink("real", top.path().join("link")).unwrap();
+        beneath(top.path(), Path::new("real")).unwrap();
+        for path in ["link", "../x", "real/../.."] {
+            assert!(beneath(top.path(), Path::new(path)).is_err(), "{path}");
+        }
+    }
+}
