@@ -1,15 +1,16 @@
 //! What a task asks for, as a container.
 
+mod limits;
+mod linux;
+mod volumes;
+
 use std::fmt;
 
-use muster_api::mesos::{ContainerInfo, TaskInfo, container_info, image};
-use muster_containerizer::{ContainerSpec, Resources, SANDBOX};
+use muster_api::mesos::{ContainerInfo, container_info, image};
+use muster_containerizer::{ContainerSpec, SANDBOX};
 
-use super::command::{command, environment};
+use super::command::{Variables, command, environment};
 use super::{Settings, Task};
-
-/// The least share of a CPU a container is given, in thousandths, as in Mesos.
-const MIN_CPUS_MILLI: u64 = 10;
 
 /// A field of a task that makes no sense or asks for something not supported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,16 +37,15 @@ impl fmt::Display for Invalid {
 /// The first field that cannot be had: nothing that a task asks for is left out silently.
 pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, Invalid> {
     let info = &task.info;
-    let unsupported: [(&str, bool); 4] = [
+    let unsupported: [(&str, bool); 3] = [
         ("executor", info.executor.is_some()),
         ("check", info.check.is_some()),
         ("max_completion_time", info.max_completion_time.is_some()),
-        ("limits", !info.limits.is_empty()),
     ];
     refuse(&unsupported)?;
     let image = info.container.as_ref().map_or(Ok(None), image)?;
     let (command, args, user, variables) = match &info.command {
-        None => (None, Vec::new(), None, Vec::new()),
+        None => (None, Vec::new(), None, Variables::default()),
         Some(info) => {
             refuse(&[("command.uris", !info.uris.is_empty())])?;
             let spec = command("command", info)?;
@@ -65,9 +65,9 @@ pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, In
     let inside = if image.is_some() { SANDBOX } else { &outside };
     let mut environment = given(settings, task, &outside, inside);
     // The task's own settings win over what it is given.
-    environment.retain(|(name, _)| variables.iter().all(|(own, _)| own != name));
-    environment.extend(variables);
-    Ok(ContainerSpec {
+    environment.retain(|(name, _)| !variables.contains(name));
+    environment.extend(variables.open);
+    let mut spec = ContainerSpec {
         id: task.container.clone(),
         image,
         command,
@@ -76,13 +76,20 @@ pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, In
         user,
         sandbox,
         hostname: info.container.as_ref().and_then(|container| container.hostname.clone()),
-        resources: Resources {
-            cpus_milli: scalar(info, "cpus", 1000.0).max(MIN_CPUS_MILLI),
-            mem_bytes: scalar(info, "mem", 1_048_576.0),
-            ..Resources::default()
-        },
+        secrets: variables.secret,
+        resources: limits::resources(info)?,
         ..ContainerSpec::default()
-    })
+    };
+    if let Some(container) = &info.container {
+        spec.volumes = volumes::volumes(&container.volumes)?;
+        if let Some(limits) = &container.rlimit_info {
+            spec.rlimits = linux::rlimits(limits)?;
+        }
+        if let Some(info) = &container.linux_info {
+            linux::apply(info, &mut spec)?;
+        }
+    }
+    Ok(spec)
 }
 
 /// The variables Mesos gives every task.
@@ -118,7 +125,6 @@ fn image(container: &ContainerInfo) -> Result<Option<String>, Invalid> {
     }
     refuse(&[
         ("container.docker", container.docker.is_some()),
-        ("container.volumes", !container.volumes.is_empty()),
         (
             "container.network_infos",
             container
@@ -126,8 +132,6 @@ fn image(container: &ContainerInfo) -> Result<Option<String>, Invalid> {
                 .iter()
                 .any(|network| network.name.is_some() || !network.port_mappings.is_empty()),
         ),
-        ("container.linux_info", container.linux_info.is_some()),
-        ("container.rlimit_info", container.rlimit_info.is_some()),
         ("container.tty_info", container.tty_info.is_some()),
     ])?;
     let Some(image) = container.mesos.as_ref().and_then(|mesos| mesos.image.as_ref()) else {
@@ -162,30 +166,18 @@ fn refuse(fields: &[(&str, bool)]) -> Result<(), Invalid> {
     }
 }
 
-/// The sum of a scalar resource, in units of `1 / factor`.
-fn scalar(info: &TaskInfo, name: &str, factor: f64) -> u64 {
-    let named = info.resources.iter().filter(|resource| resource.name == name);
-    let sum: f64 = named.filter_map(|resource| resource.scalar).map(|scalar| scalar.value).sum();
-    // A cast from a float saturates, and no negative or infinite amount passes the
-    // comparison with what the agent has.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    {
-        (sum * factor).round() as u64
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use muster_api::mesos::container_info::{DockerInfo, MesosInfo};
     use muster_api::mesos::image::Docker;
     use muster_api::mesos::{
         CheckInfo, CommandInfo, DurationInfo, Environment, Image, LinuxInfo, NetworkInfo,
-        RLimitInfo, Secret, TtyInfo, Volume, command_info, environment, value,
+        RLimitInfo, Secret, TaskInfo, TtyInfo, Volume, command_info, environment,
     };
     use muster_containerizer::CommandSpec;
     use muster_resources::Resources;
 
-    use super::super::testing::{self, scalar, settings};
+    use super::super::testing::{self, settings};
     use super::*;
 
     fn task(info: TaskInfo) -> Task {
@@ -231,16 +223,27 @@ mod tests {
     }
 
     #[test]
-    fn resources_become_limits() {
-        let made = |info| {
-            let resources = made(info).resources;
-            (resources.cpus_milli, resources.mem_bytes)
+    fn what_a_task_wants_of_its_container_is_in_it() {
+        let volume = Volume {
+            container_path: "data".into(),
+            host_path: Some("/srv".into()),
+            mode: muster_api::mesos::volume::Mode::Rw.into(),
+            ..Default::default()
         };
-        assert_eq!(made(testing::task("t")), (500, 64 << 20));
-        let resources = vec![scalar("cpus", 0.1), scalar("mem", 32.0), scalar("cpus", 0.05)];
-        assert_eq!(made(TaskInfo { resources, ..testing::task("t") }), (150, 32 << 20));
-        let resources = Vec::new();
-        assert_eq!(made(TaskInfo { resources, ..testing::task("t") }), (10, 0));
+        let spec = made(with_container(ContainerInfo {
+            volumes: vec![volume],
+            linux_info: Some(LinuxInfo { shm_size: Some(1), ..Default::default() }),
+            rlimit_info: Some(RLimitInfo {
+                rlimits: vec![muster_api::mesos::r_limit_info::RLimit {
+                    r#type: Some(3),
+                    ..Default::default()
+                }],
+            }),
+            ..container()
+        }));
+        assert_eq!((spec.volumes.len(), spec.rlimits.len()), (1, 1));
+        assert_eq!(spec.shm_bytes, Some(1 << 20));
+        assert_eq!((spec.resources.cpus_milli, spec.resources.mem_bytes), (500, 64 << 20));
     }
 
     #[test]
@@ -330,10 +333,6 @@ mod tests {
                 TaskInfo { max_completion_time: Some(DurationInfo::default()), ..base() },
                 "max_completion_time",
             ),
-            (
-                TaskInfo { limits: [("cpus".into(), value::Scalar::default())].into(), ..base() },
-                "limits",
-            ),
         ];
         for (info, field) in cases {
             assert_eq!(refused(info), format!("{field} is not supported by this agent"));
@@ -346,13 +345,7 @@ mod tests {
         assert!(refused(with_container(docker)).starts_with("container.type must be MESOS"));
         let network = NetworkInfo { name: Some("dcos".into()), ..Default::default() };
         let cases = [
-            (ContainerInfo { volumes: vec![Volume::default()], ..container() }, "volumes"),
             (ContainerInfo { network_infos: vec![network], ..container() }, "network_infos"),
-            (ContainerInfo { linux_info: Some(LinuxInfo::default()), ..container() }, "linux_info"),
-            (
-                ContainerInfo { rlimit_info: Some(RLimitInfo::default()), ..container() },
-                "rlimit_info",
-            ),
             (ContainerInfo { tty_info: Some(TtyInfo::default()), ..container() }, "tty_info"),
             (ContainerInfo { docker: Some(DockerInfo::default()), ..container() }, "docker"),
         ];

@@ -50,8 +50,7 @@ fn a_signal_is_told_apart_from_an_exit() {
 fn a_memory_bomb_is_killed_with_all_around_it() {
     let Some(world) = World::new() else { return };
     // The bomb is not process 1: without us the shell would go on.
-    let bomb =
-        "sleep 1000 & (head -c 200000000 /dev/zero | tail -c 200000000); sleep 60; echo survived; wait";
+    let bomb = "sleep 1000 & (head -c 200000000 /dev/zero | tail -c 200000000); sleep 60; echo survived; wait";
     let spec = ContainerSpec { resources: resources(2000, 48 << 20), ..world.shell("c", bomb) };
     let (termination, output) = world.finish(spec);
     let Termination::Limited(Limitation { cause: Cause::Memory, message, resources }) = termination

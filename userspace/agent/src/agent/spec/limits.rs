@@ -1,0 +1,114 @@
+//! What a task may use.
+
+use muster_api::mesos::TaskInfo;
+use muster_containerizer::{Limit, Resources};
+
+use super::Invalid;
+
+/// The least share of a CPU a container is given, in thousandths, as in Mesos.
+const MIN_CPUS_MILLI: u64 = 10;
+const CPUS: f64 = 1000.0;
+const MEGABYTE: f64 = 1_048_576.0;
+
+/// The resources of a task and its limits. Beside Mesos' `cpus` and `mem` there is the limit
+/// `pids`, of tasks in its container.
+pub(super) fn resources(info: &TaskInfo) -> Result<Resources, Invalid> {
+    let mut resources = Resources {
+        cpus_milli: scalar(info, "cpus", CPUS).max(MIN_CPUS_MILLI),
+        mem_bytes: scalar(info, "mem", MEGABYTE),
+        ..Resources::default()
+    };
+    for (name, limit) in &info.limits {
+        let refuse = |problem: &str| Err(Invalid::new(format!("limits.{name}"), problem));
+        let (slot, factor, least) = match name.as_str() {
+            "cpus" => (&mut resources.cpus_limit, CPUS, resources.cpus_milli),
+            "mem" => (&mut resources.mem_limit, MEGABYTE, resources.mem_bytes),
+            "pids" => (&mut resources.pids_limit, 1.0, 1),
+            _ => return refuse("is not supported by this agent"),
+        };
+        let value = limit.value;
+        if value.is_nan() || value <= 0.0 {
+            return refuse("is not more than 0");
+        }
+        if value < scalar_of(info, name) {
+            return refuse("is less than the task's resource of that name");
+        }
+        *slot = Some(match value {
+            f64::INFINITY => Limit::Infinite,
+            // Too little to be told apart from the least there is.
+            value => Limit::At(units(value, factor).max(least)),
+        });
+    }
+    Ok(resources)
+}
+
+/// The sum of a scalar resource.
+fn scalar_of(info: &TaskInfo, name: &str) -> f64 {
+    let named = info.resources.iter().filter(|resource| resource.name == name);
+    named.filter_map(|resource| resource.scalar).map(|scalar| scalar.value).sum()
+}
+
+/// The sum of a scalar resource, in units of `1 / factor`.
+fn scalar(info: &TaskInfo, name: &str, factor: f64) -> u64 {
+    units(scalar_of(info, name), factor)
+}
+
+fn units(value: f64, factor: f64) -> u64 {
+    // A cast from a float saturates, and no negative or infinite amount passes the
+    // comparison with what the agent has.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    {
+        (value * factor).round() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_api::mesos::value::Scalar;
+
+    use super::*;
+    use crate::agent::testing::{self, scalar};
+
+    #[test]
+    fn resources_are_promised() {
+        let made = |info| {
+            let resources = resources(&info).unwrap();
+            (resources.cpus_milli, resources.mem_bytes)
+        };
+        assert_eq!(made(testing::task("t")), (500, 64 << 20));
+        let resources = vec![scalar("cpus", 0.1), scalar("mem", 32.0), scalar("cpus", 0.05)];
+        assert_eq!(made(TaskInfo { resources, ..testing::task("t") }), (150, 32 << 20));
+        let resources = Vec::new();
+        assert_eq!(made(TaskInfo { resources, ..testing::task("t") }), (10, 0));
+    }
+
+    fn limited(limits: &[(&str, f64)]) -> Result<Resources, String> {
+        let limits = limits.iter().map(|(name, value)| ((*name).into(), Scalar { value: *value }));
+        let info = TaskInfo { limits: limits.collect(), ..testing::task("t") };
+        resources(&info).map_err(|invalid| invalid.to_string())
+    }
+
+    #[test]
+    fn limits_are_not_below_what_is_promised() {
+        let none = limited(&[]).unwrap();
+        assert_eq!((none.cpus_limit, none.mem_limit, none.pids_limit), (None, None, None));
+        let some = limited(&[("cpus", 1.5), ("mem", f64::INFINITY), ("pids", 100.0)]).unwrap();
+        assert_eq!(some.cpus_limit, Some(Limit::At(1500)));
+        assert_eq!(some.mem_limit, Some(Limit::Infinite));
+        assert_eq!(some.pids_limit, Some(Limit::At(100)));
+        let equal = limited(&[("mem", 64.0)]).unwrap();
+        assert_eq!(equal.mem_limit, Some(Limit::At(64 << 20)));
+    }
+
+    #[test]
+    fn limits_that_make_no_sense_are_refused_by_name() {
+        for (name, value, problem) in [
+            ("cpus", 0.4, "is less than the task's resource of that name"),
+            ("mem", f64::NAN, "is not more than 0"),
+            ("pids", 0.0, "is not more than 0"),
+            ("disk", 10.0, "is not supported by this agent"),
+        ] {
+            assert_eq!(limited(&[(name, value)]), Err(format!("limits.{name} {problem}")));
+        }
+    }
+}

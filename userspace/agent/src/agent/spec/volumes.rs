@@ -1,0 +1,155 @@
+//! What files a task wants to be given.
+
+use std::path::{Path, PathBuf};
+
+use muster_api::mesos::mount_propagation::Mode as Spread;
+use muster_api::mesos::volume::source::sandbox_path::Type as Whose;
+use muster_api::mesos::volume::source::{HostPath, SandboxPath, Type};
+use muster_api::mesos::volume::{Mode, Source};
+use muster_api::mesos::{MountPropagation, Volume as Info};
+use muster_containerizer::{Propagation, Volume, VolumeSource};
+
+use super::Invalid;
+
+/// The volumes of a task, in their order.
+pub(super) fn volumes(volumes: &[Info]) -> Result<Vec<Volume>, Invalid> {
+    let volumes = volumes.iter().enumerate();
+    volumes.map(|(index, info)| volume(&format!("container.volumes[{index}]"), info)).collect()
+}
+
+fn volume(field: &str, info: &Info) -> Result<Volume, Invalid> {
+    let refuse = |name: &str, problem: &str| Err(Invalid::new(format!("{field}.{name}"), problem));
+    if info.image.is_some() {
+        return refuse("image", "is not supported by this agent");
+    }
+    let source = match (&info.source, info.host_path.as_deref()) {
+        (Some(_), Some(_)) => return refuse("host_path", "and source exclude each other"),
+        (None, None) => return refuse("source", "is missing, and so is host_path"),
+        (None, Some(path)) if Path::new(path).is_absolute() => {
+            VolumeSource::HostPath { path: path.into(), propagation: Propagation::Private }
+        }
+        // As in Mesos since it has had volumes.
+        (None, Some(path)) => VolumeSource::SandboxPath { path: path.into(), parent: false },
+        (Some(source), None) => self::source(field, source)?,
+    };
+    let read_only = match Mode::try_from(info.mode) {
+        Ok(Mode::Rw) => false,
+        Ok(Mode::Ro) => true,
+        Err(_) => return refuse("mode", "is neither RW nor RO"),
+    };
+    Ok(Volume { container_path: PathBuf::from(&info.container_path), source, read_only })
+}
+
+fn source(field: &str, source: &Source) -> Result<VolumeSource, Invalid> {
+    let invalid = |name: &str, problem: &str| {
+        Invalid::new(format!("{field}.source.{name}"), problem.to_owned())
+    };
+    match source.r#type() {
+        Type::HostPath => {
+            let host = source.host_path.as_ref().ok_or_else(|| invalid("host_path", "is missing"));
+            let HostPath { path, mount_propagation } = host?;
+            let propagation = match mount_propagation.as_ref().map(MountPropagation::mode) {
+                None | Some(Spread::Unknown) => Propagation::Private,
+                Some(Spread::HostToContainer) => Propagation::HostToContainer,
+                Some(Spread::Bidirectional) => Propagation::Bidirectional,
+            };
+            Ok(VolumeSource::HostPath { path: path.into(), propagation })
+        }
+        Type::SandboxPath => {
+            let own = source.sandbox_path.as_ref();
+            let SandboxPath { r#type, path } =
+                own.ok_or_else(|| invalid("sandbox_path", "is missing"))?;
+            let parent = match r#type.map(Whose::try_from) {
+                Some(Ok(Whose::Self_)) => false,
+                Some(Ok(Whose::Parent)) => true,
+                _ => return Err(invalid("sandbox_path.type", "is neither SELF nor PARENT")),
+            };
+            Ok(VolumeSource::SandboxPath { path: path.into(), parent })
+        }
+        Type::Unknown => Err(invalid("type", "is missing")),
+        other => {
+            let problem = format!("{} is not supported by this agent", other.as_str_name());
+            Err(invalid("type", &problem))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_api::mesos::Image;
+    use muster_api::mesos::volume::source::DockerVolume;
+
+    use super::*;
+
+    fn info() -> Info {
+        Info { container_path: "/data".into(), mode: Mode::Rw.into(), ..Default::default() }
+    }
+
+    fn made(info: Info) -> Result<Volume, String> {
+        let volumes = volumes(&[info]).map_err(|invalid| invalid.to_string());
+        volumes.map(|mut volumes| volumes.remove(0))
+    }
+
+    fn from(source: Source) -> Result<VolumeSource, String> {
+        made(Info { source: Some(source), ..info() }).map(|volume| volume.source)
+    }
+
+    #[test]
+    fn paths_of_the_host_and_of_the_sandbox() {
+        let with = |path: &str| Info { host_path: Some(path.into()), ..info() };
+        let volume = made(Info { mode: Mode::Ro.into(), ..with("/srv") }).unwrap();
+        let host =
+            VolumeSource::HostPath { path: "/srv".into(), propagation: Propagation::Private };
+        assert_eq!((volume.source, volume.read_only), (host, true));
+        assert_eq!(volume.container_path.to_str(), Some("/data"));
+        let sandbox = |parent| VolumeSource::SandboxPath { path: "srv".into(), parent };
+        assert_eq!(made(with("srv")).unwrap().source, sandbox(false));
+        for (whose, parent) in [(Whose::Self_, false), (Whose::Parent, true)] {
+            let path = SandboxPath { r#type: Some(whose.into()), path: "srv".into() };
+            let source = Source {
+                r#type: Some(Type::SandboxPath.into()),
+                sandbox_path: Some(path),
+                ..Default::default()
+            };
+            assert_eq!(from(source), Ok(sandbox(parent)));
+        }
+        let mode = Some(Spread::Bidirectional.into());
+        let source = Source {
+            r#type: Some(Type::HostPath.into()),
+            host_path: Some(HostPath {
+                path: "/srv".into(),
+                mount_propagation: Some(MountPropagation { mode }),
+            }),
+            ..Default::default()
+        };
+        let propagation = Propagation::Bidirectional;
+        assert_eq!(from(source), Ok(VolumeSource::HostPath { path: "/srv".into(), propagation }));
+    }
+
+    #[test]
+    fn what_cannot_be_given_is_refused_by_name() {
+        let of = |kind: Type| Source { r#type: Some(kind.into()), ..Default::default() };
+        let docker =
+            Source { docker_volume: Some(DockerVolume::default()), ..of(Type::DockerVolume) };
+        let cases = [
+            (info(), "source is missing, and so is host_path"),
+            (Info { mode: 7, host_path: Some("/x".into()), ..info() }, "mode is neither RW nor RO"),
+            (Info { image: Some(Image::default()), ..info() }, "image is not supported"),
+            (Info { source: Some(Source::default()), ..info() }, "source.type is missing"),
+            (
+                Info { source: Some(docker), ..info() },
+                "source.type DOCKER_VOLUME is not supported by this agent",
+            ),
+            (Info { source: Some(of(Type::Secret)), ..info() }, "source.type SECRET is not"),
+            (Info { source: Some(of(Type::HostPath)), ..info() }, "source.host_path is missing"),
+            (
+                Info { source: Some(of(Type::HostPath)), host_path: Some("/x".into()), ..info() },
+                "host_path and source exclude each other",
+            ),
+        ];
+        for (info, problem) in cases {
+            let error = made(info).unwrap_err();
+            assert!(error.starts_with(&format!("container.volumes[0].{problem}")), "{error}");
+        }
+    }
+}
