@@ -19,6 +19,7 @@ pub(crate) mod plan;
 mod privileges;
 mod rootfs;
 mod run;
+mod seccomp;
 mod system;
 
 use std::fs::File;

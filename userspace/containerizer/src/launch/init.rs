@@ -18,7 +18,7 @@ use rustix::system::sethostname;
 
 use super::identity::Identity;
 use super::plan::{Namespace, Plan, Process};
-use super::{command, limits, place, privileges, rootfs, system};
+use super::{command, limits, place, privileges, rootfs, seccomp, system};
 use crate::SetupError;
 use crate::error::Step as _;
 
@@ -118,6 +118,11 @@ pub(super) fn become_command(
     dup2_stdout(&streams.output).step(|| "dup stdout".into())?;
     dup2_stderr(&streams.errors).step(|| "dup stderr".into())?;
     system::close_on_exec_from(3).step(|| "close_range".into())?;
+    if let Some(program) = &process.seccomp
+        && process.no_new_privs
+    {
+        seccomp::install(program)?;
+    }
     command::execute(&process.argv, &environment)
 }
 

@@ -11,6 +11,7 @@ use rustix::thread::{
 
 use super::identity::Identity;
 use super::plan::Process;
+use super::seccomp;
 use crate::SetupError;
 use crate::error::Step as _;
 
@@ -23,6 +24,12 @@ pub(super) fn restrict(process: &Process, identity: &Identity) -> Result<(), Set
         process.capabilities.is_some_and(|capabilities| capabilities.ambient) && identity.uid != 0;
     if let Some(capabilities) = &process.capabilities {
         bound(capabilities.bounding)?;
+    }
+    if let Some(program) = &process.seccomp
+        && !process.no_new_privs
+    {
+        // Later it may not be allowed to. What follows has to pass the filter, as in Docker.
+        seccomp::install(program)?;
     }
     clear_ambient_capability_set().step(|| "clear ambient capabilities".into())?;
     let group = |id: &u32| Gid::from_raw(*id);
