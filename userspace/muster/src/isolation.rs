@@ -35,8 +35,8 @@ pub(crate) struct Flags {
         value_parser = bytes::parse
     )]
     default_container_shm_size: u64,
-    /// What root may do in a container whose task does not say: "NET_RAW,CHOWN", or Mesos'
-    /// {"capabilities": [...]}. What Docker gives, by default.
+    /// What root may do in a container whose task does not say: `NET_RAW,CHOWN`, or Mesos'
+    /// `{"capabilities": [...]}`. What Docker gives, by default.
     #[arg(long, env = "MUSTER_EFFECTIVE_CAPABILITIES")]
     effective_capabilities: Option<CapabilitySet>,
     /// What no task may do more than.

@@ -85,12 +85,19 @@ impl Allocator {
     ) -> Option<(FrameworkId, RoleId, AgentId)> {
         let surplus = self.run().surplus();
         let by_chance = self.options.role_sorter == SorterKind::Random;
-        let clients: Vec<ClientId> = if by_chance {
-            self.roles.draw(draw)
+        let exhausted = self.roles.active(self.roles.exhausted.iter().copied());
+        if by_chance {
+            self.roles.refresh_lottery();
+        }
+        let (tree, lottery, ..) = self.roles.parts();
+        let order = if by_chance {
+            let mut drawn = lottery.draw(tree, draw);
+            drawn.extend(lottery.draw_some(exhausted.into_iter(), draw));
+            Order::Drawn(drawn)
         } else {
-            let exhausted = self.roles.active(self.roles.exhausted.iter().copied());
-            self.roles.tree.walk_with(exhausted).collect()
+            tree.walk_with(exhausted)
         };
+        let clients: Vec<ClientId> = order.collect();
         for client in clients {
             let role = self.roles.of_client(client);
             for framework in self.in_turn(role, draw) {
@@ -111,11 +118,14 @@ impl Allocator {
         let draw = draw.of(draw::hash(&self.roles.get(role).path));
         let Some(members) = self.roles.members_mut(role) else { return Vec::new() };
         members.tree.refresh(&self.pool);
-        let drawn = by_chance.then(|| members.lottery.draw(&members.tree, draw));
+        if by_chance {
+            members.lottery.refresh(&members.tree);
+        }
         let members = &*members;
-        let order = match drawn {
-            Some(drawn) => Order::List(drawn.into_iter()),
-            None => members.tree.walk_with(Vec::new()),
+        let order = if by_chance {
+            Order::Drawn(members.lottery.draw(&members.tree, draw))
+        } else {
+            members.tree.walk_with(Vec::new())
         };
         order.filter_map(|client| Some(members.get(client)?.framework)).collect()
     }

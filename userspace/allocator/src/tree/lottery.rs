@@ -169,8 +169,8 @@ mod tests {
         for run in 0..runs {
             let mut drawn = draw(Draw::new(0).of(u64::from(run)));
             assert_eq!(drawn.len(), N);
-            for place in 0..N {
-                let client = drawn.pop().unwrap().client;
+            for (place, lot) in std::iter::from_fn(|| drawn.pop()).enumerate() {
+                let client = lot.client;
                 let which = clients.iter().position(|other| *other == client).unwrap();
                 counts[which][place] += 1;
             }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use self::plain::Plain;
-use super::{Level, Lottery, Tree};
+use super::{Drawn, Level, Lottery, Tree};
 use crate::Draw;
 use crate::amounts::Amounts;
 use crate::ids::ClientId;
@@ -218,9 +218,16 @@ impl Pair {
         // Chances are kept too.
         for (all, lottery) in [false, true].into_iter().zip(&mut self.lotteries) {
             let draw = Draw::new(order.len() as u64);
+            let mut anew = Lottery::new(all);
+            for lottery in [&mut *lottery, &mut anew] {
+                lottery.refresh(&self.tree);
+            }
+            let clients = |drawn: Drawn| -> Vec<ClientId> {
+                drawn.into_sorted_vec().into_iter().map(|lot| lot.client).collect()
+            };
             prop_assert_eq!(
-                lottery.draw(&self.tree, draw),
-                Lottery::new(all).draw(&self.tree, draw)
+                clients(lottery.draw(&self.tree, draw)),
+                clients(anew.draw(&self.tree, draw))
             );
         }
         Ok(())
