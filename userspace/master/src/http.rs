@@ -21,6 +21,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
+use tower_http::decompression::RequestDecompressionLayer;
 
 use self::answer::{Jsonp, read};
 use crate::kernel::Kernel;
@@ -62,7 +65,13 @@ pub fn router(kernel: Kernel) -> Router {
         .route("/machine/up", post(maintenance::up))
         .route("/api/v1", post(operator::call))
         .with_state(kernel);
-    Router::new().merge(routes.clone()).nest("/master", routes)
+    // Short answers do not get shorter; below so many bytes Mesos does not compress either.
+    let compression = CompressionLayer::new().compress_when(SizeAbove::new(1024));
+    Router::new()
+        .merge(routes.clone())
+        .nest("/master", routes)
+        .layer(compression)
+        .layer(RequestDecompressionLayer::new())
 }
 
 /// 200 while the registry can be written, else 503 with the reason.

@@ -66,3 +66,28 @@ async fn reads_may_be_calls_of_a_function() {
     let (status, _, body) = rig.send(ask("/tasks?jsonp=f&limit=1")).await;
     assert_eq!((status, body), (StatusCode::OK, b"f({\"tasks\":[]});".to_vec()));
 }
+
+#[tokio::test]
+async fn bodies_may_be_compressed() {
+    use std::io::{Read as _, Write as _};
+
+    let rig = Rig::start().await;
+    let weights: Vec<_> =
+        (0..50).map(|n| json!({ "weight": 2.0, "role": format!("role{n:02}") })).collect();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(json!(weights).to_string().as_bytes()).unwrap();
+    let request = Request::put("/weights")
+        .header("content-encoding", "gzip")
+        .body(Body::from(gzip.finish().unwrap()))
+        .unwrap();
+    assert_eq!(rig.send(request).await.0, StatusCode::OK);
+    let request =
+        Request::get("/weights").header("accept-encoding", "gzip").body(Body::empty()).unwrap();
+    let (_, content, body) = rig.send(request).await;
+    assert_eq!(content, "application/json");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(body.as_slice()).read_to_string(&mut text).unwrap();
+    assert_eq!(text, json!(weights).to_string());
+    // Who does not ask for it does not get it.
+    assert_eq!(rig.get("/weights").await.1, json!(weights));
+}
