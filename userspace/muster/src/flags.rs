@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use clap::ArgMatches;
+use clap::{ArgMatches, Command};
 
 /// Mesos' spelling of a flag, `--work_dir=/x`, as `--work-dir=/x`.
 pub(crate) fn dashed(argument: OsString) -> OsString {
@@ -16,15 +16,18 @@ pub(crate) fn dashed(argument: OsString) -> OsString {
     }
 }
 
-/// All flags with a value, given or by default, by Mesos' spelling.
-pub(crate) fn effective(matches: &ArgMatches) -> BTreeMap<String, String> {
-    let values = |id: &clap::Id| {
-        // Groups of flags have ids too, and no values of their own.
-        let raw = matches.try_get_raw(id.as_str()).ok().flatten()?;
+/// All flags of the subcommand that have a value, given or by default, by Mesos' spelling.
+pub(crate) fn effective(command: &Command, matches: &ArgMatches) -> BTreeMap<String, String> {
+    let Some((name, matches)) = matches.subcommand() else { return BTreeMap::new() };
+    let flags = command.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
+    let shown = |flag: &clap::Arg| {
+        let id = flag.get_id().as_str();
+        // Flags without a value have none to show.
+        let raw = matches.try_get_raw(id).ok().flatten()?;
         let values: Vec<_> = raw.map(|value| value.to_string_lossy().into_owned()).collect();
-        Some((id.as_str().to_owned(), values.join(",")))
+        Some((id.to_owned(), values.join(",")))
     };
-    matches.ids().filter_map(values).collect()
+    flags.filter_map(shown).collect()
 }
 
 #[cfg(test)]

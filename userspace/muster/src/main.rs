@@ -46,7 +46,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let given = std::env::args_os().map(flags::dashed);
-    let matches = Arguments::command().get_matches_from(given);
+    let command = Arguments::command();
+    let matches = command.clone().get_matches_from(given);
     let arguments = match Arguments::from_arg_matches(&matches) {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let shown = matches.subcommand().map(|(_, matches)| flags::effective(matches));
+    let shown = flags::effective(&command, &matches);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -75,9 +76,7 @@ fn main() -> ExitCode {
         .build()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| match arguments.command {
-            Command::Master(flags) => {
-                runtime.block_on(master::run(*flags, shown.unwrap_or_default()))
-            }
+            Command::Master(flags) => runtime.block_on(master::run(*flags, shown)),
             Command::Agent(flags) => runtime.block_on(agent::run(*flags)),
             Command::Launch { .. } | Command::Simulate(_) => Ok(()),
         });
@@ -159,12 +158,14 @@ mod tests {
     fn operators_are_shown_flags_as_mesos_spells_them() {
         let given = ["muster", "master", "--roles=a,b", "--offer_timeout", "30secs"];
         let given = given.into_iter().map(|argument| flags::dashed(argument.into()));
-        let matches = Arguments::command().try_get_matches_from(given).unwrap();
-        let (_, matches) = matches.subcommand().unwrap();
-        let shown = flags::effective(matches);
+        let command = Arguments::command();
+        let matches = command.clone().try_get_matches_from(given).unwrap();
+        let shown = flags::effective(&command, &matches);
         assert_eq!(shown["roles"], "a,b");
         assert_eq!(shown["offer_timeout"], "30secs");
         assert_eq!(shown["min_allocatable_resources"], "cpus:0.01|mem:32");
         assert!(!shown.contains_key("whitelist"), "{shown:?}");
+        let is_name = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || "_2".contains(c));
+        assert!(shown.keys().all(|name| is_name(name)), "{shown:?}");
     }
 }
