@@ -95,6 +95,17 @@ fn filling_keeps_to_limits_and_guarantees() {
     assert_eq!(counts(&filling.tasks), [2, 5]);
 }
 
+/// What is reserved counts against the limit already.
+#[test]
+fn filling_uses_reservations_of_roles_at_their_limits() {
+    let mut allocator = cluster("cpus(a):2;mem(a):64;cpus:8;mem:512", &["a", "b"]);
+    let limits = Limits::parse("cpus:2;mem:64").unwrap();
+    allocator.update_quota("a", Quota { limits, ..Quota::default() }).unwrap();
+    let filling = allocator.fill(&demands(&[("a", "cpus(a):1"), ("b", "cpus:1")])).unwrap();
+    assert_eq!(counts(&filling.tasks), [2, 8]);
+    assert_eq!(counts(&allocator.fill(&demands(&[("a", "cpus:1")])).unwrap().tasks), [0]);
+}
+
 #[test]
 fn tasks_that_nothing_runs_out_for_are_refused() {
     let mut allocator = cluster("cpus:1", &["a"]);

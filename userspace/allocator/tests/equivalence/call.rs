@@ -47,6 +47,9 @@ pub(crate) enum Call {
     Advance(Duration),
     Allocate,
     AllocateSome(Vec<u8>),
+    /// Tasks of some frameworks, one after the other until there is no room. Each takes about
+    /// half of some of what an agent has, or all of what cannot be cut.
+    Fill(BTreeMap<u8, (u8, u8)>),
 }
 
 /// In few words: there are many of them when something goes wrong.
@@ -84,6 +87,7 @@ impl fmt::Debug for Call {
             Self::Advance(time) => write!(f, "Advance({time:?})"),
             Self::Allocate => write!(f, "Allocate"),
             Self::AllocateSome(agents) => write!(f, "AllocateSome({agents:?})"),
+            Self::Fill(tasks) => write!(f, "Fill({tasks:?})"),
         }
     }
 }
@@ -317,7 +321,7 @@ pub(crate) fn call() -> impl Strategy<Value = Call> {
         1 => frameworks.clone().prop_map(Call::RemoveFramework),
         2 => (frameworks.clone(), any::<bool>()).prop_map(|(id, active)| Call::SetFrameworkActive(id, active)),
         2 => (frameworks.clone(), some_roles()).prop_map(|(id, roles)| Call::Suppress(id, roles)),
-        2 => (frameworks, some_roles()).prop_map(|(id, roles)| Call::Revive(id, roles)),
+        2 => (frameworks.clone(), some_roles()).prop_map(|(id, roles)| Call::Revive(id, roles)),
         2 => (0..8_u8, 1..5_u8).prop_map(|(role, weight)| Call::Weight(role, weight)),
         3 => (0..8_u8, quota()).prop_map(|(role, quota)| Call::Quota(role, quota)),
         1 => prop::option::of(prop::collection::btree_set(0..4_u8, 0..4)).prop_map(Call::Whitelist),
@@ -325,6 +329,7 @@ pub(crate) fn call() -> impl Strategy<Value = Call> {
         3 => (any::<usize>(), 0..6_u8).prop_map(|(which, kind)| Call::Operate(which, kind)),
         6 => (1..30_u64).prop_map(|tenths| Call::Advance(Duration::from_millis(tenths * 100))),
         12 => Just(Call::Allocate),
-        3 => prop::collection::vec(agents, 1..4).prop_map(Call::AllocateSome),
+        3 => prop::collection::vec(agents.clone(), 1..4).prop_map(Call::AllocateSome),
+        2 => prop::collection::btree_map(frameworks, (agents, any::<u8>()), 1..5).prop_map(Call::Fill),
     ]
 }

@@ -181,6 +181,7 @@ impl Pair {
                 let plain = self.plain.allocate_agents(self.now, &agents);
                 self.granted(fast, &plain)?;
             }
+            Call::Fill(tasks) => self.fill(tasks)?,
         }
         self.check()
     }
@@ -196,6 +197,24 @@ impl Pair {
                 });
             }
         }
+    }
+
+    fn fill(&mut self, tasks: &BTreeMap<u8, (u8, u8)>) -> Outcome {
+        let demand = |(framework, (agent, which)): (&u8, &(u8, u8))| {
+            let total = self.fast.total(&agent_id(*agent)).ok()?;
+            let parts = total.iter().enumerate().filter(|(index, _)| which >> (index % 8) & 1 == 1);
+            Some((framework_id(*framework), parts.map(|(_, part)| halved(part)).collect()))
+        };
+        let demands: BTreeMap<String, Resources> =
+            tasks.iter().filter_map(demand).filter(|(id, _)| self.fast.has_framework(id)).collect();
+        if demands.values().any(|task| task.iter().all(Resource::is_shared)) {
+            let refused = self.fast.fill(&demands);
+            let is_right = matches!(refused, Err(Error::Task { .. }));
+            return if is_right { Ok(()) } else { Err(format!("{refused:?} is wrong")) };
+        }
+        let fast = self.fast.fill(&demands).map_err(|error| error.to_string())?;
+        let plain = self.plain.fill(&demands);
+        self.granted(fast.launches, &plain)
     }
 
     fn granted(&mut self, fast: Vec<Grant>, plain: &[Grant]) -> Outcome {

@@ -2,6 +2,7 @@
 //! framework, and computes anew what it can.
 
 mod cycle;
+mod fill;
 mod filter;
 mod frameworks;
 mod offers;

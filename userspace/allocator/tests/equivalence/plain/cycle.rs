@@ -14,17 +14,17 @@ const GUARANTEES: u64 = 0;
 const FAIR_SHARE: u64 = 1;
 
 /// What a cycle keeps an eye on.
-struct Ledger {
+pub(super) struct Ledger {
     /// Of roles with quota.
-    consumed: BTreeMap<String, Quantities>,
+    pub(super) consumed: BTreeMap<String, Quantities>,
     /// What has to stay free for guarantees.
-    required: Quantities,
+    pub(super) required: Quantities,
     /// What is free and not set aside.
     available: Quantities,
 }
 
 impl Ledger {
-    fn surplus(&self) -> Quantities {
+    pub(super) fn surplus(&self) -> Quantities {
         let mut surplus = self.available.clone();
         surplus.subtract_all(&self.required);
         surplus
@@ -76,7 +76,7 @@ impl Plain {
         grants
     }
 
-    fn ledger(&self) -> Ledger {
+    pub(super) fn ledger(&self) -> Ledger {
         let total = self.total();
         let mut ledger =
             Ledger { consumed: BTreeMap::new(), required: Quantities::default(), available: total };
@@ -203,7 +203,7 @@ impl Plain {
             && (wanted.is_empty() || wanted.iter().any(|wanted| offer.contains_quantities(wanted)))
     }
 
-    fn is_capable(&self, framework: &Framework, agent: &Agent) -> bool {
+    pub(super) fn is_capable(&self, framework: &Framework, agent: &Agent) -> bool {
         let capabilities = framework.options.capabilities;
         let has_gpus = !agent.options.total.scalar("gpus").is_zero();
         let is_remote = agent.options.domain.as_ref().is_some_and(|domain| {
@@ -222,12 +222,12 @@ struct Offer {
 }
 
 /// Whether quota is about it.
-fn counts(resource: &Resource) -> bool {
+pub(super) fn counts(resource: &Resource) -> bool {
     resource.is_scalar() && !resource.is_reserved() && !resource.is_revocable()
 }
 
 /// Without what the framework does not know.
-fn strip(available: &Resources, framework: &Framework) -> Resources {
+pub(super) fn strip(available: &Resources, framework: &Framework) -> Resources {
     let knows = framework.options.capabilities;
     available.filter(|resource| {
         (knows.shared_resources || !resource.is_shared())
@@ -291,8 +291,15 @@ fn fair_share(
     Offer { resources: rest + extra, guaranteed: Quantities::default(), extra: extra_amount }
 }
 
-fn limits(quota: Option<&Quota>) -> Option<&Limits> {
+pub(super) fn limits(quota: Option<&Quota>) -> Option<&Limits> {
     quota.map(|quota| &quota.limits).filter(|limits| !limits.is_empty())
+}
+
+/// Whether an agent can tell roles apart as far as it must.
+pub(super) fn is_known_to(framework: &Framework, role: &str, agent: &Agent) -> bool {
+    let knows = agent.options.capabilities;
+    (knows.multi_role || !framework.options.capabilities.multi_role)
+        && (knows.hierarchical_role || !role.contains('/'))
 }
 
 fn is_filtered(
@@ -302,10 +309,7 @@ fn is_filtered(
     role: &str,
     offer: &Resources,
 ) -> bool {
-    let knows = agent.options.capabilities;
-    if (framework.options.capabilities.multi_role && !knows.multi_role)
-        || (role.contains('/') && !knows.hierarchical_role)
-    {
+    if !is_known_to(framework, role, agent) {
         return true;
     }
     let filters = framework.filters.get(&(role.to_owned(), id.to_owned()));
