@@ -124,13 +124,20 @@ impl Operation {
     ///
     /// # Errors
     /// Resources that the operation cannot be about: reserving or unreserving what has no
-    /// reservation, creating or destroying what is no persistent volume, resizing one of a
-    /// resource provider or by more than there is.
+    /// reservation, or what differs from its source in more than reservations, creating or
+    /// destroying what is no persistent volume, resizing one of a resource provider, by more
+    /// than there is, or with space of another kind.
     pub fn conversions(&self) -> Result<Vec<Conversion>, Error> {
         match self {
             Self::Reserve { resources, source } => {
                 let consumed = match source {
-                    Some(source) => source.clone(),
+                    Some(source) if source.to_unreserved() == resources.to_unreserved() => {
+                        source.clone()
+                    }
+                    Some(_) => {
+                        let problem = "it is not what is reserved, but for reservations".to_owned();
+                        return Err(Problem::Contradiction(problem).at("reserve.source"));
+                    }
                     None => resources
                         .pop_reservation()
                         .ok_or_else(|| not("a reservation").at("reserve.resources"))?,
@@ -156,9 +163,16 @@ impl Operation {
             }),
             Self::GrowVolume { volume, addition } => {
                 let place = "grow_volume.volume";
-                space_of(volume, place)?;
+                let space = space_of(volume, place)?;
                 check_resizable(volume, place)?;
-                let size = amount(volume, place)? + amount(addition, "grow_volume.addition")?;
+                let place_of_addition = "grow_volume.addition";
+                let more = amount(addition, place_of_addition)?;
+                if more <= Scalar::ZERO || *addition != space.with_value(Value::Scalar(more)) {
+                    let problem = "it is not disk space of the kind that the volume was made of";
+                    let problem = Problem::Contradiction(problem.to_owned());
+                    return Err(problem.at(place_of_addition));
+                }
+                let size = amount(volume, place)? + more;
                 let consumed = Resources::from_iter([volume.clone(), addition.clone()]);
                 let grown = volume.clone().with_value(Value::Scalar(size));
                 Ok(vec![Conversion::new(consumed, grown.into())])
@@ -317,5 +331,48 @@ fn amount(resource: &Resource, place: &str) -> Result<Scalar, Error> {
     match resource.value() {
         Value::Scalar(amount) => Ok(*amount),
         _ => Err(Problem::Type(i32::from(resource.value().kind())).at(place)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Disk, Reservation};
+
+    fn resource(text: &str) -> Resource {
+        Resources::parse(text).unwrap().into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn volumes_grow_by_space_of_their_kind() {
+        let volume = resource("disk(role):200").map_details(|details| {
+            details.disk = Some(Disk { persistence: Some("id".to_owned()), ..Disk::default() });
+        });
+        let total = Resources::parse("cpus:8;disk:1000;disk(role):1000").unwrap();
+        let total = total + Resources::from(volume.clone());
+        let grow = |addition| Operation::GrowVolume { volume: volume.clone(), addition };
+        assert!(total.apply(&grow(resource("disk(role):1"))).is_ok());
+        let nothing = resource("disk(role):1").with_value(Value::Scalar(Scalar::ZERO));
+        for addition in [resource("cpus:1"), resource("disk:100"), nothing] {
+            let error = total.apply(&grow(addition)).unwrap_err();
+            assert_eq!(error.place, "grow_volume.addition");
+        }
+    }
+
+    #[test]
+    fn reserving_anew_changes_reservations_alone() {
+        let of = |text, role: &str| {
+            let reservation = Reservation::dynamic(role);
+            Resources::parse(text).unwrap().push_reservation(&reservation).unwrap()
+        };
+        let total = of("cpus:2", "one") + Resources::from(resource("mem:512"));
+        let reserve =
+            |source| Operation::Reserve { resources: of("cpus:1", "other"), source: Some(source) };
+        let after = total.apply(&reserve(of("cpus:1", "one"))).unwrap();
+        let all = of("cpus:1", "one") + of("cpus:1", "other");
+        assert_eq!(after, all + Resources::from(resource("mem:512")));
+        for source in [of("cpus:2", "one"), resource("mem:1").into()] {
+            assert_eq!(total.apply(&reserve(source)).unwrap_err().place, "reserve.source");
+        }
     }
 }
