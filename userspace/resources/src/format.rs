@@ -17,7 +17,8 @@ pub enum Format {
     Endpoint,
 }
 
-/// Brings a valid message into another form.
+/// Brings a valid message into another form. Who made a static reservation cannot be said in
+/// the form before refinement; there it is left out.
 ///
 /// # Errors
 /// [`Problem::Contradiction`] if a refined reservation cannot be said in the form; the
