@@ -14,7 +14,7 @@ mod serve;
 mod view;
 mod visit;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use muster_resources::Resources;
@@ -22,9 +22,11 @@ use slab::Slab;
 
 use crate::agent::Agent;
 use crate::amounts::Amounts;
+use crate::class::Class;
 use crate::filter::Timers;
 use crate::framework::Framework;
 use crate::ids::{AgentId, ClientId, FrameworkId, RoleId};
+use crate::map::{Map, seeded};
 use crate::names::Names;
 use crate::pool::Pool;
 use crate::role::minima;
@@ -47,20 +49,20 @@ pub struct Allocator {
     names: Names,
     pool: Pool,
     agents: Slab<Agent>,
-    agents_by_id: HashMap<String, AgentId>,
+    agents_by_id: Map<String, AgentId>,
     next_serial: u64,
     frameworks: Slab<Framework>,
-    frameworks_by_id: HashMap<String, FrameworkId>,
+    frameworks_by_id: Map<String, FrameworkId>,
     roles: Roles,
     whitelist: Option<BTreeSet<String>>,
     /// Revocable scalars that nobody has, of all agents.
     revocable: Amounts,
     /// Which agents know something of frameworks that are not known.
-    strangers: HashMap<String, BTreeSet<AgentId>>,
+    strangers: BTreeMap<String, BTreeSet<AgentId>>,
     /// Agents that will be down.
     leaving: BTreeSet<AgentId>,
     /// Frameworks that may have filters of inverse offers, by agent.
-    unwilling: HashMap<AgentId, BTreeSet<FrameworkId>>,
+    unwilling: BTreeMap<AgentId, BTreeSet<FrameworkId>>,
     /// How many cycles there have been.
     cycles: u64,
     /// How many of them were over all agents.
@@ -97,25 +99,26 @@ struct FilterKey {
 impl Allocator {
     /// An allocator without agents and frameworks.
     pub fn new(options: Options) -> Self {
+        let seed = options.seed;
         let mut names = Names::default();
         let excluded = options.excluded.iter().map(|name| names.number(name)).collect();
         Self {
             minima: minima(&options.min_allocatable, &mut names),
-            draw: Draw::new(options.seed),
+            draw: Draw::new(seed),
             pool: Pool::new(excluded),
             names,
             options,
             agents: Slab::new(),
-            agents_by_id: HashMap::new(),
+            agents_by_id: seeded(seed),
             next_serial: 0,
             frameworks: Slab::new(),
-            frameworks_by_id: HashMap::new(),
-            roles: Roles::new(),
+            frameworks_by_id: seeded(seed),
+            roles: Roles::new(seed),
             whitelist: None,
             revocable: Amounts::default(),
-            strangers: HashMap::new(),
+            strangers: BTreeMap::new(),
             leaving: BTreeSet::new(),
-            unwilling: HashMap::new(),
+            unwilling: BTreeMap::new(),
             cycles: 0,
             full_cycles: 0,
             timers: Timers::default(),
@@ -218,10 +221,7 @@ impl Allocator {
 
     /// Brings up to date who wants something in a role.
     fn refresh_role(&mut self, role: RoleId) {
-        if let Some(members) = self.roles.members(role) {
-            let (client, active) = (members.client, members.tree.any_active());
-            self.roles.tree.set_active(client, active);
-        }
+        self.roles.refresh_members(role);
         if self.roles.get(role).parent.is_none() {
             self.roles.refresh_quota(role, &self.minima);
         }
@@ -232,9 +232,9 @@ impl Allocator {
         let known = &self.frameworks[framework.index()];
         let Some(client) = known.places.get(&role).copied() else { return };
         let wants = known.wants(&self.roles.get(role).path);
+        let class = Class::of(known.options.capabilities);
         let Some(members) = self.roles.members_mut(role) else { return };
-        if members.tree.is_active(client) != wants {
-            members.tree.set_active(client, wants);
+        if members.set_active(client, wants, class) {
             self.refresh_role(role);
         }
         if wants {

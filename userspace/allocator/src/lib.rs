@@ -17,6 +17,7 @@ mod agent;
 mod allocator;
 mod amounts;
 mod capabilities;
+mod class;
 #[cfg(doc)]
 #[doc = include_str!("../CONFORMANCE.md")]
 pub mod conformance {}
@@ -29,6 +30,7 @@ mod framework;
 mod grant;
 mod ids;
 mod maintenance;
+mod map;
 mod metrics;
 mod names;
 mod options;

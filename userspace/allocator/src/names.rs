@@ -1,6 +1,6 @@
 //! Numbers for names of resources.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use muster_resources::{Limits, Name, Quantities, Resources, Value};
 
@@ -9,33 +9,39 @@ use crate::amounts::Amounts;
 /// The names of all resources that have been seen, numbered.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
-    numbers: HashMap<Name, usize>,
-    names: Vec<Name>,
+    numbers: BTreeMap<Name, usize>,
+    /// Numbers of the usual names, by their rank.
+    usual: [Option<usize>; 10],
+    list: Vec<Name>,
 }
 
 impl Names {
     /// The number of a name, a new one if need be.
     pub(crate) fn number(&mut self, name: &Name) -> usize {
-        if let Some(number) = self.names.iter().take(4).position(|known| known == name) {
+        let rank = name.rank().filter(|rank| *rank < self.usual.len());
+        if let Some(number) = rank.and_then(|rank| self.usual[rank]) {
             return number;
         }
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
-        let number = self.names.len();
-        self.names.push(name.clone());
+        let number = self.list.len();
+        self.list.push(name.clone());
         self.numbers.insert(name.clone(), number);
+        if let Some(rank) = rank {
+            self.usual[rank] = Some(number);
+        }
         number
     }
 
     /// The name of a number that has been given.
     pub(crate) fn name(&self, number: usize) -> &Name {
-        &self.names[number]
+        &self.list[number]
     }
 
     /// Every name with its number, in the order in which they were first seen.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Name)> {
-        self.names.iter().enumerate()
+        self.list.iter().enumerate()
     }
 
     /// Sums of the scalars.

@@ -5,6 +5,7 @@ use smol_str::SmolStr;
 
 use crate::Quota;
 use crate::amounts::Amounts;
+use crate::class::{Census, Class, Classes};
 use crate::ids::{ClientId, FrameworkId, RoleId};
 use crate::names::Names;
 use crate::tree::{Lottery, Tree};
@@ -54,6 +55,10 @@ pub(crate) struct Members {
     pub(crate) lottery: Lottery,
     /// By client of the tree.
     list: Vec<Option<Member>>,
+    /// Those that want something, by class.
+    census: Census,
+    /// The classes that all roles together know of.
+    pub(crate) known: Classes,
     /// How many of them have minima of their own.
     pub(crate) particular: usize,
     /// Filters that are in force.
@@ -64,6 +69,7 @@ pub(crate) struct Members {
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) framework: FrameworkId,
+    pub(crate) class: Class,
     /// Filters of other generations are not in force. Nobody else ever has this one.
     pub(crate) generation: u64,
     /// On how many agents it has something in this role.
@@ -158,12 +164,14 @@ impl NumberedQuota {
 }
 
 impl Members {
-    pub(crate) fn new(client: ClientId) -> Self {
+    pub(crate) fn new(client: ClientId, seed: u64) -> Self {
         Self {
             client,
-            tree: Tree::new(),
+            tree: Tree::new(seed),
             lottery: Lottery::new(false),
             list: Vec::new(),
+            census: Census::default(),
+            known: Classes::default(),
             particular: 0,
             filters: 0,
         }
@@ -191,12 +199,35 @@ impl Members {
         if self.list.len() <= client.index() {
             self.list.resize(client.index() + 1, None);
         }
-        self.list[client.index()] =
-            Some(Member { framework, generation, agents: 0, filters: 0, minima: None });
+        let class = Class::default();
+        let member = Member { framework, class, generation, agents: 0, filters: 0, minima: None };
+        self.list[client.index()] = Some(member);
         client
     }
 
+    /// The classes of those that want something.
+    pub(crate) fn classes(&self) -> Classes {
+        self.census.classes()
+    }
+
+    /// Says whether a framework wants something, and of which class it is; whether that is
+    /// news.
+    pub(crate) fn set_active(&mut self, client: ClientId, active: bool, class: Class) -> bool {
+        let was = self.tree.is_active(client);
+        let Some(member) = self.get_mut(client) else { return false };
+        let before = std::mem::replace(&mut member.class, class);
+        if was {
+            self.census.count(before, false);
+        }
+        if active {
+            self.census.count(class, true);
+        }
+        self.tree.set_active(client, active);
+        was != active || before != class
+    }
+
     pub(crate) fn remove(&mut self, id: &str, client: ClientId) {
+        self.set_active(client, false, Class::default());
         self.end_filters(client, u64::MAX);
         self.set_minima(client, None);
         self.tree.remove(id);

@@ -3,15 +3,15 @@
 mod lacking;
 mod ledger;
 
-use std::collections::HashMap;
-
 use slab::Slab;
 use smol_str::SmolStr;
 
 pub(crate) use self::lacking::Lacking;
 pub(crate) use self::ledger::Sums;
 use crate::amounts::Amounts;
+use crate::class::{Census, Classes};
 use crate::ids::{ClientId, FrameworkId, RoleId};
+use crate::map::{Map, seeded};
 use crate::role::{Members, Role};
 use crate::shelf::Shelf;
 use crate::tree::{Lottery, Tree};
@@ -21,7 +21,7 @@ use crate::tree::{Lottery, Tree};
 #[derive(Clone, Debug)]
 pub(crate) struct Roles {
     slab: Slab<Role>,
-    by_path: HashMap<SmolStr, RoleId>,
+    by_path: Map<SmolStr, RoleId>,
     /// The roles that have frameworks, in their order.
     pub(crate) tree: Tree,
     lottery: Lottery,
@@ -33,13 +33,16 @@ pub(crate) struct Roles {
     pub(crate) missing: Amounts,
     /// How many roles lack something that their frameworks could be given.
     pub(crate) hungry: usize,
-    /// What those lack.
+    /// Roles by the classes of those of their frameworks that want something.
+    census: Census,
+    /// What hungry ones lack.
     pub(crate) lacking: Lacking,
     /// Roles with frameworks that could not be given anything: see [`Role::is_exhausted`].
     pub(crate) exhausted: Vec<RoleId>,
     /// Roles whose consumption lags behind.
     lagging: Vec<RoleId>,
     next_generation: u64,
+    seed: u64,
 }
 
 /// Roles by client of the tree.
@@ -56,11 +59,11 @@ impl Table<'_> {
 }
 
 impl Roles {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             slab: Slab::new(),
-            by_path: HashMap::new(),
-            tree: Tree::new(),
+            by_path: seeded(seed),
+            tree: Tree::new(seed),
             // A role has its chance whether its frameworks want something or not.
             lottery: Lottery::new(true),
             by_client: Vec::new(),
@@ -68,10 +71,12 @@ impl Roles {
             held_reserved: Amounts::default(),
             missing: Amounts::default(),
             hungry: 0,
+            census: Census::default(),
             lacking: Lacking::default(),
             exhausted: Vec::new(),
             lagging: Vec::new(),
             next_generation: 0,
+            seed,
         }
     }
 
@@ -210,6 +215,19 @@ impl Roles {
         self.next_generation
     }
 
+    /// The classes of all frameworks that want something in any role.
+    pub(crate) fn classes(&self) -> Classes {
+        self.census.classes()
+    }
+
+    /// Brings up to date whether anybody wants something in a role, and of which class.
+    pub(crate) fn refresh_members(&mut self, id: RoleId) {
+        let Some(members) = self.slab[id.index()].members.as_deref_mut() else { return };
+        let classes = members.classes();
+        self.census.replace(std::mem::replace(&mut members.known, classes), classes);
+        self.tree.set_active(members.client, members.tree.any_active());
+    }
+
     /// Ends all filters of a framework in a role.
     pub(crate) fn end_filters(&mut self, id: RoleId, client: ClientId) {
         let generation = self.generation();
@@ -221,7 +239,7 @@ impl Roles {
     /// Gives a framework a place in a role, if it has none.
     pub(crate) fn join(&mut self, id: RoleId, name: &str, framework: FrameworkId) -> ClientId {
         let generation = self.generation();
-        let Self { slab, tree, by_client, .. } = self;
+        let Self { slab, tree, by_client, seed, .. } = self;
         let role = &mut slab[id.index()];
         let path = &role.path;
         let members = role.members.get_or_insert_with(|| {
@@ -230,7 +248,7 @@ impl Roles {
                 by_client.resize(client.index() + 1, id);
             }
             by_client[client.index()] = id;
-            Box::new(Members::new(client))
+            Box::new(Members::new(client, *seed))
         });
         members.tree.find(name).unwrap_or_else(|| members.add(name, framework, generation))
     }
@@ -247,6 +265,7 @@ impl Roles {
         if self.get(id).parent.is_none() {
             self.set_hungry(id, client, None);
         }
+        self.refresh_members(id);
         self.exhausted.retain(|other| *other != id);
         let path = self.get(id).path.clone();
         self.tree.remove(&path);

@@ -17,7 +17,7 @@ use crate::tree::Tree;
 /// use muster_allocator::Sorter;
 /// use muster_resources::{Quantities, Resources};
 ///
-/// let mut sorter = Sorter::default();
+/// let mut sorter = Sorter::new(1);
 /// sorter.add_total(&Quantities::parse("cpus:9;mem:18")?);
 /// for client in ["a", "b"] {
 ///     sorter.add(client);
@@ -36,18 +36,17 @@ pub struct Sorter {
     paths: Vec<String>,
 }
 
-impl Default for Sorter {
-    fn default() -> Self {
+impl Sorter {
+    /// Without clients; the seed says only where they lie in memory.
+    pub fn new(seed: u64) -> Self {
         Self {
-            tree: Tree::new(),
+            tree: Tree::new(seed),
             pool: Pool::new(Vec::new()),
             names: Names::default(),
             paths: Vec::new(),
         }
     }
-}
 
-impl Sorter {
     /// Adds a client, which wants nothing at first.
     pub fn add(&mut self, path: &str) {
         if self.tree.find(path).is_none() {

@@ -16,7 +16,7 @@ mod order;
 mod tests;
 mod walk;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
@@ -25,6 +25,7 @@ use self::node::{Key, Node};
 pub(crate) use self::walk::Order;
 use crate::amounts::Amounts;
 use crate::ids::ClientId;
+use crate::map::{Map, seeded};
 use crate::pool::Pool;
 
 /// A node, as long as it is not removed.
@@ -39,8 +40,8 @@ pub(crate) struct Tree {
     /// The leaf of each client.
     leaves: Vec<NodeId>,
     free_clients: Vec<ClientId>,
-    by_path: HashMap<SmolStr, ClientId>,
-    weights: HashMap<SmolStr, f64>,
+    by_path: Map<SmolStr, ClientId>,
+    weights: BTreeMap<SmolStr, f64>,
     /// Version of the pool for which the order holds, if it holds at all.
     version: Option<u64>,
     /// A second order, of some children of the root.
@@ -61,14 +62,14 @@ pub(crate) enum Level {
 }
 
 impl Tree {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             nodes: vec![Node::inner(SmolStr::default(), ROOT)],
             free_nodes: Vec::new(),
             leaves: Vec::new(),
             free_clients: Vec::new(),
-            by_path: HashMap::new(),
-            weights: HashMap::new(),
+            by_path: seeded(seed),
+            weights: BTreeMap::new(),
             version: None,
             marked: BTreeSet::new(),
             shape: 0,
@@ -178,7 +179,7 @@ impl Tree {
             Some(client) => Node::leaf(name.into(), parent, client),
             None => Node::inner(name.into(), parent),
         };
-        if !node.is_virtual() {
+        if !node.is_virtual() && !self.weights.is_empty() {
             node.weight = self.weight(&self.path_of(parent, name));
         }
         let id = if let Some(id) = self.free_nodes.pop() {

@@ -39,6 +39,15 @@ impl Name {
         Self(Kind::Known(rank as u8))
     }
 
+    /// Its position among the usual names, of which there are less than ten.
+    #[inline]
+    pub fn rank(&self) -> Option<usize> {
+        match self.0 {
+            Kind::Known(rank) => Some(usize::from(rank)),
+            Kind::Other(_) => None,
+        }
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         match &self.0 {
@@ -64,6 +73,7 @@ impl From<&Self> for Name {
 }
 
 impl Ord for Name {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         match (&self.0, &other.0) {
             (Kind::Known(own), Kind::Known(other)) => own.cmp(other),

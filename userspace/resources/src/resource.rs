@@ -180,10 +180,14 @@ impl Resource {
 
     /// Where it belongs in a collection; equal if amounts can be added up, or are one and
     /// the same shared or indivisible thing.
+    #[inline]
     pub(crate) fn order(&self, other: &Self) -> Ordering {
-        self.name
-            .cmp(&other.name)
-            .then_with(|| self.allocation.cmp(&other.allocation))
+        self.name.cmp(&other.name).then_with(|| self.order_by_details(other))
+    }
+
+    fn order_by_details(&self, other: &Self) -> Ordering {
+        self.allocation
+            .cmp(&other.allocation)
             .then_with(|| match (&self.details, &other.details) {
                 (None, None) => Ordering::Equal,
                 (Some(own), Some(other)) if Arc::ptr_eq(own, other) => Ordering::Equal,

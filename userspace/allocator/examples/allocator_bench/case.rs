@@ -13,6 +13,7 @@ mod suppress;
 mod update;
 mod update_allocation;
 mod volumes;
+mod worst;
 
 use crate::Failure;
 use crate::settings::{Settings, Size};
@@ -54,6 +55,7 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "HierarchyFullSort", variants: sorter::hierarchy },
     Case { name: "FullCycle", variants: beyond::full_cycle },
     Case { name: "OneAgent", variants: beyond::one_agent },
+    Case { name: "NothingFits", variants: worst::variants },
 ];
 
 impl Variant {

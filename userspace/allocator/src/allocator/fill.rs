@@ -7,6 +7,7 @@ use muster_resources::{Resource, Resources};
 use super::Allocator;
 use super::visit::suits;
 use crate::amounts::Amounts;
+use crate::class::{Class, Classes};
 use crate::ids::{AgentId, ClientId, FrameworkId, RoleId};
 use crate::tally::Tally;
 use crate::tree::Order;
@@ -150,13 +151,15 @@ impl Allocator {
     ) -> Option<AgentId> {
         let (known, path) = (&self.frameworks[framework.index()], &self.roles.get(role).path);
         let knows = known.options.capabilities;
+        let class = Class::of(knows);
         let from = demand.from.entry(role).or_insert_with(|| {
             let may = |entry: &Resource| entry.is_allocatable_to(path) && is_known(entry, knows);
             if demand.task.iter().all(may) { 0 } else { agents.len() }
         });
         while let Some(id) = agents.get(*from) {
             let agent = &self.agents[id.index()];
-            if agent.has_free(&demand.task) && suits(known, path, agent, &self.options) {
+            let classes = Classes::suiting(agent, self.options.filter_gpu_resources);
+            if agent.has_free(&demand.task) && suits(known, class, path, agent, classes) {
                 return Some(*id);
             }
             *from += 1;

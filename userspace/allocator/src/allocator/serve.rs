@@ -7,6 +7,7 @@ use super::aim::Aim;
 use super::cycle::{Run, Stage};
 use super::visit::{Floor, Visit};
 use crate::amounts::Amounts;
+use crate::class::Classes;
 use crate::ids::{AgentId, ClientId, FrameworkId, RoleId};
 use crate::parts::{Parts, meets};
 use crate::roles::Lacking;
@@ -92,6 +93,10 @@ impl Allocator {
                 return outcome;
             }
         }
+        let classes = Classes::suiting(agent, self.options.filter_gpu_resources);
+        if !self.roles.classes().meets(classes) {
+            return outcome;
+        }
         let mut shelf = Shelf::new(agent, turn.cycle);
         if shelf.agent.is_empty() {
             return outcome;
@@ -103,6 +108,7 @@ impl Allocator {
             options: &self.options,
             minima: &self.minima,
             particular: self.particular > 0,
+            classes,
         };
         let useful = is_useful(&mut shelf, turn.stage, &mut floor, &self.roles.lacking, run);
         if !useful && (turn.stage == Stage::Guarantees || !shelf.has_reserved()) {
@@ -137,8 +143,12 @@ impl Allocator {
             }
             let (id, role) = table.get(client);
             let Some(wanted) = turn.aim.wanted(id) else { continue };
-            let path = role.path.clone();
-            let particular = role.members.as_ref().is_some_and(|members| members.particular > 0);
+            let Some(members) =
+                role.members.as_ref().filter(|members| members.known.meets(classes))
+            else {
+                continue;
+            };
+            let (path, particular) = (role.path.clone(), members.particular > 0);
             if !shelf.suffices(&path, particular, floor.minima, floor.names) {
                 continue;
             }

@@ -9,6 +9,7 @@ use super::cycle::{Run, Stage};
 use super::serve::{Decided, Outcome, Turn};
 use crate::agent::Agent;
 use crate::amounts::Amounts;
+use crate::class::{Class, Classes};
 use crate::filter::Filter;
 use crate::framework::Framework;
 use crate::ids::{ClientId, RoleId};
@@ -29,6 +30,8 @@ pub(super) struct Floor<'a> {
     pub(super) minima: &'a [Amounts],
     /// Whether any framework has minima of its own.
     pub(super) particular: bool,
+    /// The frameworks that suit the agent.
+    pub(super) classes: Classes,
 }
 
 /// A role at an agent's turn.
@@ -97,7 +100,7 @@ impl<'a> Visit<'a> {
             }
             let Some(member) = members.get(client) else { continue };
             let framework = &floor.frameworks[member.framework.index()];
-            if !suits(framework, self.path, shelf.agent, floor.options) {
+            if !suits(framework, member.class, self.path, shelf.agent, floor.classes) {
                 continue;
             }
             let minima = member.minima.as_deref().unwrap_or(floor.minima);
@@ -163,13 +166,16 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// Whether a framework could be offered the agent in a role at all.
-pub(super) fn suits(framework: &Framework, role: &str, agent: &Agent, options: &Options) -> bool {
-    let (knows, agent_knows) = (framework.options.capabilities, agent.options.capabilities);
-    let has_gpus = options.filter_gpu_resources && agent.has_gpus();
-    (knows.gpu_resources || !has_gpus)
-        && (knows.region_aware || !agent.remote)
-        && (agent_knows.multi_role || !knows.multi_role)
-        && (agent_knows.hierarchical_role || !role.contains('/'))
+/// Whether a framework of a class could be offered the agent in a role at all; `classes` are
+/// those that suit the agent.
+pub(super) fn suits(
+    framework: &Framework,
+    class: Class,
+    role: &str,
+    agent: &Agent,
+    classes: Classes,
+) -> bool {
+    classes.contains(class)
+        && (agent.options.capabilities.hierarchical_role || !role.contains('/'))
         && !framework.options.offer_constraints.excludes(role, &agent.options)
 }

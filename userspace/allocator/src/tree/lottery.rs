@@ -185,7 +185,7 @@ mod tests {
 
     /// A tree of active clients with weights of paths.
     fn tree<const N: usize>(clients: [&str; N], weights: &[(&str, f64)]) -> (Tree, [ClientId; N]) {
-        let mut tree = Tree::new();
+        let mut tree = Tree::new(0);
         let clients = clients.map(|path| {
             let client = tree.add(path);
             tree.set_active(client, true);

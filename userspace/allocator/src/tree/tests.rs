@@ -78,7 +78,7 @@ impl Pair {
         let mut pool = Pool::new(vec![2]);
         pool.add(&amounts(total));
         let lotteries = [Lottery::new(false), Lottery::new(true)];
-        Self { tree: Tree::new(), plain: Plain::default(), pool, total, lotteries }
+        Self { tree: Tree::new(0), plain: Plain::default(), pool, total, lotteries }
     }
 
     fn apply(&mut self, change: &Change) {
@@ -256,7 +256,7 @@ proptest! {
 /// What is shared counts once where those meet who share it, so that it differs by level.
 #[test]
 fn amounts_are_counted_level_by_level() {
-    let mut tree = Tree::new();
+    let mut tree = Tree::new(0);
     let pool = Pool::default();
     let (parent, child) = (tree.add("a"), tree.add("a/b/c"));
     let own = amounts([1, 0, 0]);

@@ -71,7 +71,7 @@ pub(super) fn filled(
     agents: usize,
     paths: &[String],
 ) -> Result<(Sorter, Resources), Failure> {
-    let mut sorter = Sorter::default();
+    let mut sorter = Sorter::new(1);
     watch.time("add the clients", || {
         for path in paths {
             sorter.add(path);
