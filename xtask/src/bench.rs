@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: us and our peers on the same machine, in turns.
 
+mod allocator;
 mod arm;
 mod record;
 mod site;
@@ -24,6 +25,8 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// The allocator on Mesos' own cases, beside figures that are stated for Mesos
+    Allocator(allocator::Options),
     /// A VIP against the server itself, iptables DNAT and HAProxy; and what it adds to `connect()`
     Vip(vip::Options),
 }
@@ -31,8 +34,13 @@ enum Bench {
 /// Runs a bench.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let ui = Ui::new(false);
-    setup::ensure(ui, &[Purpose::Build, Purpose::Cluster, Purpose::Agent, Purpose::Bench])?;
     match &options.bench {
-        Bench::Vip(vip) => vip::run(ui, vip, options.json),
+        // It needs nothing but cargo.
+        Bench::Allocator(allocator) => allocator::run(ui, allocator, options.json),
+        Bench::Vip(vip) => {
+            let purposes = [Purpose::Build, Purpose::Cluster, Purpose::Agent, Purpose::Bench];
+            setup::ensure(ui, &purposes)?;
+            vip::run(ui, vip, options.json)
+        }
     }
 }

@@ -27,6 +27,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "ip", package: "iproute2", purposes: &[Cluster, Test, Bench] },
     Program { name: "iptables", package: "iptables", purposes: &[Bench] },
     Program { name: "nginx", package: "nginx-light", purposes: &[Bench] },
+    Program { name: "valgrind", package: "valgrind", purposes: &[Test] },
     Program { name: "wrk", package: "wrk", purposes: &[Bench] },
 ];
 

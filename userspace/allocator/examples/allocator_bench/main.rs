@@ -44,6 +44,12 @@ fn measure(settings: &Settings) -> Result<(), Failure> {
     if let Some(name) = &settings.count {
         return case::count::run(name);
     }
+    if settings.list {
+        for case in case::ALL {
+            println!("{}", case.name);
+        }
+        return Ok(());
+    }
     let wanted = |case: &&Case| settings.case.as_ref().is_none_or(|name| name == case.name);
     let cases: Vec<&Case> = case::ALL.iter().filter(wanted).collect();
     if cases.is_empty() {

@@ -23,22 +23,25 @@ pub(crate) struct Settings {
     pub(crate) case: Option<String>,
     /// Instead of the grid.
     pub(crate) size: Option<Size>,
+    /// Say what cases there are, and nothing else.
+    pub(crate) list: bool,
     /// Do this one once, for its instructions to be counted, and nothing else.
     pub(crate) count: Option<String>,
 }
 
 pub(crate) const USAGE: &str =
-    "[--quick] [--case NAME] [--size AGENTSxFRAMEWORKS], or --count NAME";
+    "[--quick] [--case NAME] [--size AGENTSxFRAMEWORKS], --list, or --count NAME";
 
 impl Settings {
     pub(crate) fn read(mut given: impl Iterator<Item = String>) -> Result<Self, Failure> {
-        let mut settings = Self { quick: false, case: None, size: None, count: None };
+        let mut settings = Self { quick: false, case: None, size: None, list: false, count: None };
         while let Some(name) = given.next() {
             let mut value = || given.next().ok_or_else(|| format!("{name}: a value is missing"));
             match name.as_str() {
                 "--quick" => settings.quick = true,
                 "--case" => settings.case = Some(value()?),
                 "--size" => settings.size = Some(Size::read(&value()?)?),
+                "--list" => settings.list = true,
                 "--count" => settings.count = Some(value()?),
                 _ => return Err(format!("{name}: unknown; known are {USAGE}").into()),
             }

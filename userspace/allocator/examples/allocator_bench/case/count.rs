@@ -7,7 +7,7 @@ use super::decline::busy_cluster;
 use super::quota::prepared;
 use super::sorter::filled;
 use crate::Failure;
-use crate::cluster::FOREVER;
+use crate::cluster::{Cluster, FOREVER};
 use crate::settings::Size;
 use crate::watch::Watch;
 
@@ -20,17 +20,33 @@ fn counted(work: &mut dyn FnMut() -> Result<(), Failure>) -> Result<(), Failure>
 pub(crate) fn run(name: &str) -> Result<(), Failure> {
     match name {
         "quota" => quota(),
+        "quota-empty" => quota_empty(),
         "decline" => decline(),
         "sort" => sort(),
-        _ => Err(format!("--count {name:?}: there are quota, decline and sort").into()),
+        "change" => change(),
+        _ => Err(format!("--count {name:?}: see INSTRUCTIONS.md for what there is").into()),
     }
 }
 
-/// `LargeAndSmallQuota` with 300 agents: the cycle that makes allocations, and the one after.
+fn quota_cluster() -> Result<Cluster, Failure> {
+    prepared(&mut Watch::default(), SorterKind::Drf, 250, 50)
+}
+
+/// `LargeAndSmallQuota` with 300 agents: the cycle that makes allocations.
 fn quota() -> Result<(), Failure> {
-    let mut cluster = prepared(&mut Watch::default(), SorterKind::Drf, 250, 50)?;
+    let mut cluster = quota_cluster()?;
     counted(&mut || {
         cluster.cycle();
+        Ok(())
+    })?;
+    cluster.expect_offers(350)
+}
+
+/// The one after it.
+fn quota_empty() -> Result<(), Failure> {
+    let mut cluster = quota_cluster()?;
+    cluster.cycle();
+    counted(&mut || {
         cluster.cycle();
         Ok(())
     })?;
@@ -51,19 +67,33 @@ fn decline() -> Result<(), Failure> {
     cluster.expect_offers(size.agents)
 }
 
-/// `FullSort` of 1,000 clients, and a hundred changes after each of which the first is asked
-/// for.
+fn thousand() -> Vec<String> {
+    (0..1_000).map(|number| number.to_string()).collect()
+}
+
+/// `FullSort` of 1,000 clients.
 fn sort() -> Result<(), Failure> {
-    let paths: Vec<String> = (0..1_000).map(|number| number.to_string()).collect();
-    let (mut sorter, allocated) = filled(&mut Watch::default(), 1_000, &paths)?;
-    let mut firsts = 0;
+    let (mut sorter, _) = filled(&mut Watch::default(), 1_000, &thousand())?;
+    let mut sorted = 0;
     counted(&mut || {
-        firsts += sorter.sort().count();
+        sorted = sorter.sort().count();
+        Ok(())
+    })?;
+    if sorted == 1_000 { Ok(()) } else { Err(format!("{sorted} clients were sorted").into()) }
+}
+
+/// A hundred changes of them, after each of which somebody asks for the first.
+fn change() -> Result<(), Failure> {
+    let paths = thousand();
+    let (mut sorter, allocated) = filled(&mut Watch::default(), 1_000, &paths)?;
+    // Sorted once, so that there is an order to keep up.
+    let mut firsts = sorter.sort().take(0).count();
+    counted(&mut || {
         for path in &paths[..100] {
             sorter.allocated(path, &allocated);
             firsts += usize::from(sorter.sort().next().is_some());
         }
         Ok(())
     })?;
-    if firsts == 1_100 { Ok(()) } else { Err(format!("{firsts} clients were sorted").into()) }
+    if firsts == 100 { Ok(()) } else { Err(format!("{firsts} firsts were there").into()) }
 }
