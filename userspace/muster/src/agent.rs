@@ -51,7 +51,7 @@ pub(crate) struct Flags {
     #[arg(long, env = "MUSTER_CGROUPS_ROOT")]
     cgroups_root: Option<String>,
     #[command(flatten)]
-    isolation: isolation::Flags,
+    isolation: isolation::IsolationFlags,
     /// Where bpffs is mounted.
     #[arg(long, env = "MUSTER_BPFFS", default_value = "/sys/fs/bpf")]
     bpffs: PathBuf,

@@ -6,7 +6,7 @@ use muster_containerizer::{CapabilitySet, Isolation};
 use crate::bytes;
 
 #[derive(Debug, Args)]
-pub(crate) struct Flags {
+pub(crate) struct IsolationFlags {
     /// What keeps containers apart, by Mesos' names, in any order: see docs/containers.md. A
     /// name with a leading "-" is left out of what is there by default.
     #[arg(long, env = "MUSTER_ISOLATION", default_value = "", allow_hyphen_values = true)]
@@ -48,8 +48,8 @@ pub(crate) struct Flags {
     bounding_capabilities: CapabilitySet,
 }
 
-impl From<Flags> for Isolation {
-    fn from(flags: Flags) -> Self {
+impl From<IsolationFlags> for Isolation {
+    fn from(flags: IsolationFlags) -> Self {
         Self {
             names: flags.isolation,
             cfs_quota: flags.cgroups_enable_cfs,
