@@ -10,4 +10,4 @@ mod hierarchies;
 pub(crate) use group::{Group, Place};
 #[cfg(test)]
 pub(crate) use hierarchies::fake;
-pub(crate) use hierarchies::{Controller, Hierarchies, Version};
+pub(crate) use hierarchies::{Controller, Hierarchies, Version, inherit};

@@ -18,10 +18,12 @@ use crate::cgroup::{Controller, Group, Hierarchies};
 use crate::checkpoint::Checkpoints;
 use crate::helper::Program;
 use crate::image::Store;
-use crate::isolator::Isolators;
+use crate::isolator::{Isolators, Subject};
 use crate::launch::order::{Entry as EnterOrder, Order, Report};
 use crate::spec::validate_command;
-use crate::{CommandSpec, Config, ContainerSpec, Error, ExecStatus, Resources, Termination, Usage};
+use crate::{
+    CommandSpec, Config, ContainerSpec, Error, ExecStatus, Resources, Status, Termination, Usage,
+};
 use entry::{Entry, State};
 
 /// The oldest kernel that has what containers need: `cgroup.kill`.
@@ -195,10 +197,7 @@ impl Containerizer {
         timeout: Duration,
     ) -> Result<ExecStatus, Error> {
         validate_command(&command)?;
-        let entry = self.inner.known(id)?;
-        let State::Running(subject) = entry.state() else {
-            return Err(Error::NotRunning { id: id.to_owned() });
-        };
+        let subject = self.inner.running(id)?;
         let inner = Arc::clone(&self.inner);
         let id = id.to_owned();
         let (reports, lifeline) = blocking(move || {
@@ -240,10 +239,17 @@ impl Containerizer {
     /// # Errors
     /// [`Error::NotRunning`] for a container that does not run.
     pub fn usage(&self, id: &str) -> Result<Usage, Error> {
-        let State::Running(subject) = self.inner.known(id)?.state() else {
-            return Err(Error::NotRunning { id: id.to_owned() });
-        };
+        let subject = self.inner.running(id)?;
         Ok(self.inner.isolators.usage(&subject))
+    }
+
+    /// Where a running container is.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] for a container that does not run.
+    pub fn status(&self, id: &str) -> Result<Status, Error> {
+        let subject = self.inner.running(id)?;
+        Ok(self.inner.isolators.status(&subject))
     }
 
     /// Gives a running container other resources.
@@ -282,6 +288,13 @@ impl Inner {
 
     fn group_name(&self, id: &str) -> String {
         format!("{}/{id}", self.config.cgroups_root)
+    }
+
+    fn running(&self, id: &str) -> Result<Arc<Subject>, Error> {
+        match self.known(id)?.state() {
+            State::Running(subject) => Ok(subject),
+            _ => Err(Error::NotRunning { id: id.to_owned() }),
+        }
     }
 
     /// The cgroups of a new container.

@@ -24,7 +24,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::cgroup::{Controller, Hierarchies};
-use crate::{Error, Limitation, Resources, Usage};
+use crate::{Error, Limitation, Resources, Status, Usage};
 
 pub(crate) use cgroups::exceeded;
 pub(crate) use chain::Isolators;
@@ -74,6 +74,11 @@ pub(crate) trait Isolator: Send + Sync {
 
     /// Adds what a running container has used.
     fn usage(&self, _subject: &Subject, _usage: &mut Usage) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Adds what there is to tell of a running container.
+    fn status(&self, _subject: &Subject, _status: &mut Status) -> Result<(), Error> {
         Ok(())
     }
 

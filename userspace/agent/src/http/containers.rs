@@ -84,6 +84,12 @@ fn with_usage(
     match containerizer.usage(id) {
         Ok(usage) => {
             shown["statistics"] = statistics_of(&usage, now);
+            // Only in the full form, and of a container that is still there.
+            if let (Some(status), Ok(found)) = (shown.get_mut("status"), containerizer.status(id))
+                && let Some(cpus) = found.cpus
+            {
+                status["cgroup_info"]["cpuset"]["cpus"] = json!(cpus);
+            }
             Some(shown)
         }
         Err(error) => {

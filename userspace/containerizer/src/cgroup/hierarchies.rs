@@ -23,10 +23,12 @@ pub(crate) enum Controller {
     Memory,
     /// Number of tasks.
     Pids,
+    /// CPUs that it runs on.
+    Cpuset,
 }
 
 impl Controller {
-    const ALL: [Self; 4] = [Self::Cpu, Self::Cpuacct, Self::Memory, Self::Pids];
+    const ALL: [Self; 5] = [Self::Cpu, Self::Cpuacct, Self::Memory, Self::Pids, Self::Cpuset];
 
     /// The kernel's name of it in v1.
     pub(crate) fn name(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Controller {
             Self::Cpuacct => "cpuacct",
             Self::Memory => "memory",
             Self::Pids => "pids",
+            Self::Cpuset => "cpuset",
         }
     }
 
@@ -173,19 +176,21 @@ impl Hierarchies {
         controllers: &BTreeSet<Controller>,
     ) -> Result<(), Error> {
         for controller in controllers {
-            if let Some(tree) = self.v1.get(controller) {
-                let directory = tree.join(root);
-                fs::create_dir_all(&directory).at("mkdir", &directory)?;
+            let Some(tree) = self.v1.get(controller) else { continue };
+            let mut directory = tree.clone();
+            for part in Path::new(root) {
+                directory.push(part);
+                make(&directory)?;
+                if *controller == Controller::Cpuset {
+                    inherit(&directory)?;
+                }
             }
         }
         let mut directory = self.unified.clone();
         self.enable(&directory, controllers)?;
         for part in Path::new(root) {
             directory.push(part);
-            match fs::create_dir(&directory) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                made => made.at("mkdir", &directory)?,
-            }
+            make(&directory)?;
             self.enable(&directory, controllers)?;
         }
         Ok(())
@@ -234,6 +239,27 @@ impl Hierarchies {
     }
 }
 
+/// Makes a directory, unless it is there.
+fn make(directory: &Path) -> Result<(), Error> {
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.at("mkdir", directory),
+    }
+}
+
+/// Gives a new group of v1's cpuset what the one above it has: with nothing it can have no
+/// task.
+pub(crate) fn inherit(directory: &Path) -> Result<(), Error> {
+    for name in ["cpuset.cpus", "cpuset.mems"] {
+        let own = directory.join(name);
+        if file::read(&own)?.trim().is_empty() {
+            let above = directory.parent().unwrap_or(directory).join(name);
+            file::write(&own, file::read(&above)?.trim())?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 pub(crate) mod fake {
     //! Trees of plain files, for tests of what is written where.
@@ -249,13 +275,16 @@ pub(crate) mod fake {
                  1 0 0:2 / /c/cpuacct rw - cgroup cgroup rw,cpuacct\n\
                  1 0 0:3 / /c/memory rw - cgroup cgroup rw,memory\n\
                  1 0 0:4 / /c/pids rw - cgroup cgroup rw,pids\n\
+                 1 0 0:6 / /c/cpuset rw - cgroup cgroup rw,cpuset\n\
                  1 0 0:5 / /c/unified rw - cgroup2 cgroup2 rw\n",
                 directory.join("c/unified"),
                 "\n",
             ),
-            Version::V2 => {
-                ("1 0 0:1 / /c rw - cgroup2 cgroup2 rw\n", directory.join("c"), "cpu memory pids\n")
-            }
+            Version::V2 => (
+                "1 0 0:1 / /c rw - cgroup2 cgroup2 rw\n",
+                directory.join("c"),
+                "cpu cpuset memory pids\n",
+            ),
         };
         fs::create_dir_all(&unified).unwrap();
         fs::write(unified.join("cgroup.controllers"), controllers).unwrap();
@@ -352,5 +381,21 @@ mod tests {
             let file = top.join(level).join("cgroup.subtree_control");
             assert_eq!(fs::read_to_string(file).unwrap(), "+memory", "{level}");
         }
+    }
+
+    #[test]
+    fn a_group_of_cpusets_has_what_is_above_it() {
+        let top = tempfile::tempdir().unwrap();
+        let own = top.path().join("m");
+        fs::create_dir(&own).unwrap();
+        for (name, text) in [("cpuset.cpus", "0-3\n"), ("cpuset.mems", "0\n")] {
+            fs::write(top.path().join(name), text).unwrap();
+            fs::write(own.join(name), "\n").unwrap();
+        }
+        inherit(&own).unwrap();
+        assert_eq!(fs::read_to_string(own.join("cpuset.cpus")).unwrap(), "0-3");
+        fs::write(own.join("cpuset.cpus"), "1\n").unwrap();
+        inherit(&own).unwrap();
+        assert_eq!(fs::read_to_string(own.join("cpuset.cpus")).unwrap(), "1\n", "its own");
     }
 }

@@ -1,6 +1,7 @@
 //! `cgroups/…`: limits of the kernel's, and its counters.
 
 pub(super) mod cpu;
+pub(super) mod cpuset;
 pub(super) mod mem;
 pub(super) mod pids;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::table::{self, TABLE};
 use super::{Draft, Isolation, Isolator, Request, Subject, Watch};
 use crate::cgroup::{Controller, Hierarchies};
-use crate::{Error, Resources, Usage};
+use crate::{Error, Resources, Status, Usage};
 
 /// Every isolator that there is, in the order of the table.
 pub(crate) struct Isolators {
@@ -87,6 +87,17 @@ impl Isolators {
             }
         }
         usage
+    }
+
+    /// What there is to tell of a running container. An isolator that cannot tell is left out.
+    pub(crate) fn status(&self, subject: &Subject) -> Status {
+        let mut status = Status::default();
+        for link in self.of(subject) {
+            if let Err(error) = link.isolator.status(subject, &mut status) {
+                tracing::debug!(id = subject.id, isolator = link.name, %error, "no status");
+            }
+        }
+        status
     }
 
     /// Has all remove what they made, the last one first. All are tried.

@@ -74,3 +74,32 @@ fn resource_limits_hold_for_the_command_and_for_who_joins_it() {
     let xfsz = exec("exec dd if=/dev/zero of=/tmp/x bs=1024 count=2048");
     assert_eq!(xfsz, ExecStatus::Signaled(25), "a file too large");
 }
+
+#[test]
+fn whole_cpus_are_pinned_if_the_flag_says_so() {
+    let Some(mut world) = World::new() else { return };
+    let listed = "cgroups,cgroups/pids,cgroups/cpuset,filesystem/linux,docker/runtime";
+    world.restart_with(|isolation| isolation.names = listed.into());
+    let line = "grep Cpus_allowed_list /proc/self/status; echo ready; exec sleep 1000";
+    let launch = |world: &World, id: &str, cpus_milli| {
+        let resources = resources(cpus_milli, 64 << 20);
+        world.launch(ContainerSpec { resources, ..world.shell(id, line) }).unwrap();
+        world.await_output(id, "ready");
+        let status = world.containerizer().status(id).unwrap().cpus;
+        (world.stdout(id).lines().next().unwrap().replace("Cpus_allowed_list:\t", ""), status)
+    };
+    let all = launch(&world, "shared", 500);
+    assert_eq!(all.1, None);
+    let (first, status) = launch(&world, "first", 1000);
+    assert_eq!(status.as_ref(), Some(&first));
+    assert!(first.parse::<u32>().is_ok(), "{first}");
+    world.restart();
+    world.run(world.containerizer().recover()).unwrap();
+    assert_eq!(world.containerizer().status("first").unwrap().cpus, Some(first.clone()));
+    let (second, _) = launch(&world, "second", 1000);
+    assert_eq!(second != first, all.0 != first, "apart, if there is more than one");
+    for id in ["shared", "first", "second"] {
+        world.run(world.containerizer().destroy(id)).unwrap();
+        assert!(world.remains(id).is_empty());
+    }
+}
