@@ -79,6 +79,15 @@ impl Config {
             "isolation": self.isolation.names,
             "cgroups_enable_cfs": self.isolation.cfs_quota.to_string(),
             "cgroups_limit_swap": self.isolation.limit_swap.to_string(),
+            "cgroups_blkio_weight": self.isolation.block_io.weight.map(|weight| weight.to_string()),
+            "cgroups_blkio_throttle": self
+                .isolation
+                .block_io
+                .throttles
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(","),
             "disallow_sharing_agent_pid_namespace":
                 self.isolation.disallow_sharing_pid_namespace.to_string(),
             "disallow_sharing_agent_ipc_namespace":

@@ -9,6 +9,7 @@
 //! Needs Linux 5.14 (`cgroup.kill`), cgroup v2 mounted (v1 controllers may be beside it),
 //! and root.
 
+mod block_io;
 mod capability;
 mod cgroup;
 mod checkpoint;
@@ -31,6 +32,7 @@ mod termination;
 mod usage;
 mod volume;
 
+pub use block_io::{BlockIo, DeviceIo, DeviceNumber, Throttle};
 pub use capability::CapabilitySet;
 pub use config::Config;
 pub use containerizer::{Containerizer, Launched, Recovered};

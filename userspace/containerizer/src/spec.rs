@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CapabilitySet, Error, Resources, Rlimit, Secret, Volume};
+use crate::{BlockIo, CapabilitySet, Error, Resources, Rlimit, Secret, Volume};
 
 /// Where the sandbox is inside a container with an image (Mesos' `--sandbox_directory`).
 pub const SANDBOX: &str = "/mnt/mesos/sandbox";
@@ -51,6 +51,8 @@ pub struct ContainerSpec {
     pub effective_capabilities: Option<CapabilitySet>,
     /// What nothing in it may do more than; `None` is the agent's bound.
     pub bounding_capabilities: Option<CapabilitySet>,
+    /// What it may do with block devices; `None` is the agent's default.
+    pub block_io: Option<BlockIo>,
     /// Whether it sees the agent's processes instead of only its own.
     pub share_pid_namespace: bool,
     /// Whose System V IPC, message queues and /dev/shm it has.
@@ -138,6 +140,9 @@ impl ContainerSpec {
         if self.args.iter().any(|arg| arg.contains('\0')) {
             return refuse("args", "an argument holds a NUL character".into());
         }
+        if let Some(block_io) = &self.block_io {
+            block_io.validate()?;
+        }
         self.volumes.iter().try_for_each(Volume::validate)?;
         self.rlimits.iter().try_for_each(Rlimit::validate)?;
         self.resources.validate()
@@ -148,6 +153,7 @@ impl ContainerSpec {
         let needs = [
             (self.image.is_some(), "image", "filesystem/linux"),
             (self.hostname.is_some(), "hostname", "filesystem/linux"),
+            (self.block_io.is_some(), "block_io", "cgroups/blkio"),
             (!self.rlimits.is_empty(), "rlimits", "posix/rlimits"),
             (self.effective_capabilities.is_some(), "effective_capabilities", CAPABILITIES),
             (self.bounding_capabilities.is_some(), "bounding_capabilities", CAPABILITIES),

@@ -1,8 +1,10 @@
 //! What a container uses.
 
+use crate::DeviceIo;
+
 /// Counters of a container, as its cgroups give them. A field is `None` where this
 /// machine's controllers do not count it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Seconds on a CPU in user mode.
     pub cpus_user_time_secs: Option<f64>,
@@ -46,4 +48,6 @@ pub struct Usage {
     pub threads: Option<u64>,
     /// Processes in it.
     pub processes: Option<u64>,
+    /// What it read and wrote, by device; nothing where that is not counted.
+    pub block_io: Vec<DeviceIo>,
 }

@@ -1,7 +1,7 @@
 //! Flags of isolators: what containers get.
 
 use clap::Args;
-use muster_containerizer::{CapabilitySet, Isolation};
+use muster_containerizer::{BlockIo, CapabilitySet, Isolation, Throttle};
 
 use crate::bytes;
 
@@ -21,6 +21,17 @@ pub(crate) struct IsolationFlags {
     /// 0 is no limit.
     #[arg(long, env = "MUSTER_CGROUPS_PIDS_LIMIT", default_value_t = Isolation::PIDS_LIMIT)]
     cgroups_pids_limit: u64,
+    /// Share of block devices that a container has, 1 to 1000. Needs cgroups/blkio.
+    #[arg(
+        long,
+        env = "MUSTER_CGROUPS_BLKIO_WEIGHT",
+        value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
+    cgroups_blkio_weight: Option<u16>,
+    /// Limit of what a container does with a block device, "8:0 rbps=1048576 wiops=100" (also
+    /// wbps, riops). May be repeated. Needs cgroups/blkio.
+    #[arg(long, env = "MUSTER_CGROUPS_BLKIO_THROTTLE", value_delimiter = ',')]
+    cgroups_blkio_throttle: Vec<Throttle>,
     /// No task may see the agent's processes.
     #[arg(long, env = "MUSTER_DISALLOW_SHARING_AGENT_PID_NAMESPACE")]
     disallow_sharing_agent_pid_namespace: bool,
@@ -35,8 +46,8 @@ pub(crate) struct IsolationFlags {
         value_parser = bytes::parse
     )]
     default_container_shm_size: u64,
-    /// What root may do in a container whose task does not say: `NET_RAW,CHOWN`, or Mesos'
-    /// `{"capabilities": [...]}`. What Docker gives, by default.
+    /// What root may do in a container whose task does not say: names separated by commas, or
+    /// Mesos' `{"capabilities": [...]}`. What Docker gives, by default.
     #[arg(long, env = "MUSTER_EFFECTIVE_CAPABILITIES")]
     effective_capabilities: Option<CapabilitySet>,
     /// What no task may do more than.
@@ -55,6 +66,10 @@ impl From<IsolationFlags> for Isolation {
             cfs_quota: flags.cgroups_enable_cfs,
             limit_swap: flags.cgroups_limit_swap,
             pids_limit: flags.cgroups_pids_limit,
+            block_io: BlockIo {
+                weight: flags.cgroups_blkio_weight,
+                throttles: flags.cgroups_blkio_throttle,
+            },
             disallow_sharing_pid_namespace: flags.disallow_sharing_agent_pid_namespace,
             disallow_sharing_ipc_namespace: flags.disallow_sharing_agent_ipc_namespace,
             shm_bytes: flags.default_container_shm_size,

@@ -7,7 +7,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use muster_containerizer::{Containerizer, Usage};
+use muster_containerizer::{Containerizer, DeviceIo, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -135,7 +135,25 @@ fn statistics_of(usage: &Usage, now: Duration) -> Value {
     for (name, value) in integers {
         object.extend(value.map(|value| (name.to_owned(), json!(value))));
     }
+    if !usage.block_io.is_empty() {
+        let throttling: Vec<Value> = usage.block_io.iter().map(block_io).collect();
+        object.insert("blkio_statistics".to_owned(), json!({ "throttling": throttling }));
+    }
     Value::Object(object)
+}
+
+/// Mesos' `CgroupInfo.Blkio.Throttling.Statistics` of a device.
+fn block_io(io: &DeviceIo) -> Value {
+    let by_operation = |read: u64, write: u64, discard: u64| {
+        let total = read.saturating_add(write).saturating_add(discard);
+        let values = [("READ", read), ("WRITE", write), ("DISCARD", discard), ("TOTAL", total)];
+        values.map(|(operation, value)| json!({ "op": operation, "value": value }))
+    };
+    json!({
+        "device": { "major_number": io.device.major, "minor_number": io.device.minor },
+        "io_serviced": by_operation(io.reads, io.writes, io.discards),
+        "io_service_bytes": by_operation(io.read_bytes, io.write_bytes, io.discarded_bytes),
+    })
 }
 
 #[cfg(test)]
@@ -158,5 +176,22 @@ mod tests {
             "processes": 2,
         });
         assert_eq!(statistics_of(&usage, Duration::from_millis(12500)), expected);
+        let device = DeviceIo {
+            device: "8:0".parse().unwrap(),
+            read_bytes: 4096,
+            write_bytes: 0,
+            discarded_bytes: 0,
+            reads: 1,
+            writes: 2,
+            discards: 0,
+        };
+        let usage = Usage { block_io: vec![device], ..Usage::default() };
+        let shown = statistics_of(&usage, Duration::ZERO);
+        let [device] = &shown["blkio_statistics"]["throttling"].as_array().unwrap()[..] else {
+            panic!("{shown}");
+        };
+        assert_eq!(device["device"], json!({ "major_number": 8, "minor_number": 0 }));
+        assert_eq!(device["io_service_bytes"][0], json!({ "op": "READ", "value": 4096 }));
+        assert_eq!(device["io_serviced"][3], json!({ "op": "TOTAL", "value": 3 }));
     }
 }

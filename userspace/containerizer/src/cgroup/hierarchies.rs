@@ -25,10 +25,13 @@ pub(crate) enum Controller {
     Pids,
     /// CPUs that it runs on.
     Cpuset,
+    /// Reads and writes of block devices; `io` in v2.
+    Blkio,
 }
 
 impl Controller {
-    const ALL: [Self; 5] = [Self::Cpu, Self::Cpuacct, Self::Memory, Self::Pids, Self::Cpuset];
+    const ALL: [Self; 6] =
+        [Self::Cpu, Self::Cpuacct, Self::Memory, Self::Pids, Self::Cpuset, Self::Blkio];
 
     /// The kernel's name of it in v1.
     pub(crate) fn name(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Controller {
             Self::Memory => "memory",
             Self::Pids => "pids",
             Self::Cpuset => "cpuset",
+            Self::Blkio => "blkio",
         }
     }
 
@@ -45,6 +49,7 @@ impl Controller {
     fn v2_name(self) -> Option<&'static str> {
         match self {
             Self::Cpuacct => None,
+            Self::Blkio => Some("io"),
             other => Some(other.name()),
         }
     }
@@ -276,6 +281,7 @@ pub(crate) mod fake {
                  1 0 0:3 / /c/memory rw - cgroup cgroup rw,memory\n\
                  1 0 0:4 / /c/pids rw - cgroup cgroup rw,pids\n\
                  1 0 0:6 / /c/cpuset rw - cgroup cgroup rw,cpuset\n\
+                 1 0 0:7 / /c/blkio rw - cgroup cgroup rw,blkio\n\
                  1 0 0:5 / /c/unified rw - cgroup2 cgroup2 rw\n",
                 directory.join("c/unified"),
                 "\n",
@@ -283,7 +289,7 @@ pub(crate) mod fake {
             Version::V2 => (
                 "1 0 0:1 / /c rw - cgroup2 cgroup2 rw\n",
                 directory.join("c"),
-                "cpu cpuset memory pids\n",
+                "cpu cpuset io memory pids\n",
             ),
         };
         fs::create_dir_all(&unified).unwrap();

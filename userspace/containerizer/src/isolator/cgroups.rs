@@ -1,5 +1,6 @@
 //! `cgroups/…`: limits of the kernel's, and its counters.
 
+pub(super) mod blkio;
 pub(super) mod cpu;
 pub(super) mod cpuset;
 pub(super) mod mem;

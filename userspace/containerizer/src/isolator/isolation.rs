@@ -1,6 +1,6 @@
 //! The flags of isolators.
 
-use crate::CapabilitySet;
+use crate::{BlockIo, CapabilitySet};
 
 /// Which isolators containers get, and what these are told. Flags of one isolator that is
 /// not chosen have no effect.
@@ -16,6 +16,9 @@ pub struct Isolation {
     /// `--cgroups-pids-limit`: the most tasks (threads of all processes) in a container that
     /// has no limit of its own; 0 is no limit.
     pub pids_limit: u64,
+    /// `--cgroups-blkio-weight`, `--cgroups-blkio-throttle`: what containers may do with block
+    /// devices that have nothing of their own.
+    pub block_io: BlockIo,
     /// `--disallow-sharing-agent-pid-namespace`: no task may see the agent's processes.
     pub disallow_sharing_pid_namespace: bool,
     /// `--disallow-sharing-agent-ipc-namespace`: no task may have the agent's IPC.
@@ -44,6 +47,7 @@ impl Default for Isolation {
             cfs_quota: false,
             limit_swap: false,
             pids_limit: Self::PIDS_LIMIT,
+            block_io: BlockIo::default(),
             disallow_sharing_pid_namespace: false,
             disallow_sharing_ipc_namespace: false,
             shm_bytes: Self::SHM_BYTES,

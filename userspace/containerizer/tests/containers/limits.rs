@@ -1,7 +1,14 @@
 //! Limits that containers are kept within.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
 use muster_containerizer::{
-    CommandSpec, ContainerSpec, Error, ExecStatus, Limit, Resources, Rlimit, RlimitKind,
+    BlockIo, CommandSpec, ContainerSpec, DeviceNumber, Error, ExecStatus, Limit, Propagation,
+    Resources, Rlimit, RlimitKind, Volume, VolumeSource,
 };
 
 use super::world::{PATIENCE, World, resources};
@@ -43,7 +50,7 @@ fn a_fork_bomb_ends_at_its_limit() {
     let bomb = "bomb() { bomb | bomb & }; bomb; sleep 1; echo alive; sleep 1000";
     world.launch(ContainerSpec { resources, ..world.shell("c", bomb) }).unwrap();
     let refused = || {
-        let errors = std::fs::read_to_string(world.sandbox("c").join("stderr")).unwrap();
+        let errors = fs::read_to_string(world.sandbox("c").join("stderr")).unwrap();
         errors.contains("can't fork")
     };
     world.await_that("the kernel refuses a fork", refused);
@@ -102,4 +109,79 @@ fn whole_cpus_are_pinned_if_the_flag_says_so() {
         world.run(world.containerizer().destroy(id)).unwrap();
         assert!(world.remains(id).is_empty());
     }
+}
+
+/// A filesystem on a device of its own.
+struct Loop {
+    device: PathBuf,
+    at: PathBuf,
+}
+
+impl Loop {
+    fn new(world: &World) -> Self {
+        let (image, at) = (world.work().join("disk"), world.work().join("mounted"));
+        fs::create_dir_all(&at).unwrap();
+        let disk = fs::File::create(&image).unwrap();
+        disk.set_len(16 << 20).unwrap();
+        let output = |program: &str, arguments: &[&str]| {
+            let output = Command::new(program).args(arguments).output().unwrap();
+            assert!(output.status.success(), "{program}: {output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        output("mkfs.ext4", &["-q", image.to_str().unwrap()]);
+        let device = output("losetup", &["--find", "--show", image.to_str().unwrap()]);
+        let device = PathBuf::from(device.trim());
+        let mounted = Self { device, at };
+        let (kind, flags) = ("ext4", rustix::mount::MountFlags::empty());
+        rustix::mount::mount(&mounted.device, &mounted.at, kind, flags, None).unwrap();
+        mounted
+    }
+
+    fn number(&self) -> DeviceNumber {
+        let number = fs::metadata(&self.device).unwrap().rdev();
+        let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
+        DeviceNumber { major, minor }
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        // As far as it got.
+        let _ = rustix::mount::unmount(&self.at, rustix::mount::UnmountFlags::DETACH);
+        let _ = Command::new("losetup").arg("--detach").arg(&self.device).status();
+    }
+}
+
+#[test]
+fn reads_of_a_device_are_counted_and_held_back() {
+    let Some(mut world) = World::new() else { return };
+    let listed = "cgroups,cgroups/pids,cgroups/blkio,filesystem/linux,docker/runtime";
+    world.restart_with(|isolation| isolation.names = listed.into());
+    let disk = Loop::new(&world);
+    fs::write(disk.at.join("file"), vec![1; 2 << 20]).unwrap();
+    rustix::fs::syncfs(fs::File::open(&disk.at).unwrap()).unwrap();
+    let number = disk.number();
+    let throttle = format!("{number} rbps={}", 1 << 20).parse().unwrap();
+    let volume = Volume {
+        container_path: "/disk".into(),
+        source: VolumeSource::HostPath { path: disk.at.clone(), propagation: Propagation::Private },
+        read_only: true,
+    };
+    let line = "dd if=/disk/file of=/dev/null bs=256k iflag=direct && echo done; exec sleep 1000";
+    let spec = ContainerSpec {
+        block_io: Some(BlockIo { weight: None, throttles: vec![throttle] }),
+        volumes: vec![volume],
+        ..world.shell("c", line)
+    };
+    let begun = Instant::now();
+    world.launch(spec).unwrap();
+    world.await_output("c", "done");
+    // Two of what may be read in a second.
+    assert!(begun.elapsed() > Duration::from_secs(1), "{:?}", begun.elapsed());
+    let usage = world.containerizer().usage("c").unwrap();
+    let read = usage.block_io.iter().find(|io| io.device == number).unwrap();
+    assert!(read.read_bytes >= 2 << 20 && read.reads >= 8, "{read:?}");
+    // Before the disk goes.
+    world.run(world.containerizer().destroy("c")).unwrap();
+    assert!(world.remains("c").is_empty());
 }
