@@ -206,13 +206,13 @@ impl Containerizer {
             };
             let mut helper = inner.program.start(None)?;
             let plan = &subject.plan;
-            let order = Order::Enter(EnterOrder {
+            let order = Order::Enter(Box::new(EnterOrder {
                 init,
                 group: plan.group.clone(),
                 namespaces: plan.namespaces.clone(),
                 process: plan.process.with_command(&command),
                 timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
-            });
+            }));
             if let Err(error) = helper.command(&order) {
                 helper.abandon();
                 return Err(error);

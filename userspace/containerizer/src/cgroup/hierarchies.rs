@@ -27,11 +27,20 @@ pub(crate) enum Controller {
     Cpuset,
     /// Reads and writes of block devices; `io` in v2.
     Blkio,
+    /// Devices that it may open. In v2 that takes no controller, but a program.
+    Devices,
 }
 
 impl Controller {
-    const ALL: [Self; 6] =
-        [Self::Cpu, Self::Cpuacct, Self::Memory, Self::Pids, Self::Cpuset, Self::Blkio];
+    const ALL: [Self; 7] = [
+        Self::Cpu,
+        Self::Cpuacct,
+        Self::Memory,
+        Self::Pids,
+        Self::Cpuset,
+        Self::Blkio,
+        Self::Devices,
+    ];
 
     /// The kernel's name of it in v1.
     pub(crate) fn name(self) -> &'static str {
@@ -42,13 +51,14 @@ impl Controller {
             Self::Pids => "pids",
             Self::Cpuset => "cpuset",
             Self::Blkio => "blkio",
+            Self::Devices => "devices",
         }
     }
 
     /// What enables it in `cgroup.subtree_control`; `None` for what v2 always has.
     fn v2_name(self) -> Option<&'static str> {
         match self {
-            Self::Cpuacct => None,
+            Self::Cpuacct | Self::Devices => None,
             Self::Blkio => Some("io"),
             other => Some(other.name()),
         }
@@ -282,6 +292,7 @@ pub(crate) mod fake {
                  1 0 0:4 / /c/pids rw - cgroup cgroup rw,pids\n\
                  1 0 0:6 / /c/cpuset rw - cgroup cgroup rw,cpuset\n\
                  1 0 0:7 / /c/blkio rw - cgroup cgroup rw,blkio\n\
+                 1 0 0:8 / /c/devices rw - cgroup cgroup rw,devices\n\
                  1 0 0:5 / /c/unified rw - cgroup2 cgroup2 rw\n",
                 directory.join("c/unified"),
                 "\n",

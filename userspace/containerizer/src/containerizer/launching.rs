@@ -123,7 +123,7 @@ fn prepare(inner: &Inner, entry: &Entry, subject: &Subject) -> Result<Helper, Er
     inner.isolators.isolate(subject)?;
     entry.check()?;
     let mut helper = inner.program.start(Some(&checkpoint.log()))?;
-    let order = Order::Run(subject.plan.clone());
+    let order = Order::Run(Box::new(subject.plan.clone()));
     let commanded = checkpoint.write_helper(helper.id).and_then(|()| helper.command(&order));
     match commanded {
         Ok(()) => Ok(helper),

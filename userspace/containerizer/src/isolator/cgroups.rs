@@ -3,6 +3,7 @@
 pub(super) mod blkio;
 pub(super) mod cpu;
 pub(super) mod cpuset;
+pub(super) mod devices;
 pub(super) mod mem;
 pub(super) mod pids;
 

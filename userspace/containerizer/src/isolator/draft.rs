@@ -4,16 +4,23 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{major, minor};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::subject::Request;
 use crate::capability::Capabilities;
 use crate::cgroup::Group;
+use crate::error::At as _;
 use crate::image::ImageError;
-use crate::launch::plan::{Instruction, Mount, Namespace, Plan, Process, Root};
+use crate::launch::plan::{
+    Attributes, DeviceAccess, DeviceKind, Instruction, Mount, Namespace, Plan, Process, Root,
+};
 use crate::spec::SANDBOX;
 use crate::{Error, Rlimit};
 
@@ -31,6 +38,7 @@ pub(crate) struct Draft {
     root: Option<Root>,
     hostname: Option<String>,
     mounts: Vec<Mount>,
+    devices: Vec<DeviceAccess>,
     masked: Vec<PathBuf>,
     read_only: Vec<PathBuf>,
     owned: Vec<PathBuf>,
@@ -67,6 +75,7 @@ impl Draft {
             root: None,
             hostname: None,
             mounts: Vec::new(),
+            devices: Vec::new(),
             masked: Vec::new(),
             read_only: Vec::new(),
             owned: Vec::new(),
@@ -113,6 +122,27 @@ impl Draft {
     pub(crate) fn mount(&mut self, mount: Mount) -> Result<(), Error> {
         self.once(format!("mount {}", mount.target.display()))?;
         self.mounts.push(mount);
+        Ok(())
+    }
+
+    /// Gives it the host's device at `path`, at the same path, for reading and writing.
+    pub(crate) fn device(&mut self, path: &Path) -> Result<(), Error> {
+        let found = fs::metadata(path).at("stat", path)?;
+        let kind = match found.file_type() {
+            kind if kind.is_char_device() => DeviceKind::Character,
+            kind if kind.is_block_device() => DeviceKind::Block,
+            _ => return Err(io::Error::other("it is no device")).at("stat", path),
+        };
+        let (major, minor) = (major(found.rdev()), minor(found.rdev()));
+        self.mount(Mount::file(path, path, Attributes::DEVICE))?;
+        self.devices.push(DeviceAccess {
+            kind,
+            major: Some(major),
+            minor: Some(minor),
+            read: true,
+            write: true,
+            make: false,
+        });
         Ok(())
     }
 
@@ -252,6 +282,7 @@ impl Draft {
             sandbox: spec.sandbox.clone(),
             root: self.root.unwrap_or(Root::Host),
             mounts: self.mounts,
+            devices: self.devices,
             masked: self.masked,
             read_only: self.read_only,
             owned: self.owned,

@@ -34,6 +34,7 @@ pub(super) const TABLE: &[Row] = &[
     row("cgroups/mem", |flags| boxed(cgroups::mem::Mem::new(flags))),
     row("cgroups/pids", |flags| boxed(cgroups::pids::Pids::new(flags))),
     row("cgroups/blkio", |flags| boxed(cgroups::blkio::Blkio::new(flags))),
+    row("cgroups/devices", |_| boxed(cgroups::devices::Devices)),
     row("cgroups/cpuset", |_| boxed(cgroups::cpuset::Cpuset::default())),
     Row { needs: LINUX, ..row("docker/runtime", |_| boxed(docker::runtime::Runtime)) },
     part("linux/capabilities", |flags| boxed(linux::capabilities::Capabilities::new(flags)?)),
@@ -59,7 +60,6 @@ const ALIASES: &[(&str, &[&str])] = &[
 /// Isolators of Mesos that are not here.
 const ABSENT: &[&str] = &[
     "appc/runtime",
-    "cgroups/devices",
     "cgroups/hugetlb",
     "cgroups/net_cls",
     "cgroups/net_prio",

@@ -18,9 +18,9 @@ const LENGTH_MAX: u32 = 16 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
     /// Run a container until it ends.
-    Run(Plan),
+    Run(Box<Plan>),
     /// Run a command in a container.
-    Enter(Entry),
+    Enter(Box<Entry>),
 }
 
 /// A command to run in a container.
@@ -94,13 +94,13 @@ mod tests {
     #[test]
     fn half_an_order_is_none() {
         let (_directory, subject) = crate::isolator::testing::subject(Version::V2, &[]);
-        let order = Order::Enter(Entry {
+        let order = Order::Enter(Box::new(Entry {
             init: ProcessId { pid: 1, started: 2 },
             group: subject.plan.group,
             namespaces: [Namespace::Pid].into(),
             process: subject.plan.process,
             timeout_ms: 5,
-        });
+        }));
         let mut bytes = Vec::new();
         order.write(&mut bytes).unwrap();
         for length in 0..bytes.len() {

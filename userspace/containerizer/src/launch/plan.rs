@@ -1,6 +1,7 @@
 //! A container, down to its last path: what its isolators have agreed on, and what its
 //! helper carries out.
 
+mod device;
 mod mount;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,7 @@ use crate::capability::Capabilities;
 use crate::cgroup::Group;
 use crate::{CommandSpec, Rlimit};
 
+pub(crate) use device::{DeviceAccess, DeviceKind};
 pub(crate) use mount::{Attributes, Mount, Spread, What};
 
 /// What a helper needs to know of a container.
@@ -35,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) root: Root,
     /// What is mounted in it, in this order.
     pub(crate) mounts: Vec<Mount>,
+    /// The devices that it is given.
+    pub(crate) devices: Vec<DeviceAccess>,
     /// Paths in it that are hidden, as far as they are there.
     pub(crate) masked: Vec<PathBuf>,
     /// Paths in it that cannot be written, as far as they are there.

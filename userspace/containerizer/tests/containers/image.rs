@@ -99,7 +99,7 @@ pub(crate) fn busybox() -> Layer {
     for applet in [
         "sh", "sleep", "cat", "ls", "id", "mount", "mknod", "dd", "ps", "hostname", "kill", "echo",
         "true", "false", "env", "pwd", "stat", "grep", "head", "tail", "setsid", "touch",
-        "unshare", "chown",
+        "unshare", "chown", "wc",
     ] {
         layer = layer.symlink(&format!("bin/{applet}"), "busybox");
     }

@@ -185,3 +185,36 @@ fn reads_of_a_device_are_counted_and_held_back() {
     world.run(world.containerizer().destroy("c")).unwrap();
     assert!(world.remains("c").is_empty());
 }
+
+#[test]
+fn devices_are_those_of_the_list_if_the_flag_says_so() {
+    let Some(mut world) = World::new() else { return };
+    // On the host's own /dev, where nothing else is in the way.
+    let spec = |world: &World, id: &str| ContainerSpec {
+        image: None,
+        ..world.shell(
+            id,
+            "head -c 1 /dev/zero | wc -c; head -c 1 /dev/kmsg 2>&1
+             mknod $MESOS_SANDBOX/disk b 7 200 && echo made; head -c 1 $MESOS_SANDBOX/disk 2>&1",
+        )
+    };
+    let denied = |output: &str| output.matches("Operation not permitted").count();
+    world.restart_with(|isolation| isolation.names = "cgroups".into());
+    let output = world.finish(spec(&world, "c")).1;
+    assert_eq!(denied(&output), 0, "{output}");
+    world.restart_with(|isolation| isolation.names = "cgroups,cgroups/devices".into());
+    let output = world.finish(spec(&world, "d")).1;
+    assert!(output.starts_with("1\n") && output.contains("made\n"), "{output}");
+    assert_eq!(denied(&output), 2, "{output}");
+    world.run(world.containerizer().destroy("d")).unwrap();
+    assert!(world.remains("d").is_empty());
+}
+
+#[test]
+fn a_closed_container_works_with_its_devices_only() {
+    let Some(mut world) = World::new() else { return };
+    let listed = "cgroups,cgroups/devices,filesystem/linux,docker/runtime";
+    world.restart_with(|isolation| isolation.names = listed.into());
+    let line = "head -c 1 /dev/urandom > /dev/null && head -c 1 /dev/zero | wc -c; ls /dev/pts";
+    assert_eq!(world.output("c", line), "1\nptmx\n");
+}

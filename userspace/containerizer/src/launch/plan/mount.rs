@@ -84,6 +84,9 @@ impl Attributes {
     /// For what is neither executed.
     pub(crate) const QUIET: Self = Self { no_exec: true, ..Self::DATA };
 
+    /// For a device.
+    pub(crate) const DEVICE: Self = Self { no_devices: false, ..Self::QUIET };
+
     /// The same, and nothing can be written.
     pub(crate) const fn read_only(self) -> Self {
         Self { read_only: true, ..self }

@@ -34,9 +34,6 @@ const MASKED: &[&str] = &[
 /// Paths of /proc that may be read but not written: Docker's.
 const READ_ONLY: &[&str] =
     &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-/// Of a device: not to be executed.
-const DEVICE: Attributes =
-    Attributes { read_only: false, no_suid: true, no_devices: false, no_exec: true };
 
 /// Mounts them. Every filesystem that a container can write to is mounted `nodev`, /dev too:
 /// nodes that it makes itself (it may, with `CAP_MKNOD`) open nothing. The devices it is
@@ -47,14 +44,13 @@ pub(super) fn interfaces(draft: &mut Draft) -> Result<(), Error> {
     let dev = Path::new("/dev");
     draft.mount(Mount::new("tmpfs", dev, Attributes::DATA, "mode=755,size=65536k"))?;
     for name in DEVICES {
-        let device = dev.join(name);
-        draft.mount(Mount::file(&device, &device, DEVICE))?;
+        draft.device(&dev.join(name))?;
     }
     for (name, target) in LINKS {
         draft.mount(Mount::link(target, dev.join(name)))?;
     }
     let options = "newinstance,ptmxmode=0666,mode=0620,gid=5";
-    draft.mount(Mount::new("devpts", dev.join("pts"), DEVICE, options))?;
+    draft.mount(Mount::new("devpts", dev.join("pts"), Attributes::DEVICE, options))?;
     for path in MASKED {
         draft.mask(path);
     }
