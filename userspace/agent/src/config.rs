@@ -63,7 +63,7 @@ impl Config {
 
     /// The flags as `/flags` and `/state` show them: text, as in Mesos.
     pub(crate) fn flags(&self) -> Value {
-        json!({
+        let mut flags = json!({
             "master": self.master,
             "ip": self.ip.to_string(),
             "port": self.port.to_string(),
@@ -103,6 +103,11 @@ impl Config {
                 Recover::Reconnect => "reconnect",
                 Recover::Cleanup => "cleanup",
             },
-        })
+        });
+        if let Value::Object(flags) = &mut flags {
+            // What was not given and has no default.
+            flags.retain(|_, value| !value.is_null());
+        }
+        flags
     }
 }

@@ -67,6 +67,8 @@ struct Inner {
     checkpoints: Checkpoints,
     program: Program,
     containers: Mutex<HashMap<String, Arc<Entry>>>,
+    /// Whether the isolators know of the containers of earlier runs.
+    told: tokio::sync::OnceCell<()>,
     /// Held while a container of an earlier run is taken over.
     adoption: tokio::sync::Mutex<()>,
 }
@@ -94,6 +96,7 @@ impl Containerizer {
             isolators,
             controllers,
             containers: Mutex::default(),
+            told: tokio::sync::OnceCell::new(),
             adoption: tokio::sync::Mutex::default(),
             config,
         };

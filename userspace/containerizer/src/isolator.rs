@@ -88,8 +88,9 @@ pub(crate) trait Isolator: Send + Sync {
         Ok(())
     }
 
-    /// The containers of earlier runs of the agent, before any other is launched: those that
-    /// it prepared. There are no others that anything could be left of.
+    /// The containers of earlier runs of the agent that it prepared. Called once, before any
+    /// other is launched. There are no others that anything could be left of, but those whose
+    /// checkpoint cannot be read.
     fn recover(&self, _known: &[Arc<Subject>]) -> Result<(), Error> {
         Ok(())
     }

@@ -2,12 +2,17 @@
 
 use std::fs;
 
+use muster_api::mesos::r_limit_info::{RLimit, r_limit};
 use muster_api::mesos::task_status::{Reason, Source};
-use muster_api::mesos::{CommandInfo, TaskInfo, TaskState};
+use muster_api::mesos::{
+    CommandInfo, ContainerInfo, LinuxInfo, RLimitInfo, TaskInfo, TaskState, Volume, container_info,
+    value, volume,
+};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::http::get;
 use super::master::Master;
 use super::site::{eventually, on_site};
 use super::tasks::{grace, scalar, shell, sleeper};
@@ -142,5 +147,47 @@ fn tasks_that_do_not_fit_are_refused_and_others_run_on() {
         peer.expect(TaskState::TaskDropped).await;
         peer.run(TaskInfo { resources: vec![scalar("cpus", 3.9)], ..sleeper("fits") }).await;
         assert_eq!(site.containers().len(), 2);
+    });
+}
+
+#[test]
+fn what_a_task_wants_of_its_container_it_gets() {
+    on_site(async |site| {
+        let mut master = Master::start(site.master());
+        site.start();
+        let (mut peer, _) = master.register().await;
+        let volume = Volume {
+            container_path: "seen".into(),
+            host_path: Some("made".into()),
+            mode: volume::Mode::Rw.into(),
+            ..Default::default()
+        };
+        let (kind, soft, hard) = (Some(r_limit::Type::RlmtNofile.into()), Some(70), Some(80));
+        let files = RLimit { r#type: kind, soft, hard };
+        let container = ContainerInfo {
+            r#type: container_info::Type::Mesos.into(),
+            volumes: vec![volume],
+            linux_info: Some(LinuxInfo { share_pid_namespace: Some(true), ..Default::default() }),
+            rlimit_info: Some(RLimitInfo { rlimits: vec![files] }),
+            ..Default::default()
+        };
+        let line = "ulimit -n; ulimit -Hn; [ $$ -gt 1 ] && echo shared; echo x > seen/file
+            cat made/file; while :; do sleep 0.1; done";
+        let task = TaskInfo {
+            container: Some(container),
+            limits: [("mem".to_owned(), value::Scalar { value: 96.0 })].into(),
+            ..shell("t", line)
+        };
+        let running = peer.run(task).await;
+        let id = running.container_status.unwrap().container_id.unwrap().value;
+        eventually("it has looked", || site.read("t", "stdout").ends_with("x\n")).await;
+        assert_eq!(site.read("t", "stdout"), "70\n80\nshared\nx\n");
+        let containers = get(&site.url(&format!("/containers?container_id={id}"))).await.json();
+        let statistics = &containers[0]["statistics"];
+        assert_eq!(statistics["mem_limit_bytes"], 96 << 20);
+        assert_eq!(statistics["mem_soft_limit_bytes"], 32 << 20);
+        assert_eq!(statistics["cpus_soft_limit"], 102.0 / 1024.0);
+        peer.kill("t", None);
+        peer.expect(TaskState::TaskKilled).await;
     });
 }

@@ -12,25 +12,39 @@ use crate::{Error, Termination};
 
 /// Takes over every container that is on disk and not known.
 pub(super) async fn recover(inner: &Arc<Inner>) -> Result<Vec<Recovered>, Error> {
-    let (mut recovered, mut known) = (Vec::new(), Vec::new());
+    let mut recovered = Vec::new();
     for id in inner.checkpoints.ids()? {
         if inner.containers().contains_key(&id) {
             continue;
         }
         let Some(entry) = adopt(inner, &id).await? else { continue };
-        let (subject, termination) = match entry.state() {
-            State::Ended(subject, termination) => (subject, Some(termination)),
-            State::Running(subject) => (Some(subject), None),
-            State::Launching | State::Gone(_) => (None, None),
+        let termination = match entry.state() {
+            State::Ended(_, termination) => Some(termination),
+            _ => None,
         };
-        known.extend(subject);
         // One that cannot be read has been reported as such with its termination.
         let init = inner.checkpoints.get(&id).init().unwrap_or_default();
         recovered.push(Recovered { id, pid: init.map(|init| init.pid), termination });
     }
-    let inner = Arc::clone(inner);
-    blocking(move || inner.isolators.recover(&known)).await?;
+    tell_isolators(inner).await?;
     Ok(recovered)
+}
+
+/// Tells the isolators, once, which containers there are.
+async fn tell_isolators(inner: &Arc<Inner>) -> Result<(), Error> {
+    let known: Vec<_> = inner
+        .containers()
+        .values()
+        .filter_map(|entry| match entry.state() {
+            State::Running(subject) | State::Ended(Some(subject), _) => Some(subject),
+            State::Ended(None, _) | State::Launching | State::Gone(_) => None,
+        })
+        .collect();
+    let told = inner.told.get_or_try_init(|| {
+        let inner = Arc::clone(inner);
+        blocking(move || inner.isolators.recover(&known))
+    });
+    told.await.copied()
 }
 
 /// Takes over the container `id`; `None` if there is no checkpoint of it.
