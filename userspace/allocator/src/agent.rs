@@ -133,7 +133,7 @@ impl Agent {
 
     /// Revocable scalars that nobody has.
     pub(crate) fn revocable(&self, names: &mut Names) -> Amounts {
-        names.scalars(&self.free.revocable())
+        names.scalars(self.free.iter().filter(|entry| entry.is_revocable()))
     }
 
     /// Notes that a framework that is not known has more.

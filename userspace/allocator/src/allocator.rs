@@ -242,12 +242,19 @@ impl Allocator {
         }
     }
 
-    /// Notes that a framework has something more of an agent.
-    fn hold(&mut self, framework: FrameworkId, role: RoleId, agent: AgentId, resources: Resources) {
-        let tally = Tally::of(&resources, &mut self.names);
+    /// Notes that tasks of a framework use something more of an agent, of which is to be counted
+    /// anew what is free.
+    fn hold_used(
+        &mut self,
+        framework: FrameworkId,
+        role: RoleId,
+        agent: AgentId,
+        used: &Resources,
+    ) {
+        let tally = Tally::of(used, &mut self.names);
         self.count(framework, role, agent, tally, true);
-        self.change_agent(agent, |agent| agent.take(&resources));
-        self.note_held(framework, role, agent, resources);
+        self.note_held(framework, role, agent, used.clone());
+        self.mark_used(framework, role, agent, used, true);
     }
 
     /// The same when it is no longer free already, and counted.

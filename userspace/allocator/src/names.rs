@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_resources::{Limits, Name, Quantities, Resources, Value};
+use muster_resources::{Limits, Name, Quantities, Resource, Value};
 
 use crate::amounts::Amounts;
 
@@ -45,7 +45,10 @@ impl Names {
     }
 
     /// Sums of the scalars.
-    pub(crate) fn scalars(&mut self, resources: &Resources) -> Amounts {
+    pub(crate) fn scalars<'a>(
+        &mut self,
+        resources: impl IntoIterator<Item = &'a Resource>,
+    ) -> Amounts {
         let mut amounts = Amounts::default();
         for entry in resources {
             if let Value::Scalar(scalar) = entry.value() {

@@ -1,7 +1,7 @@
 //! A cluster to measure on.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use muster_allocator::{
     AgentOptions, Allocator, Error, FrameworkCapabilities, FrameworkOptions, Grant, Options,
@@ -10,6 +10,7 @@ use muster_allocator::{
 use muster_resources::Resources;
 
 use crate::Failure;
+use crate::stopwatch::{Stopwatch, Took};
 use crate::watch::Watch;
 
 /// A refusal for as long as possible.
@@ -107,7 +108,7 @@ impl Cluster {
         watch: &mut Watch,
         agents: Vec<AgentInfo>,
     ) -> Result<(), Error> {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         watch.time("add the agents", || {
             agents
                 .into_iter()
@@ -125,9 +126,9 @@ impl Cluster {
     }
 
     /// A cycle over all agents, a second after the one before; how long it took.
-    pub(crate) fn cycle(&mut self) -> Duration {
+    pub(crate) fn cycle(&mut self) -> Took {
         self.now += Duration::from_secs(1);
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let grants = self.allocator.allocate(self.now);
         let took = start.elapsed();
         self.offers.extend(grants);
@@ -135,9 +136,9 @@ impl Cluster {
     }
 
     /// Gives all offers back; how many, and how long it took.
-    pub(crate) fn decline(&mut self, refuse: Option<Duration>) -> Result<(usize, Duration), Error> {
+    pub(crate) fn decline(&mut self, refuse: Option<Duration>) -> Result<(usize, Took), Error> {
         let offers = std::mem::take(&mut self.offers);
-        let start = Instant::now();
+        let start = Stopwatch::start();
         for Grant { framework, role, agent, resources } in &offers {
             self.allocator.recover(self.now, framework, role, agent, resources, refuse)?;
         }

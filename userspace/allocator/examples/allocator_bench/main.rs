@@ -4,14 +4,15 @@
 //! [--case NAME] [--size AGENTSxFRAMEWORKS]`
 //!
 //! Each variant of a case is done several times, on a new cluster each time, with the same
-//! seed: it is the same work. Of each phase the median and the least of its times are
-//! written, as one JSON object a line. `--count NAME` does one fixed piece of work once, for
+//! seed: it is the same work. Of each phase the median and the least of its times on the wall
+//! are written, and the median of the processor's, as one JSON object a line. `--count NAME` does one fixed piece of work once, for
 //! its instructions to be counted: see `tests/instructions.rs`.
 #![forbid(unsafe_code)]
 
 mod case;
 mod cluster;
 mod settings;
+mod stopwatch;
 mod things;
 mod watch;
 
@@ -83,6 +84,7 @@ fn repeat(settings: &Settings, name: &str, variant: &Variant) -> Result<(), Fail
             "value": phase.median(),
             "unit": phase.unit(),
             "least": phase.least(),
+            "processor": phase.processor(),
         });
         println!("{record}");
     }

@@ -36,8 +36,12 @@ impl Allocator {
         self.agents_by_id.insert(id.to_owned(), number);
         self.revocable.add(&revocable);
         self.count_total(&total, true);
+        let any = !held.is_empty();
         for (framework, role, resources) in held {
-            self.hold_used(number, framework, role, resources);
+            self.add_used(number, framework, role, resources);
+        }
+        if any {
+            self.change_agent(number, Agent::recount);
         }
         self.set_unavailability(number, unavailability);
         self.wake_agent(number);
@@ -63,25 +67,22 @@ impl Allocator {
         let total = self.agents[agent.index()].options.total.clone() + resources;
         self.set_total(agent, total);
         for (framework, role, resources) in held {
-            self.hold_used(agent, framework, role, resources);
+            self.add_used(agent, framework, role, resources);
         }
+        self.change_agent(agent, Agent::recount);
         Ok(())
     }
 
-    /// Notes what a framework uses of an agent.
-    fn hold_used(&mut self, agent: AgentId, framework: String, role: String, resources: Resources) {
+    /// Notes what a framework uses of an agent, of which is to be counted anew what is free.
+    fn add_used(&mut self, agent: AgentId, framework: String, role: String, resources: Resources) {
         let Some(known) = self.frameworks_by_id.get(&framework).copied() else {
             self.strangers.entry(framework.clone()).or_default().insert(agent);
-            self.change_agent(agent, |agent| {
-                agent.add_stranger(Stranger { framework, role, resources });
-                agent.recount();
-            });
+            let stranger = Stranger { framework, role, resources };
+            self.agents[agent.index()].add_stranger(stranger);
             return;
         };
         let (role, _) = self.join(known, &role);
-        self.hold(known, role, agent, resources.clone());
-        self.change_agent(agent, Agent::recount);
-        self.mark_used(known, role, agent, &resources, true);
+        self.hold_used(known, role, agent, &resources);
     }
 
     /// Changes what is known of an agent, but for when it will be down: see

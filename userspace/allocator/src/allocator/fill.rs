@@ -59,8 +59,8 @@ impl Allocator {
         {
             let Some(demand) = wanted.get_mut(&framework) else { break };
             demand.tasks += 1;
-            self.hold(framework, role, agent, demand.task.clone());
-            self.mark_used(framework, role, agent, &demand.task, true);
+            self.hold_used(framework, role, agent, &demand.task);
+            self.change_agent(agent, |agent| agent.take(&demand.task));
             let path = &self.roles.get(role).path;
             launches.push(Grant {
                 framework: self.frameworks[framework.index()].id.clone(),

@@ -60,9 +60,8 @@ impl Allocator {
         for (agent, role, resources) in held {
             if !known.contains(&agent) {
                 let (role, _) = self.join(number, &role);
-                self.hold(number, role, agent, resources.clone());
+                self.hold_used(number, role, agent, &resources);
                 self.change_agent(agent, Agent::recount);
-                self.mark_used(number, role, agent, &resources, true);
             }
         }
         self.refresh_framework(number);
@@ -80,8 +79,7 @@ impl Allocator {
         let own: Vec<crate::agent::Stranger> = own;
         for stranger in own {
             let (role, _) = self.join(framework, &stranger.role);
-            self.hold(framework, role, agent, stranger.resources.clone());
-            self.mark_used(framework, role, agent, &stranger.resources, true);
+            self.hold_used(framework, role, agent, &stranger.resources);
         }
         self.change_agent(agent, Agent::recount);
     }

@@ -10,6 +10,8 @@ pub(super) struct Figure {
     /// The median.
     pub(super) value: f64,
     pub(super) least: f64,
+    /// Median of the processor's time alone, of times.
+    pub(super) processor: Option<f64>,
     pub(super) unit: String,
 }
 
@@ -28,6 +30,10 @@ impl Figure {
 
     pub(super) fn minimum(&self) -> String {
         readable(self.least, &self.unit)
+    }
+
+    pub(super) fn processor_median(&self) -> String {
+        self.processor.map_or_else(|| "-".to_owned(), |time| readable(time, &self.unit))
     }
 }
 
@@ -57,9 +63,10 @@ mod tests {
 
     #[test]
     fn a_case_has_parts() {
-        let line = r#"{"bench":"allocator","case":"A/1x2 b/c, d/e","subject":"muster","value":1.5,"unit":"us","least":1.0}"#;
+        let line = r#"{"bench":"allocator","case":"A/1x2 b/c, d/e","subject":"muster","value":1.5,"unit":"us","least":1.0,"processor":1.2}"#;
         let figure: Figure = serde_json::from_str(line).unwrap();
         assert_eq!((figure.variant(), figure.phase()), ("1x2 b", "c, d/e"));
         assert_eq!((figure.median(), figure.minimum()), ("1.5 us".into(), "1.0 us".into()));
+        assert_eq!(figure.processor_median(), "1.2 us");
     }
 }

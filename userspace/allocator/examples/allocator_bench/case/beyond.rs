@@ -1,8 +1,6 @@
 //! More than Mesos' cases ask for: whole cycles over large clusters, and how they grow; one
 //! agent's resources that come free.
 
-use std::time::Instant;
-
 use muster_allocator::{Grant, SorterKind};
 
 use super::Variant;
@@ -11,6 +9,7 @@ use super::metrics::both;
 use crate::Failure;
 use crate::cluster::{Cluster, FOREVER, MULTI_ROLE, agents, framework_id};
 use crate::settings::{Settings, Size};
+use crate::stopwatch::Stopwatch;
 use crate::watch::Watch;
 
 /// How the frameworks are spread over roles.
@@ -115,7 +114,7 @@ pub(super) fn one_agent(settings: &Settings) -> Vec<Variant> {
             let mut cluster = start(size, roles)?;
             cluster.cycle();
             cluster.cycle();
-            for round in 0..200_usize {
+            for round in 0..100_usize {
                 let which = (round * 7_919) % cluster.offers.len();
                 let offer = cluster.offers.swap_remove(which);
                 give_back(watch, &mut cluster, &offer)?;
@@ -135,7 +134,7 @@ pub(super) fn one_agent(settings: &Settings) -> Vec<Variant> {
 /// Gives one offer back; a cycle over all agents offers it to who comes first.
 fn give_back(watch: &mut Watch, cluster: &mut Cluster, offer: &Grant) -> Result<(), Failure> {
     let Grant { framework, role, agent, resources } = offer;
-    let start = Instant::now();
+    let start = Stopwatch::start();
     cluster.allocator.recover(cluster.now, framework, role, agent, resources, None)?;
     let grants = cluster.allocator.allocate(cluster.now);
     watch.note("given back and offered again", start.elapsed());

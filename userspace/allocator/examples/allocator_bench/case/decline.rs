@@ -1,20 +1,19 @@
 //! `DeclineOffers` and `ResourceLabels`: frameworks that have all they want decline everything
 //! for good.
 
-use std::time::Duration;
-
 use muster_allocator::SorterKind;
 use muster_resources::Resources;
 
 use crate::Failure;
 use crate::cluster::{Cluster, FOREVER, MULTI_ROLE, agents};
 use crate::settings::Size;
+use crate::stopwatch::Took;
 use crate::things::{labelled as reservation, labels, parsed, ports_in_pieces, reserved};
 use crate::watch::Watch;
 
 /// Mesos goes on until each framework has declined each agent, which takes hours and gigabytes
 /// where there are many of both. So many refusals show how it goes.
-const REFUSALS: usize = 400_000;
+const REFUSALS: usize = 200_000;
 
 /// Something in use on each agent, in the role of all frameworks.
 pub(super) fn plain(size: Size, watch: &mut Watch) -> Result<(), Failure> {
@@ -76,10 +75,11 @@ fn start(
 /// Declines what was offered and hands out anew, over and over.
 fn decline(cluster: &mut Cluster, size: Size, watch: &mut Watch) -> Result<(), Failure> {
     let rounds = (size.frameworks * 2).min(REFUSALS / size.agents).max(2);
-    let (mut cycles, mut declines) = (Duration::ZERO, (0, Duration::ZERO));
+    let (mut cycles, mut declines) = (Took::default(), (0, Took::default()));
     for round in 1..=rounds {
         let (count, took) = cluster.decline(FOREVER)?;
-        declines = (declines.0 + count, declines.1 + took);
+        declines.0 += count;
+        declines.1 += took;
         let took = cluster.cycle();
         cycles += took;
         // Until everybody has refused everything, all is offered.

@@ -2,7 +2,6 @@
 //! own loses an offer in each round; here each is answered.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use muster_allocator::{FrameworkOptions, Grant, SorterKind};
 use muster_resources::Resources;
@@ -11,6 +10,7 @@ use super::Variant;
 use crate::Failure;
 use crate::cluster::{Cluster, MULTI_ROLE, agents};
 use crate::settings::Settings;
+use crate::stopwatch::{Stopwatch, Took};
 use crate::things::parsed;
 use crate::watch::Watch;
 
@@ -73,7 +73,7 @@ fn run(watch: &mut Watch, suppress: bool) -> Result<(), Failure> {
             left.insert(id, (kind, kind.tasks));
         }
     }
-    let (start, mut cycles, mut rounds, mut idle) = (Instant::now(), Duration::ZERO, 0, 0);
+    let (start, mut cycles, mut rounds, mut idle) = (Stopwatch::start(), Took::default(), 0, 0);
     while left.values().any(|(_, tasks)| *tasks > 0) && idle < PATIENCE {
         (rounds, idle) = (rounds + 1, idle + 1);
         if rounds > MOST_ROUNDS {

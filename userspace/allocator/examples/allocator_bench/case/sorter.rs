@@ -7,6 +7,7 @@ use muster_resources::{Quantities, Resources};
 use super::Variant;
 use crate::Failure;
 use crate::settings::Settings;
+use crate::stopwatch::Stopwatch;
 use crate::things::{parsed, ports_in_pieces};
 use crate::watch::Watch;
 
@@ -97,13 +98,13 @@ fn run(watch: &mut Watch, agents: usize, paths: &[String]) -> Result<(), Failure
         return Err(format!("{all} clients were sorted, there are {}", paths.len()).into());
     }
     // One client's share changes, and somebody asks who comes first.
-    let start = std::time::Instant::now();
+    let start = Stopwatch::start();
     for path in paths.iter().cycle().take(OFTEN as usize) {
         sorter.allocated(path, &allocated);
         std::hint::black_box(sorter.sort().next());
     }
     watch.note("change one, and ask for the first", start.elapsed() / OFTEN);
-    let start = std::time::Instant::now();
+    let start = Stopwatch::start();
     for _ in 0..OFTEN {
         std::hint::black_box(sorter.sort().next());
     }

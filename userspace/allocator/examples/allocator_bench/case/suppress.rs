@@ -1,12 +1,11 @@
 //! `SuppressOffers` and `ExtremeSuppressOffers`: more and more frameworks want no offers.
 
-use std::time::{Duration, Instant};
-
 use muster_allocator::SorterKind;
 
 use crate::Failure;
 use crate::cluster::{Cluster, MULTI_ROLE, agents, framework_id};
 use crate::settings::Size;
+use crate::stopwatch::{Stopwatch, Took};
 use crate::things::{parsed, ports_in_pieces};
 use crate::watch::Watch;
 
@@ -59,9 +58,9 @@ fn start(size: Size, watch: &mut Watch) -> Result<Cluster, Failure> {
     Ok(cluster)
 }
 
-fn suppress(cluster: &mut Cluster, which: std::ops::Range<usize>) -> Result<Duration, Failure> {
+fn suppress(cluster: &mut Cluster, which: std::ops::Range<usize>) -> Result<Took, Failure> {
     let ids: Vec<String> = which.map(framework_id).collect();
-    let start = Instant::now();
+    let start = Stopwatch::start();
     for id in &ids {
         cluster.allocator.suppress(id, &[])?;
     }

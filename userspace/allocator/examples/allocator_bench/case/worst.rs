@@ -14,7 +14,7 @@ use crate::watch::Watch;
 const SIZE: Size = Size { agents: 50_000, frameworks: 1_000 };
 
 /// Filters of all frameworks for each agent take memory.
-const WITH_FILTERS: Size = Size { agents: 1_000, frameworks: 1_000 };
+const WITH_FILTERS: Size = Size { agents: 300, frameworks: 1_000 };
 
 pub(super) fn variants(settings: &Settings) -> Vec<Variant> {
     let size = settings.size.unwrap_or(SIZE);
