@@ -58,6 +58,13 @@ impl Endpoint {
         unsafe { core::mem::transmute::<Self, u64>(self) }
     }
 
+    /// The endpoint of which this is [`bits`](Self::bits).
+    #[inline(always)]
+    pub const fn from_bits(bits: u64) -> Self {
+        // SAFETY: eight bytes without padding, and all of its fields are integers.
+        unsafe { core::mem::transmute::<u64, Self>(bits) }
+    }
+
     /// The value of `user_ip4` for this address.
     #[inline(always)]
     pub const fn user_ip4(&self) -> u32 {

@@ -5,7 +5,8 @@
 //! offsets and sizes of all fields of all keys and values go into one number.
 
 use crate::{
-    Backend, Counters, Endpoint, Flow, Flows, MAX_BACKENDS, MAX_COUNTERS, MAX_VIPS, Peer, Slot, Vip,
+    Backend, Counters, Endpoint, Flow, Flows, MAX_BACKENDS, MAX_CONNECTIONS, MAX_COUNTERS,
+    MAX_VIPS, Peer, Slot, Vip,
 };
 
 /// Defines a key or value of a map.
@@ -104,10 +105,11 @@ impl MapShape {
 }
 
 /// Every map of the object. `meta` is the last, and is to be put in place last.
-pub const MAPS: [MapShape; 6] = [
+pub const MAPS: [MapShape; 7] = [
     MapShape::new::<Endpoint, Vip>("vips", MAX_VIPS),
     MapShape::new::<Slot, Backend>("backends", MAX_BACKENDS),
     MapShape::new::<Endpoint, Counters>("counters", MAX_COUNTERS),
+    MapShape::new::<u32, Peer>("connections", MAX_CONNECTIONS),
     MapShape::new::<i32, Peer>("peers", 0),
     MapShape::new::<i32, Flows>("flows", 0),
     MapShape::new::<u32, Meta>("meta", 1),

@@ -28,7 +28,7 @@ pub use counters::{BREAKER_BACKOFF_NS, BREAKER_FAILURES, Counters};
 pub use endpoint::{Endpoint, TCP, UDP};
 pub use flows::{FLOWS, Flow, Flows};
 pub use layout::{MAPS, MapShape, Meta, fingerprint};
-pub use peer::Peer;
+pub use peer::{Peer, Stage};
 pub use vip::Vip;
 
 /// Most VIPs one agent holds.
@@ -40,3 +40,9 @@ pub const MAX_BACKENDS: usize = 262_144;
 
 /// Most distinct backend addresses that are counted.
 pub const MAX_COUNTERS: usize = 262_144;
+
+/// Connections to VIPs that have their place in one map; those beyond have it in their
+/// sockets, at the price of an allocation.
+pub const MAX_CONNECTIONS: usize = 32_768;
+
+const _: () = assert!(MAX_CONNECTIONS.is_power_of_two(), "a place is found without a division");

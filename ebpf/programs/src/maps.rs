@@ -6,7 +6,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use muster_packet::{
-    Backend, Counters, Endpoint, Flows, MAX_BACKENDS, MAX_COUNTERS, MAX_VIPS, Meta, Peer, Slot, Vip,
+    Backend, Counters, Endpoint, Flows, MAX_BACKENDS, MAX_CONNECTIONS, MAX_COUNTERS, MAX_VIPS,
+    Meta, Peer, Slot, Vip,
 };
 
 /// Memory grows with use instead of being taken for the worst case.
@@ -24,7 +25,11 @@ pub static BACKENDS: HashMap<Slot, Backend, MAX_BACKENDS, GROWS> = HashMap::new(
 #[btf_map(name = "counters")]
 pub static COUNTERS: HashMap<Endpoint, Counters, MAX_COUNTERS, GROWS> = HashMap::new();
 
-/// What a connected socket was connected to.
+/// What TCP sockets were connected to, each at the place its cookie says.
+#[btf_map(name = "connections")]
+pub static CONNECTIONS: Array<Peer, MAX_CONNECTIONS> = Array::new();
+
+/// What a connected socket was connected to: UDP, and TCP whose place was taken.
 #[btf_map(name = "peers")]
 pub static PEERS: SkStorage<Peer> = SkStorage::new();
 

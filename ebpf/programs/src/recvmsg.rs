@@ -1,11 +1,11 @@
 //! `recvfrom()` and `recvmsg()` on UDP sockets: the answer comes from the VIP.
 
 use aya_ebpf::{macros::cgroup_sock_addr, programs::SockAddrContext};
-use muster_packet::{Flows, Peer};
+use muster_packet::Flows;
 
 use crate::{
     maps,
-    sockets::{ALLOW, Family, address, rewrite},
+    sockets::{ALLOW, Family, address, rewrite, udp_socket},
 };
 
 /// `AF_INET` sockets.
@@ -30,13 +30,8 @@ fn recvmsg(ctx: &SockAddrContext, family: Family) -> i32 {
         rewrite(ctx, family, &vip);
         return ALLOW;
     }
-    // SAFETY: as for the flows.
-    let peer: *mut Peer = unsafe { maps::PEERS.get_ptr_mut(ctx) };
-    // SAFETY: null or a live value of the socket's, only read.
-    if let Some(peer) = unsafe { peer.as_ref() }
-        && peer.backend.is_at(ip, port)
-    {
-        rewrite(ctx, family, &peer.vip);
+    if let Some(vip) = udp_socket(ctx).vip(ip, port) {
+        rewrite(ctx, family, &vip);
     }
     ALLOW
 }

@@ -1,7 +1,13 @@
 //! The address in a socket address context, in both families.
 
-use aya_ebpf::{helpers::bpf_set_retval, programs::SockAddrContext};
-use muster_packet::Endpoint;
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::{bpf_get_socket_cookie, bpf_set_retval},
+    programs::SockAddrContext,
+};
+use muster_packet::{Endpoint, TCP};
+
+use crate::peers::Socket;
 
 /// The context's address may be used.
 pub const ALLOW: i32 = 1;
@@ -82,4 +88,25 @@ pub fn refuse() -> i32 {
     // SAFETY: takes a number only.
     unsafe { bpf_set_retval(-ECONNREFUSED) };
     DENY
+}
+
+/// The context's socket.
+#[inline(always)]
+pub fn socket(ctx: &SockAddrContext) -> Socket {
+    // SAFETY: as in `address`; and the context is this program's.
+    let cookie = unsafe {
+        if (&raw const (*ctx.sock_addr).protocol).read_volatile() == u32::from(TCP) {
+            bpf_get_socket_cookie(ctx.as_ptr())
+        } else {
+            0
+        }
+    };
+    Socket { cookie, ..udp_socket(ctx) }
+}
+
+/// The context's socket, where only UDP sockets come.
+#[inline(always)]
+pub fn udp_socket(ctx: &SockAddrContext) -> Socket {
+    // SAFETY: as in `address`.
+    Socket { cookie: 0, sk: unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk } }
 }

@@ -8,8 +8,8 @@ use std::{
 use aya::{
     Ebpf,
     programs::{
-        CgroupAttachMode, CgroupSockAddr, Program, ProgramError, SockOps, links::FdLink,
-        links::LinkError,
+        CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, ProgramError, SockOps,
+        links::FdLink, links::LinkError,
     },
 };
 
@@ -21,11 +21,12 @@ pub(crate) struct Hook(pub(crate) &'static str);
 
 /// In the order in which they are attached: what shows VIPs before what turns them into
 /// backends, so that no connection is half translated.
-pub(crate) const HOOKS: [Hook; 8] = [
+pub(crate) const HOOKS: [Hook; 9] = [
     Hook("getpeername4"),
     Hook("getpeername6"),
     Hook("recvmsg4"),
     Hook("recvmsg6"),
+    Hook("release"),
     Hook("handshake"),
     Hook("sendmsg4"),
     Hook("connect4"),
@@ -40,6 +41,7 @@ impl Hook {
         let result = match self.program_mut(object)? {
             Program::CgroupSockAddr(program) => program.load(),
             Program::SockOps(program) => program.load(),
+            Program::CgroupSock(program) => program.load(),
             _ => return Err(Error::Missing { name: self.0 }),
         };
         result.map_err(self.failed("load"))
@@ -60,6 +62,7 @@ impl Hook {
         let link = match self.program_mut(object)? {
             Program::CgroupSockAddr(program) => attach_sock_addr(program, cgroup, mode),
             Program::SockOps(program) => attach_sock_ops(program, cgroup, mode),
+            Program::CgroupSock(program) => attach_sock(program, cgroup, mode),
             _ => return Err(Error::Missing { name: self.0 }),
         };
         link.map_err(self.failed("attach"))
@@ -85,6 +88,15 @@ fn attach_sock_addr(
 
 fn attach_sock_ops(
     program: &mut SockOps,
+    cgroup: &File,
+    mode: CgroupAttachMode,
+) -> Result<FdLink, ProgramError> {
+    let id = program.attach(cgroup, mode)?;
+    program.take_link(id)?.try_into().map_err(link_error)
+}
+
+fn attach_sock(
+    program: &mut CgroupSock,
     cgroup: &File,
     mode: CgroupAttachMode,
 ) -> Result<FdLink, ProgramError> {

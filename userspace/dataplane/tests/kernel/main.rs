@@ -8,6 +8,7 @@
 
 mod adoption;
 mod budget;
+mod connections;
 mod http;
 mod machine;
 mod maps;

@@ -1,0 +1,199 @@
+//! What sockets were connected to: remembered, found again, forgotten.
+//!
+//! A TCP connection that lasts a moment should not cost an allocation, so the records lie
+//! side by side in one array, each at the place its socket's cookie says. Who finds the place
+//! taken, by a connection that lasts longer, has the record kept in the socket.
+
+use core::{ffi::c_void, ptr};
+
+use aya_ebpf::{
+    bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
+    helpers::generated::bpf_sk_storage_get,
+};
+use muster_packet::{Endpoint, Peer, Stage};
+
+use crate::{
+    atomic,
+    balance::{Event, count},
+    maps::{CONNECTIONS, PEERS},
+};
+
+/// A socket that is alive while the program runs.
+#[derive(Clone, Copy)]
+pub struct Socket {
+    /// Its cookie; 0 for protocols whose records are kept in the sockets.
+    pub cookie: u64,
+    /// As the program's context has it. May be null.
+    pub sk: *mut bpf_sock,
+}
+
+/// The record of a socket, with the tag it had when it was found.
+#[derive(Clone, Copy)]
+pub struct Record {
+    peer: *mut Peer,
+    pub tag: u64,
+}
+
+// === impl Socket ===
+
+impl Socket {
+    /// Remembers what the socket is being connected to.
+    #[inline(always)]
+    pub fn remember(self, vip: Endpoint, backend: Endpoint) {
+        let fresh = Peer::new(self.cookie, vip, backend);
+        let mut peer = self.place();
+        if peer.is_null() || !self.take(peer, fresh.tag) {
+            let mut value = fresh;
+            // Without memory for it the connection works, but shows the backend as its peer.
+            peer = self.storage(&raw mut value, BPF_SK_STORAGE_GET_F_CREATE.into());
+            if peer.is_null() {
+                return;
+            }
+        }
+        // Field by field: as a whole it would be a call of memmove.
+        // SAFETY: a live value that is this socket's. Threads that connect one UDP socket at
+        // the same moment may mix their peers up.
+        unsafe {
+            (&raw mut (*peer).tag).write_volatile(fresh.tag);
+            (&raw mut (*peer).vip).write_volatile(vip);
+            (&raw mut (*peer).backend).write_volatile(backend);
+        }
+    }
+
+    /// The socket's record; `None` if it was connected to no VIP.
+    #[inline(always)]
+    pub fn record(self) -> Option<Record> {
+        self.placed().or_else(|| self.kept())
+    }
+
+    /// The VIP the socket was connected to, if it got the backend at this address (as the
+    /// socket address context holds it).
+    #[inline(always)]
+    pub fn vip(self, user_ip4: u32, user_port: u32) -> Option<Endpoint> {
+        let record = self.record()?;
+        if record.backend().is_at(user_ip4, user_port) { Some(record.vip()) } else { None }
+    }
+
+    /// The socket is being connected to something else.
+    #[inline(always)]
+    pub fn forget(self) {
+        // A socket that is connected again and again may have had both.
+        if let Some(record) = self.placed() {
+            record.end(0);
+        }
+        if let Some(record) = self.kept() {
+            record.end(0);
+        }
+    }
+
+    /// The record at the socket's place, if that is the socket's own.
+    #[inline(always)]
+    fn placed(self) -> Option<Record> {
+        let place = self.place();
+        if place.is_null() {
+            return None;
+        }
+        let record = Record::read(place);
+        if Peer::is_of(record.tag, self.cookie) { Some(record) } else { None }
+    }
+
+    /// The record that is kept in the socket.
+    #[inline(always)]
+    fn kept(self) -> Option<Record> {
+        let kept = self.storage(ptr::null_mut(), 0);
+        if kept.is_null() {
+            return None;
+        }
+        let record = Record::read(kept);
+        if record.tag == 0 { None } else { Some(record) }
+    }
+
+    /// The socket's place in the array, whoever has it now. Null if it never has one.
+    #[inline(always)]
+    fn place(self) -> *mut Peer {
+        if self.cookie == 0 {
+            return ptr::null_mut();
+        }
+        CONNECTIONS.get_ptr_mut(Peer::place(self.cookie)).unwrap_or(ptr::null_mut())
+    }
+
+    /// Takes a place that is free or the socket's own.
+    #[inline(always)]
+    fn take(self, place: *mut Peer, tag: u64) -> bool {
+        let record = Record::read(place);
+        (record.tag == 0 || Peer::is_of(record.tag, self.cookie)) && record.end(tag)
+    }
+
+    /// Where the socket keeps its record. Null if it has none, or no memory for one.
+    #[inline(always)]
+    fn storage(self, value: *mut Peer, flags: u64) -> *mut Peer {
+        if self.sk.is_null() {
+            return ptr::null_mut();
+        }
+        let map: *mut c_void = ptr::from_ref(&PEERS).cast_mut().cast();
+        // SAFETY: a map of socket storage and a live socket.
+        unsafe { bpf_sk_storage_get(map, self.sk.cast(), value.cast(), flags) }.cast()
+    }
+}
+
+// === impl Record ===
+
+impl Record {
+    #[inline(always)]
+    fn read(peer: *mut Peer) -> Self {
+        // SAFETY: a live map value.
+        Self { peer, tag: unsafe { (&raw const (*peer).tag).read_volatile() } }
+    }
+
+    /// The backend. Whether the record was still the socket's when it was read is only known
+    /// after [`retag`](Self::retag).
+    #[inline(always)]
+    pub fn backend(self) -> Endpoint {
+        // SAFETY: a live map value, read as one word.
+        Endpoint::from_bits(unsafe {
+            (&raw const (*self.peer).backend).cast::<u64>().read_volatile()
+        })
+    }
+
+    #[inline(always)]
+    fn vip(self) -> Endpoint {
+        // SAFETY: as for the backend.
+        Endpoint::from_bits(unsafe { (&raw const (*self.peer).vip).cast::<u64>().read_volatile() })
+    }
+
+    /// Gives the record another tag, unless another processor has done so since it was found.
+    #[inline(always)]
+    fn retag(self, tag: u64) -> bool {
+        // SAFETY: a live map value.
+        unsafe { atomic::exchange(&raw mut (*self.peer).tag, self.tag, tag) }
+    }
+
+    /// Moves the connection to another stage, and counts what that means for its backend.
+    #[inline(always)]
+    pub fn advance(self, stage: Stage, event: Event) {
+        let backend = self.backend();
+        if self.retag(Peer::retag(self.tag, stage)) {
+            count(&backend, event);
+        }
+    }
+
+    /// Ends what the record says: from now on it has the tag of something else, or 0. If a
+    /// handshake was under way, it has failed. False if the tag is another by now.
+    #[inline(always)]
+    pub fn end(self, tag: u64) -> bool {
+        let backend = self.backend();
+        let ended = self.retag(tag);
+        if ended && Peer::is_pending(self.tag) {
+            failed(backend.bits());
+        }
+        ended
+    }
+}
+
+/// Counts a handshake as failed. A function of its own, called where it is needed: that is
+/// seldom, and the programs' code should fit into the processor's cache.
+#[cold]
+#[inline(never)]
+fn failed(backend: u64) {
+    count(&Endpoint::from_bits(backend), Event::Failed);
+}
