@@ -6,7 +6,7 @@
 
 use crate::{
     Backend, Counters, Endpoint, Flow, Flows, MAX_BACKENDS, MAX_CONNECTIONS, MAX_COUNTERS,
-    MAX_VIPS, Peer, Slot, Vip,
+    MAX_VIPS, Networks, Peer, Slot, Vip,
 };
 
 /// Defines a key or value of a map.
@@ -105,8 +105,9 @@ impl MapShape {
 }
 
 /// Every map of the object. `meta` is the last, and is to be put in place last.
-pub const MAPS: [MapShape; 7] = [
+pub const MAPS: [MapShape; 8] = [
     MapShape::new::<Endpoint, Vip>("vips", MAX_VIPS),
+    MapShape::new::<u32, Networks>("networks", 1),
     MapShape::new::<Slot, Backend>("backends", MAX_BACKENDS),
     MapShape::new::<Endpoint, Counters>("counters", MAX_COUNTERS),
     MapShape::new::<u32, Peer>("connections", MAX_CONNECTIONS),
@@ -120,6 +121,7 @@ pub const fn fingerprint() -> u64 {
     let parts = [
         Endpoint::FINGERPRINT,
         Vip::FINGERPRINT,
+        Networks::FINGERPRINT,
         Slot::FINGERPRINT,
         Backend::FINGERPRINT,
         Counters::FINGERPRINT,

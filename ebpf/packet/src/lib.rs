@@ -19,6 +19,7 @@ mod counters;
 mod endpoint;
 mod flows;
 mod layout;
+mod networks;
 mod peer;
 mod vip;
 
@@ -28,6 +29,7 @@ pub use counters::{BREAKER_BACKOFF_NS, BREAKER_FAILURES, Counters};
 pub use endpoint::{Endpoint, TCP, UDP};
 pub use flows::{FLOWS, Flow, Flows};
 pub use layout::{MAPS, MapShape, Meta, fingerprint};
+pub use networks::Networks;
 pub use peer::{Peer, Stage};
 pub use vip::Vip;
 

@@ -5,7 +5,7 @@ use muster_packet::{Choice, Endpoint, Slot, Vip, choose, steady};
 
 use crate::{
     atomic,
-    maps::{BACKENDS, COUNTERS, VIPS},
+    maps::{BACKENDS, COUNTERS, NETWORKS, VIPS},
 };
 
 /// How often a choice is made at most: again when the backend's breaker is open, or when
@@ -29,6 +29,9 @@ pub enum Destination {
 /// Chooses a backend at random, weighted, among those whose breaker is closed.
 #[inline(always)]
 pub fn balance(vip: &Endpoint) -> Destination {
+    if is_far(vip) {
+        return Destination::Other;
+    }
     let mut last = Destination::Nobody;
     let mut random = 0;
     for attempt in 0..ATTEMPTS {
@@ -58,6 +61,9 @@ pub fn balance(vip: &Endpoint) -> Destination {
 /// cookie is asked for only if the destination is a VIP.
 #[inline(always)]
 pub fn balance_steadily(vip: &Endpoint, cookie: impl Fn() -> u64) -> Destination {
+    if is_far(vip) {
+        return Destination::Other;
+    }
     for attempt in 0..ATTEMPTS {
         let Some(entry) = lookup(vip) else {
             return if attempt == 0 { Destination::Other } else { Destination::Nobody };
@@ -71,6 +77,12 @@ pub fn balance_steadily(vip: &Endpoint, cookie: impl Fn() -> u64) -> Destination
         }
     }
     Destination::Nobody
+}
+
+/// True if there is no VIP anywhere near.
+#[inline(always)]
+fn is_far(end: &Endpoint) -> bool {
+    NETWORKS.get(0).is_some_and(|networks| !networks.may_have(end))
 }
 
 #[inline(always)]

@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use muster_packet::{
     Backend, Counters, Endpoint, Flows, MAX_BACKENDS, MAX_CONNECTIONS, MAX_COUNTERS, MAX_VIPS,
-    Meta, Peer, Slot, Vip,
+    Meta, Networks, Peer, Slot, Vip,
 };
 
 /// Memory grows with use instead of being taken for the worst case.
@@ -16,6 +16,10 @@ const GROWS: usize = BPF_F_NO_PREALLOC as usize;
 /// Which VIPs there are, and where their backends are.
 #[btf_map(name = "vips")]
 pub static VIPS: HashMap<Endpoint, Vip, MAX_VIPS, GROWS> = HashMap::new();
+
+/// Where there can be VIPs.
+#[btf_map(name = "networks")]
+pub static NETWORKS: Array<Networks, 1> = Array::new();
 
 /// The VIPs' backends.
 #[btf_map(name = "backends")]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_packet::{Backend, Counters, Slot, Vip};
+use muster_packet::{Backend, Counters, Networks, Slot, Vip};
 use tracing::warn;
 
 use crate::{
@@ -25,6 +25,9 @@ pub(crate) fn apply(tables: &mut Tables, current: Current, plan: Plan) -> Result
     let mut changes = Changes { unchanged: plan.unchanged, ..Changes::default() };
     let mut state = State::new(current);
 
+    // Before a VIP is there, its network has to be.
+    let networks = Networks::of(state.current.vips.keys().chain(plan.write.iter().map(|w| &w.vip)));
+    tables.networks.set(networks.union(&tables.networks.get()?))?;
     for vip in &plan.remove {
         tables.vips.remove(vip)?;
         state.current.vips.remove(vip);
@@ -53,6 +56,7 @@ pub(crate) fn apply(tables: &mut Tables, current: Current, plan: Plan) -> Result
             }
         }
     }
+    tables.networks.set(Networks::of(state.current.vips.keys()))?;
     state.collect(tables)?;
     Ok(changes)
 }

@@ -6,7 +6,7 @@ use aya::{
     Ebpf, Pod,
     maps::{Array, HashMap, Map, MapData, MapError},
 };
-use muster_packet::{Backend, Counters, Endpoint, MAPS, Meta, Slot, Vip};
+use muster_packet::{Backend, Counters, Endpoint, MAPS, Meta, Networks, Slot, Vip};
 use nix::libc;
 
 use crate::{Error, syscall};
@@ -18,9 +18,17 @@ pub(crate) struct Table<K: Pod, V: Pod> {
     kinds: PhantomData<(K, V)>,
 }
 
+/// An array of the kernel with one entry.
+pub(crate) struct Single<V: Pod> {
+    name: &'static str,
+    map: Map,
+    kind: PhantomData<V>,
+}
+
 /// The maps of one agent.
 pub(crate) struct Tables {
     pub(crate) vips: Table<Endpoint, Vip>,
+    pub(crate) networks: Single<Networks>,
     pub(crate) backends: Table<Slot, Backend>,
     pub(crate) counters: Table<Endpoint, Counters>,
 }
@@ -32,6 +40,7 @@ impl Tables {
     pub(crate) fn take(object: &mut Ebpf) -> Result<Self, Error> {
         Ok(Self {
             vips: Table::take(object, "vips")?,
+            networks: Single::take(object, "networks")?,
             backends: Table::take(object, "backends")?,
             counters: Table::take(object, "counters")?,
         })
@@ -41,6 +50,7 @@ impl Tables {
     pub(crate) fn map(&self, name: &str) -> Option<&Map> {
         [
             (self.vips.name, &self.vips.map),
+            (self.networks.name, &self.networks.map),
             (self.backends.name, &self.backends.map),
             (self.counters.name, &self.counters.map),
         ]
@@ -106,6 +116,31 @@ impl<K: Pod, V: Pod> Table<K, V> {
             Err(error) if is_not_found(&error) => Ok(()),
             other => other.map_err(named(self.name)),
         }
+    }
+}
+
+// === impl Single ===
+
+impl<V: Pod + PartialEq> Single<V> {
+    fn take(object: &mut Ebpf, name: &'static str) -> Result<Self, Error> {
+        let map = object.take_map(name).ok_or(Error::Missing { name })?;
+        Array::<_, V>::try_from(&map).map_err(named(name))?;
+        Ok(Self { name, map, kind: PhantomData })
+    }
+
+    /// The value.
+    pub(crate) fn get(&self) -> Result<V, Error> {
+        let map = Array::<_, V>::try_from(&self.map).map_err(named(self.name))?;
+        map.get(&0, 0).map_err(named(self.name))
+    }
+
+    /// Sets the value, unless it is that already.
+    pub(crate) fn set(&mut self, value: V) -> Result<(), Error> {
+        if self.get()? == value {
+            return Ok(());
+        }
+        let mut map = Array::<_, V>::try_from(&mut self.map).map_err(named(self.name))?;
+        map.set(0, value, 0).map_err(named(self.name))
     }
 }
 

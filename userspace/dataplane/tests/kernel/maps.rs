@@ -5,10 +5,10 @@ use std::{
     process::Command,
 };
 
-use aya::maps::{HashMap, Map, MapData};
+use aya::maps::{Array, HashMap, Map, MapData};
 use muster_api::muster::{Backend, Vip as View};
 use muster_dataplane::{Config, DataPlane, Error, Protocol};
-use muster_packet::{Endpoint, MAX_VIPS, TCP, Vip};
+use muster_packet::{Endpoint, MAX_VIPS, Networks, TCP, Vip};
 use serde_json::Value;
 
 use crate::{
@@ -20,6 +20,12 @@ use crate::{
 /// The pinned map `vips`.
 fn vips(config: &Config) -> HashMap<MapData, Endpoint, Vip> {
     let data = MapData::from_pin(config.directory().unwrap().join("vips")).unwrap();
+    Map::from_map_data(data).unwrap().try_into().unwrap()
+}
+
+/// The pinned map `networks`.
+fn networks(config: &Config) -> Array<MapData, Networks> {
+    let data = MapData::from_pin(config.directory().unwrap().join("networks")).unwrap();
     Map::from_map_data(data).unwrap().try_into().unwrap()
 }
 
@@ -101,6 +107,30 @@ fn entries_of_others_in_the_maps_are_put_right() {
     assert_eq!((changes.changed, changes.removed), (1, 1));
     assert_eq!(plane.vips().unwrap().len(), 1);
     ask("11.0.0.1:80".parse::<SocketAddrV4>().unwrap()).unwrap();
+
+    // Nobody looks for a VIP where there is said to be none.
+    networks(&config).set(0, Networks::default(), 0).unwrap();
+    ask("11.0.0.1:80".parse::<SocketAddrV4>().unwrap()).unwrap_err();
+    plane.reconcile(&view).unwrap();
+    ask("11.0.0.1:80".parse::<SocketAddrV4>().unwrap()).unwrap();
+}
+
+#[test]
+fn networks_are_those_of_the_vips() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let (config, mut plane) = machine.plane();
+    let vips = ["1.0.0.1:80", "11.0.0.1:80", "192.168.0.1:80", "255.255.255.255:80"];
+    let view: Vec<_> = vips.iter().map(|vip| tcp(vip, &[server.address])).collect();
+    plane.reconcile(&view).unwrap();
+    for vip in vips {
+        assert_eq!(ask(vip.parse::<SocketAddrV4>().unwrap()).unwrap(), server.address);
+    }
+    plane.reconcile(&view[1..2]).unwrap();
+    let eleven = Endpoint::new([11, 0, 0, 1], 80, TCP);
+    assert_eq!(networks(&config).get(&0, 0).unwrap(), Networks::of([&eleven]));
+    plane.reconcile(&[]).unwrap();
+    assert_eq!(networks(&config).get(&0, 0).unwrap(), Networks::default());
 }
 
 #[test]
