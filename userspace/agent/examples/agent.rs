@@ -55,6 +55,7 @@ fn config(json: &Value) -> Result<Config, Box<dyn std::error::Error>> {
         work_dir: directory.join("work"),
         runtime_dir: directory.join("run"),
         image_dir: directory.join("images"),
+        registries: muster_containerizer::Registries::default(),
         resources: text("resources"),
         attributes: "rack:r1".to_owned(),
         cgroups_root: text("cgroups_root"),

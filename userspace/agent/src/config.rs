@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use muster_containerizer::Isolation;
+use muster_containerizer::{Isolation, Registries};
 use serde_json::{Value, json};
 
 /// What an agent does with what an earlier one of the same directories left.
@@ -38,6 +38,8 @@ pub struct Config {
     pub runtime_dir: PathBuf,
     /// `--image-dir`: the image store. Absolute.
     pub image_dir: PathBuf,
+    /// Where images come from that are not in the store, `--docker-registry` first.
+    pub registries: Registries,
     /// `--resources`: `cpus:4;mem:8192;ports:[31000-32000]`. Of cpus, mem and ports, those
     /// that are not given are found out.
     pub resources: String,
@@ -73,6 +75,12 @@ impl Config {
             "work_dir": self.work_dir.display().to_string(),
             "runtime_dir": self.runtime_dir.display().to_string(),
             "image_dir": self.image_dir.display().to_string(),
+            "docker_registry": self.registries.default,
+            "docker_registry_mirror": self.registries.mirrors.join(","),
+            "insecure_registry": self.registries.insecure.join(","),
+            // What is in it is a secret.
+            "docker_config": self.registries.config.as_ref().map(|_| "(given)"),
+            "docker_registry_ca": self.registries.certificates,
             "resources": self.resources,
             "attributes": self.attributes,
             "cgroups_root": self.cgroups_root,

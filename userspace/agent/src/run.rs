@@ -103,6 +103,7 @@ async fn cleanup(config: &Config, machine: &Machine, store: &Redb) -> Result<(),
 fn containers(config: &Config) -> muster_containerizer::Config {
     muster_containerizer::Config {
         image_dir: config.image_dir.clone(),
+        registries: config.registries.clone(),
         runtime_dir: config.runtime_dir.clone(),
         cgroups_root: config.cgroups_root.clone(),
         helper: config.helper.clone(),

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Isolation, Resources,
+    CommandSpec, Config, ContainerSpec, Containerizer, Isolation, Registries, Resources,
 };
 
 #[tokio::main]
@@ -17,6 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         runtime_dir: next()?.into(),
         cgroups_root: next()?,
         helper: next()?.into(),
+        registries: Registries::default(),
         isolation: Isolation::default(),
     })?;
     let work_dir = PathBuf::from(next()?);

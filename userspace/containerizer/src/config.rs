@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::{Error, Isolation};
+use crate::{Error, Isolation, Registries};
 
 /// Where a containerizer finds images and keeps its own files.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Config {
     pub cgroups_root: String,
     /// The program that runs [`crate::launch::main`] when started as `<helper> launch`.
     pub helper: PathBuf,
+    /// Where images come from that have no layout in `image_dir`.
+    pub registries: Registries,
     /// The flags of isolators.
     pub isolation: Isolation,
 }
@@ -37,6 +39,9 @@ impl Config {
         }
         if !self.helper.is_file() {
             return refuse("helper", format!("{} is not a program", self.helper.display()));
+        }
+        if let Err((field, reason)) = self.registries.validate() {
+            return refuse(field, reason);
         }
         let root = Path::new(&self.cgroups_root);
         let plain = root.components().all(|part| matches!(part, Component::Normal(_)));
@@ -63,6 +68,7 @@ mod tests {
             runtime_dir: "/run/muster".into(),
             cgroups_root: cgroups_root.into(),
             helper: "/bin/sh".into(),
+            registries: Registries::default(),
             isolation: Isolation::default(),
         }
     }

@@ -89,7 +89,7 @@ impl Containerizer {
         hierarchies.prepare(&config.cgroups_root, &controllers)?;
         tracing::info!(isolation = isolators.names().join(","), "containerizer");
         let inner = Inner {
-            images: Store::new(config.image_dir.clone()),
+            images: Store::new(config.image_dir.clone(), config.registries.clone()),
             checkpoints: Checkpoints::open(&config.runtime_dir)?,
             program: Program::new(&config.helper)?,
             hierarchies,

@@ -3,7 +3,7 @@
 //! `<image_dir>/<name>/` is an image layout (OCI image-spec 1.1); tags are the
 //! `org.opencontainers.image.ref.name` annotations of its `index.json`. Layers are
 //! extracted once each into `<image_dir>/.layers/sha256/<digest>`, in the form that
-//! overlayfs stacks.
+//! overlayfs stacks. What has no layout is pulled from a registry.
 
 mod archive;
 mod blob;
@@ -12,9 +12,11 @@ mod error;
 mod extract;
 mod layout;
 mod reference;
+mod registry;
 mod store;
 mod tree;
 
 pub use error::ImageError;
+pub use registry::Registries;
 
 pub(crate) use store::{Image, Store};

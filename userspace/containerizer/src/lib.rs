@@ -37,7 +37,7 @@ pub use capability::CapabilitySet;
 pub use config::Config;
 pub use containerizer::{Containerizer, Launched, Recovered};
 pub use error::{Error, SetupError};
-pub use image::ImageError;
+pub use image::{ImageError, Registries};
 pub use isolator::Isolation;
 pub use limitation::{Amount, Cause, Limitation};
 pub use resources::{Limit, Resources};

@@ -21,8 +21,15 @@ pub struct ContainerSpec {
     /// Unique among all containers of this containerizer, running or not yet destroyed:
     /// letters, digits, `-`, `_` and `.`, at most 242.
     pub id: String,
-    /// An image of the store, `name[:tag]`. `None` is the host's root filesystem.
+    /// An image of the store or of a registry, `name[:tag][@digest]`. `None` is the host's
+    /// root filesystem.
     pub image: Option<String>,
+    /// Docker's `config.json` with the credentials of the image's registry; `None` is the
+    /// agent's.
+    pub image_config: Option<Secret>,
+    /// Whether the image's registry is asked what its tag stands for though it was pulled
+    /// before.
+    pub force_pull: bool,
     /// What to run. `None` is the image's entrypoint with its cmd.
     pub command: Option<CommandSpec>,
     /// With `command: None`, replaces the image's cmd unless empty.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use crate::{duration, isolation};
+use crate::{duration, isolation, registries};
 
 /// Flags of an agent. Each is also read from the environment, as `MUSTER_` and its name:
 /// `MUSTER_WORK_DIR`.
@@ -40,6 +40,8 @@ pub(crate) struct Flags {
     /// The image store.
     #[arg(long, env = "MUSTER_IMAGE_DIR", default_value = "/var/lib/muster/images")]
     image_dir: PathBuf,
+    #[command(flatten)]
+    registries: registries::Flags,
     /// What this machine offers: "cpus:4;mem:8192;ports:[31000-32000]". Of cpus, mem and
     /// ports, those not given are found out.
     #[arg(long, env = "MUSTER_RESOURCES", default_value = "")]
@@ -86,6 +88,7 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         work_dir: flags.work_dir,
         runtime_dir: flags.runtime_dir,
         image_dir: flags.image_dir,
+        registries: flags.registries.try_into()?,
         resources: flags.resources,
         attributes: flags.attributes,
         cgroups_root: flags.cgroups_root.unwrap_or_else(|| format!("muster/{name}")),

@@ -6,6 +6,7 @@ mod duration;
 mod flags;
 mod isolation;
 mod master;
+mod registries;
 mod simulate;
 
 use std::borrow::Cow;

@@ -21,6 +21,7 @@ struct Program {
 const PROGRAMS: &[Program] = &[
     Program { name: "bpftool", package: "bpftool", purposes: &[Cluster, Test] },
     Program { name: "curl", package: "curl", purposes: &[Cluster, Test] },
+    Program { name: "docker-registry", package: "docker-registry", purposes: &[Test] },
     Program { name: "dpkg-deb", package: "dpkg", purposes: &[Cluster, Test] },
     Program { name: "git", package: "git", purposes: &[Lint] },
     Program { name: "haproxy", package: "haproxy", purposes: &[Bench] },
@@ -28,6 +29,9 @@ const PROGRAMS: &[Program] = &[
     Program { name: "iptables", package: "iptables", purposes: &[Bench] },
     Program { name: "nginx", package: "nginx-light", purposes: &[Bench] },
     Program { name: "valgrind", package: "valgrind", purposes: &[Test] },
+    Program { name: "openssl", package: "openssl", purposes: &[Test] },
+    Program { name: "skopeo", package: "skopeo", purposes: &[Test] },
+    Program { name: "umoci", package: "umoci", purposes: &[Test] },
     Program { name: "wrk", package: "wrk", purposes: &[Bench] },
 ];
 

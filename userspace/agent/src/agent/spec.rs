@@ -6,8 +6,8 @@ mod volumes;
 
 use std::fmt;
 
-use muster_api::mesos::{ContainerInfo, container_info, image};
-use muster_containerizer::{ContainerSpec, SANDBOX};
+use muster_api::mesos::{self, ContainerInfo, container_info, image};
+use muster_containerizer::{ContainerSpec, SANDBOX, Secret};
 
 use super::command::{Variables, command, environment};
 use super::{Settings, Task};
@@ -44,6 +44,10 @@ pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, In
     ];
     refuse(&unsupported)?;
     let image = info.container.as_ref().map_or(Ok(None), image)?;
+    let (image, config, force_pull) = match image {
+        Some(Wanted { name, config, force_pull }) => (Some(name), config, force_pull),
+        None => (None, None, false),
+    };
     let (command, args, user, variables) = match &info.command {
         None => (None, Vec::new(), None, Variables::default()),
         Some(info) => {
@@ -70,6 +74,8 @@ pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, In
     let mut spec = ContainerSpec {
         id: task.container.clone(),
         image,
+        image_config: config,
+        force_pull,
         command,
         args,
         environment,
@@ -114,8 +120,15 @@ fn given(settings: &Settings, task: &Task, outside: &str, inside: &str) -> Vec<(
     .into()
 }
 
-/// The image's name, if there is one.
-fn image(container: &ContainerInfo) -> Result<Option<String>, Invalid> {
+/// An image that a task wants.
+struct Wanted {
+    name: String,
+    config: Option<Secret>,
+    force_pull: bool,
+}
+
+/// The image, if there is one.
+fn image(container: &ContainerInfo) -> Result<Option<Wanted>, Invalid> {
     let kind = container_info::Type::try_from(container.r#type).ok();
     if kind != Some(container_info::Type::Mesos) {
         return Err(Invalid::new(
@@ -145,18 +158,26 @@ fn image(container: &ContainerInfo) -> Result<Option<String>, Invalid> {
         return Err(Invalid::new("container.mesos.image.docker", "is missing"));
     };
     #[allow(deprecated)] // It must be refused all the same.
-    refuse(&[
-        ("container.mesos.image.docker.config", docker.config.is_some()),
-        ("container.mesos.image.docker.credential", docker.credential.is_some()),
-    ])?;
-    if !image.cached() {
-        let problem = "is false, but images are only taken from the agent's local store";
-        return Err(Invalid::new("container.mesos.image.cached", problem));
-    }
+    refuse(&[("container.mesos.image.docker.credential", docker.credential.is_some())])?;
     if docker.name.is_empty() {
         return Err(Invalid::new("container.mesos.image.docker.name", "is empty"));
     }
-    Ok(Some(docker.name.clone()))
+    let config = docker.config.as_ref().map(config).transpose()?;
+    Ok(Some(Wanted { name: docker.name.clone(), config, force_pull: !image.cached() }))
+}
+
+/// Docker's `config.json` that a secret holds by value.
+fn config(secret: &mesos::Secret) -> Result<Secret, Invalid> {
+    let field = "container.mesos.image.docker.config";
+    let data = secret.value.as_ref().map(|value| value.data.clone());
+    let Some(data) = data else {
+        let problem = "has no value; this agent knows no store to look a reference up in";
+        return Err(Invalid::new(field, problem));
+    };
+    match String::from_utf8(data) {
+        Ok(text) => Ok(Secret::new(text)),
+        Err(_) => Err(Invalid::new(field, "is not text")),
+    }
 }
 
 fn refuse(fields: &[(&str, bool)]) -> Result<(), Invalid> {
@@ -363,13 +384,27 @@ mod tests {
             refused(with_container(container))
         };
         assert_eq!(with(|image| image.r#type = 1), "container.mesos.image.type must be DOCKER");
-        assert!(
-            with(|image| image.cached = Some(false)).starts_with("container.mesos.image.cached")
-        );
         assert_eq!(with(|image| image.docker = None), "container.mesos.image.docker is missing");
         let empty = with(|image| image.docker.as_mut().unwrap().name.clear());
         assert_eq!(empty, "container.mesos.image.docker.name is empty");
         let secret = with(|image| image.docker.as_mut().unwrap().config = Some(Secret::default()));
-        assert!(secret.starts_with("container.mesos.image.docker.config is not supported"));
+        assert!(secret.starts_with("container.mesos.image.docker.config has no value"));
+    }
+
+    #[test]
+    fn an_image_may_be_pulled_again_and_with_a_secret() {
+        let made_with = |change: fn(&mut Image)| {
+            let mut container = container();
+            change(container.mesos.as_mut().unwrap().image.as_mut().unwrap());
+            made(with_container(container))
+        };
+        assert!(!made_with(|_| {}).force_pull);
+        assert!(made_with(|image| image.cached = Some(false)).force_pull);
+        let spec = made_with(|image| {
+            let value = mesos::secret::Value { data: b"{}"[..].into() };
+            let config = Secret { value: Some(value), ..Secret::default() };
+            image.docker.as_mut().unwrap().config = Some(config);
+        });
+        assert_eq!(spec.image_config, Some(muster_containerizer::Secret::new("{}".into())));
     }
 }

@@ -86,7 +86,10 @@ async fn bring_up(
 /// nothing is made yet.
 fn plan(inner: &Inner, spec: &ContainerSpec) -> Result<Subject, Error> {
     let image = match &spec.image {
-        Some(reference) => Some(inner.images.provision(reference)?),
+        Some(reference) => {
+            let secret = spec.image_config.as_ref();
+            Some(inner.images.provision(reference, secret, spec.force_pull)?)
+        }
         None => None,
     };
     let scratch = scratch(&spec.sandbox, &spec.id);

@@ -11,7 +11,7 @@ use super::ImageError;
 use super::digest::{Digest, Hashing};
 
 /// The largest manifest, index or config that is read.
-const DOCUMENT_MAX: u64 = 4 << 20;
+pub(crate) const DOCUMENT_MAX: u64 = 4 << 20;
 
 /// A blob that is to be read whole: damage is seen at its end.
 pub(crate) struct Blob<'a> {
@@ -60,16 +60,22 @@ impl<'a> Blob<'a> {
         Ok(())
     }
 
-    /// A JSON document.
-    pub(crate) fn document<T: DeserializeOwned>(&self, layout: &Path) -> Result<T, ImageError> {
+    /// Its size, if it is no larger than a document may be.
+    pub(crate) fn document_size(&self) -> Result<u64, ImageError> {
         if self.size > DOCUMENT_MAX {
             return Err(self.damaged(format!("larger than {DOCUMENT_MAX} bytes")));
         }
+        Ok(self.size)
+    }
+
+    /// A JSON document.
+    pub(crate) fn document<T: DeserializeOwned>(&self, layout: &Path) -> Result<T, ImageError> {
+        let size = self.document_size()?;
         let mut source = self.open(layout)?;
         let mut text = Vec::new();
         source
             .by_ref()
-            .take(self.size)
+            .take(size)
             .read_to_end(&mut text)
             .map_err(|error| self.damaged(format!("read: {error}")))?;
         self.verify(source)?;

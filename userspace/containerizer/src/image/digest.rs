@@ -17,6 +17,21 @@ impl Digest {
         valid.then(|| Self(hex.to_owned()))
     }
 
+    /// The digest of `bytes`.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self::finish(Sha256::new_with_prefix(bytes))
+    }
+
+    /// The digest of what `hasher` has seen.
+    pub(crate) fn finish(hasher: Sha256) -> Self {
+        Self(hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
+            use fmt::Write as _;
+            // Writing to a string cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        }))
+    }
+
     /// The 64 digits: a file's name.
     pub(crate) fn hex(&self) -> &str {
         &self.0
@@ -45,13 +60,7 @@ impl<R: Read> Hashing<R> {
     /// Reads the rest; digest and length of everything.
     pub(crate) fn finish(mut self) -> io::Result<(Digest, u64)> {
         io::copy(&mut self, &mut io::sink())?;
-        let hex = self.hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
-            use fmt::Write as _;
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
-        Ok((Digest(hex), self.length))
+        Ok((Digest::finish(self.hasher), self.length))
     }
 }
 

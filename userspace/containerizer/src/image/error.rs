@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// An image that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// The reference is not `name[:tag]`.
+    /// The reference is not `name[:tag]` or `name@digest`.
     #[error("image `{reference}`: {reason}")]
     Reference {
         /// What was given.
@@ -15,12 +15,34 @@ pub enum ImageError {
         reason: &'static str,
     },
     /// The store holds no image of that name.
-    #[error("image {image}: not in the image store: no image layout at {path}")]
+    #[error(
+        "image {image}: not in the image store, and no --docker-registry to ask: no image layout at {path}"
+    )]
     Missing {
         /// The image.
         image: String,
         /// Where it would be.
         path: PathBuf,
+    },
+    /// No registry can be asked for an image of that name.
+    #[error("image {image}: {reason}")]
+    Address {
+        /// The image.
+        image: String,
+        /// What is wrong with the name, or with where it leads.
+        reason: String,
+    },
+    /// A registry does not give the image.
+    #[error("image {image}: registry {registry}: {step}: {reason}")]
+    Registry {
+        /// The image.
+        image: String,
+        /// The registry's host and port.
+        registry: String,
+        /// What was done.
+        step: String,
+        /// The status or error, and the way out.
+        reason: String,
     },
     /// The image has no such tag.
     #[error("image {image}: no such tag; there is {tags}")]

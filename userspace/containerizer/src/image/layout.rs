@@ -44,11 +44,11 @@ pub(crate) fn resolve(layout: &Path, reference: &Reference) -> Result<Resolved, 
     let tag_of = |descriptor: &Descriptor| -> Option<String> {
         descriptor.annotations().as_ref()?.get(REF_NAME).cloned()
     };
-    let (tagged, others): (Vec<_>, Vec<_>) = index
-        .manifests()
-        .iter()
-        .cloned()
-        .partition(|descriptor| tag_of(descriptor).as_deref() == Some(&reference.tag));
+    let (tagged, others): (Vec<_>, Vec<_>) =
+        index.manifests().iter().cloned().partition(|descriptor| match &reference.digest {
+            Some(digest) => descriptor.digest().to_string() == digest.to_string(),
+            None => tag_of(descriptor).as_deref() == Some(&reference.tag),
+        });
     if tagged.is_empty() {
         let tags: BTreeSet<String> = others.iter().filter_map(tag_of).collect();
         let tags = if tags.is_empty() {
@@ -58,17 +58,30 @@ pub(crate) fn resolve(layout: &Path, reference: &Reference) -> Result<Resolved, 
         };
         return Err(ImageError::Tag { image, tags });
     }
-    let manifest = manifest(layout, &image, &tagged, NESTING)?;
+    follow(layout, &image, &tagged, &mut |_| Ok(()))
+}
+
+/// Makes sure that the blob of a descriptor is in the layout.
+pub(crate) type Ensure<'a> = &'a mut dyn FnMut(&Descriptor) -> Result<(), ImageError>;
+
+/// Goes from `candidates` to the config for this machine; every document is ensured before
+/// it is read.
+pub(crate) fn follow(
+    layout: &Path,
+    image: &str,
+    candidates: &[Descriptor],
+    ensure: Ensure<'_>,
+) -> Result<Resolved, ImageError> {
+    let manifest = manifest(layout, image, candidates, NESTING, ensure)?;
     let config = manifest.config();
-    match config.media_type() {
-        MediaType::ImageConfig => {}
-        MediaType::Other(docker) if docker == "application/vnd.docker.container.image.v1+json" => {}
-        other => return Err(unsupported(&image, config, other)),
+    if !is_config(config.media_type()) {
+        return Err(unsupported(image, config, config.media_type()));
     }
-    let config = Blob::new(&image, config)?.document::<ImageConfiguration>(layout)?;
+    ensure(config)?;
+    let config = Blob::new(image, config)?.document::<ImageConfiguration>(layout)?;
     if (config.os(), config.architecture()) != (&Os::Linux, &Arch::default()) {
         let found = format!("{}/{}", config.os(), config.architecture());
-        return Err(ImageError::Platform { image, wanted: here(), found });
+        return Err(ImageError::Platform { image: image.to_owned(), wanted: here(), found });
     }
     Ok(Resolved { config, layers: manifest.layers().clone() })
 }
@@ -79,6 +92,7 @@ fn manifest(
     image: &str,
     candidates: &[Descriptor],
     depth: usize,
+    ensure: Ensure<'_>,
 ) -> Result<ImageManifest, ImageError> {
     let fits = |descriptor: &&Descriptor| match descriptor.platform() {
         Some(platform) => {
@@ -95,6 +109,7 @@ fn manifest(
             .join(", ");
         return Err(ImageError::Platform { image: image.to_owned(), wanted: here(), found });
     };
+    ensure(descriptor)?;
     match descriptor.media_type() {
         MediaType::ImageManifest => Blob::new(image, descriptor)?.document(layout),
         MediaType::Other(docker) if docker == DOCKER_MANIFEST => {
@@ -107,8 +122,17 @@ fn manifest(
                 return Err(unsupported(image, descriptor, other));
             }
             let index: ImageIndex = Blob::new(image, descriptor)?.document(layout)?;
-            manifest(layout, image, index.manifests(), depth - 1)
+            manifest(layout, image, index.manifests(), depth - 1, ensure)
         }
+    }
+}
+
+/// Whether it is of an image's config.
+pub(crate) fn is_config(media_type: &MediaType) -> bool {
+    match media_type {
+        MediaType::ImageConfig => true,
+        MediaType::Other(other) => other == "application/vnd.docker.container.image.v1+json",
+        _ => false,
     }
 }
 

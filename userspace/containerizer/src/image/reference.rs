@@ -3,28 +3,35 @@
 use std::fmt;
 
 use super::ImageError;
+use super::digest::Digest;
 
-/// An image's name and tag.
+/// An image's name, with its tag or digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reference {
     /// One or more path components joined by `/`.
     pub(crate) name: String,
     /// `latest` unless given.
     pub(crate) tag: String,
+    /// The digest of its manifest or index; the tag means nothing then.
+    pub(crate) digest: Option<Digest>,
 }
 
 impl Reference {
-    /// Reads `name[:tag]`, as in `nginx`, `library/nginx:1.25` or `registry:5000/nginx:1`.
+    /// Reads `name[:tag][@digest]`, as in `nginx`, `library/nginx:1.25` or `registry:5000/nginx:1`.
     pub(crate) fn parse(reference: &str) -> Result<Self, ImageError> {
         let refuse = |reason| ImageError::Reference { reference: reference.to_owned(), reason };
-        if reference.contains('@') {
-            return Err(refuse("digests (`@sha256:…`) are not supported, give a tag"));
-        }
+        let (named, digest) = match reference.split_once('@') {
+            Some((named, digest)) => match Digest::parse(digest) {
+                Some(digest) => (named, Some(digest)),
+                None => return Err(refuse("a digest is `sha256:` and 64 hexadecimal digits")),
+            },
+            None => (reference, None),
+        };
         // A colon before the last slash is a registry's port.
-        let start = reference.rfind('/').map_or(0, |slash| slash + 1);
-        let (name, tag) = match reference[start..].split_once(':') {
-            Some((last, tag)) => (&reference[..start + last.len()], tag),
-            None => (reference, "latest"),
+        let start = named.rfind('/').map_or(0, |slash| slash + 1);
+        let (name, tag) = match named[start..].split_once(':') {
+            Some((last, tag)) => (&named[..start + last.len()], tag),
+            None => (named, "latest"),
         };
         // Each component becomes a directory below the store; `.layers` is the store's own.
         if !name.split('/').all(plain) {
@@ -33,7 +40,12 @@ impl Reference {
         if tag.len() > 128 || !plain(tag) || tag.contains(':') {
             return Err(refuse("a tag is 1 to 128 letters, digits, `.`, `_` and `-`"));
         }
-        Ok(Self { name: name.to_owned(), tag: tag.to_owned() })
+        Ok(Self { name: name.to_owned(), tag: tag.to_owned(), digest })
+    }
+
+    /// Tag or digest, as a registry's paths have it.
+    pub(crate) fn selector(&self) -> String {
+        self.digest.as_ref().map_or_else(|| self.tag.clone(), Digest::to_string)
     }
 }
 
@@ -44,7 +56,10 @@ fn plain(component: &str) -> bool {
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.name, self.tag)
+        match &self.digest {
+            Some(digest) => write!(f, "{}@{digest}", self.name),
+            None => write!(f, "{}:{}", self.name, self.tag),
+        }
     }
 }
 
@@ -63,6 +78,16 @@ mod tests {
         ] {
             let reference = Reference::parse(given).unwrap();
             assert_eq!((reference.name.as_str(), reference.tag.as_str()), (name, tag), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_digest_wins_over_a_tag() {
+        let digest = Digest::of(b"");
+        for given in [format!("h:5/a@{digest}"), format!("h:5/a:1.0@{digest}")] {
+            let reference = Reference::parse(&given).unwrap();
+            assert_eq!(reference.to_string(), format!("h:5/a@{digest}"));
+            assert_eq!(reference.selector(), digest.to_string());
         }
     }
 

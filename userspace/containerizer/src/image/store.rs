@@ -15,13 +15,17 @@ use super::blob::Blob;
 use super::extract::extract;
 use super::layout;
 use super::reference::Reference;
+use super::registry::{Pull, Registries, Shelf, pull};
+use crate::Secret;
 
 /// How much of a blob is read at a time.
 const BUFFER: usize = 256 << 10;
 
-/// A directory of image layouts.
+/// A directory of image layouts, and what is pulled into it.
 pub(crate) struct Store {
     directory: PathBuf,
+    registries: Registries,
+    shelf: Shelf,
 }
 
 /// An image that is ready to be mounted.
@@ -41,17 +45,33 @@ enum Compression {
 }
 
 impl Store {
-    /// The store in `directory`.
-    pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { directory }
+    /// The store in `directory`; what it does not have is pulled from `registries`.
+    pub(crate) fn new(directory: PathBuf, registries: Registries) -> Self {
+        let shelf = Shelf::new(directory.join(".registry"));
+        Self { directory, registries, shelf }
     }
 
-    /// Finds an image and extracts the layers that are not there yet. Blocks: for as long as
-    /// that takes, or as another process that extracts the same layer takes.
-    pub(crate) fn provision(&self, reference: &str) -> Result<Image, ImageError> {
+    /// Finds an image, pulls it unless there is a layout of its name or it was pulled before
+    /// and `force` is not set, and extracts the layers that are not there yet. Blocks: for as
+    /// long as that takes, or as another process that does the same takes.
+    pub(crate) fn provision(
+        &self,
+        reference: &str,
+        secret: Option<&Secret>,
+        force: bool,
+    ) -> Result<Image, ImageError> {
         let reference = Reference::parse(reference)?;
-        let layout = self.directory.join(&reference.name);
-        let resolved = layout::resolve(&layout, &reference)?;
+        let own = self.directory.join(&reference.name);
+        let pulled = if own.join("oci-layout").exists() {
+            None
+        } else {
+            let reference = &reference;
+            pull(Pull { reference, secret, force }, &self.registries, &self.shelf)?
+        };
+        let (layout, resolved) = match pulled {
+            Some(resolved) => (self.shelf.layout(), resolved),
+            None => (own.as_path(), layout::resolve(&own, &reference)?),
+        };
         let image = reference.to_string();
         if resolved.layers.is_empty() {
             let reason = "the manifest lists no layers".to_owned();
@@ -59,7 +79,7 @@ impl Store {
         }
         let mut layers = Vec::with_capacity(resolved.layers.len());
         for descriptor in resolved.layers.iter().rev() {
-            layers.push(self.layer(&image, &layout, descriptor)?);
+            layers.push(self.layer(&image, layout, descriptor)?);
         }
         // A layer that occurs twice is needed only where it is uppermost.
         let mut seen = std::collections::HashSet::new();

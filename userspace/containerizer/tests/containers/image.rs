@@ -14,6 +14,8 @@ use sha2::{Digest as _, Sha256};
 pub(crate) struct Image {
     layout: PathBuf,
     layers: Vec<Value>,
+    /// Digests of the layers as they are before compression.
+    plain: Vec<String>,
     config: Value,
 }
 
@@ -119,18 +121,22 @@ impl Image {
         fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
         let config =
             json!({"Env": ["FROM=image", "BOTH=image"], "Cmd": ["/bin/sh", "-c", "exit 3"]});
-        Self { layout, layers: Vec::new(), config }
+        Self { layout, layers: Vec::new(), plain: Vec::new(), config }
     }
 
     /// Adds a gzipped layer.
     pub(crate) fn layer(self, layer: Layer) -> Self {
-        self.blob("application/vnd.oci.image.layer.v1.tar+gzip", &gzip(&layer.bytes()))
+        let plain = layer.bytes();
+        let mut image = self.blob("application/vnd.oci.image.layer.v1.tar+gzip", &gzip(&plain));
+        *image.plain.last_mut().unwrap() = format!("sha256:{}", hex(&plain));
+        image
     }
 
     /// Adds a layer as it is.
     pub(crate) fn blob(mut self, media_type: &str, bytes: &[u8]) -> Self {
         let descriptor = self.put(media_type, bytes);
         self.layers.push(descriptor);
+        self.plain.push(format!("sha256:{}", hex(bytes)));
         self
     }
 
@@ -142,10 +148,9 @@ impl Image {
 
     /// Tags what there is.
     pub(crate) fn tag(self, tag: &str) {
-        let diff_ids: Vec<&Value> = self.layers.iter().map(|layer| &layer["digest"]).collect();
         let config = json!({
             "architecture": "amd64", "os": "linux", "config": self.config,
-            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+            "rootfs": {"type": "layers", "diff_ids": self.plain},
         });
         let config =
             self.put("application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
@@ -172,11 +177,15 @@ impl Image {
     }
 
     fn put(&self, media_type: &str, bytes: &[u8]) -> Value {
-        let hex = Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").unwrap();
-            hex
-        });
+        let hex = hex(bytes);
         fs::write(self.layout.join("blobs/sha256").join(&hex), bytes).unwrap();
         json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()})
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
 }

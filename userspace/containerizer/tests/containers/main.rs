@@ -1,5 +1,5 @@
 //! Containers on the real kernel. Needs root, cgroups with cpu and memory, and
-//! busybox-static.
+//! busybox-static; docker-registry, skopeo, umoci and openssl for what is pulled.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,7 +13,10 @@ mod images;
 mod life;
 mod limits;
 mod namespaces;
+mod pulls;
 mod recovery;
+mod registry;
 mod surroundings;
+mod trees;
 mod volumes;
 mod world;

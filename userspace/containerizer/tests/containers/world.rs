@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Error, Isolation, Launched, Resources,
-    Termination,
+    CommandSpec, Config, ContainerSpec, Containerizer, Error, Isolation, Launched, Registries,
+    Resources, Termination,
 };
 use tokio::runtime::Runtime;
 
@@ -53,6 +53,7 @@ impl World {
             runtime_dir: path.join("run"),
             cgroups_root: format!("muster-containerizer-test/{}-{number}", std::process::id()),
             helper: helper(),
+            registries: Registries::default(),
             isolation: Isolation { cfs_quota: true, ..Isolation::default() },
         };
         Image::new(&config.image_dir, "busybox").layer(busybox()).tag("latest");
@@ -79,6 +80,14 @@ impl World {
     pub(crate) fn restart_with(&mut self, change: impl FnOnce(&mut Isolation)) {
         self.stop();
         change(&mut self.config.isolation);
+        self.restart();
+    }
+
+    /// Ends the containerizer as if its process had ended, and starts another that pulls from
+    /// `registries`.
+    pub(crate) fn pull_from(&mut self, registries: Registries) {
+        self.stop();
+        self.config.registries = registries;
         self.restart();
     }
 

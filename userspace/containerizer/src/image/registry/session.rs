@@ -1,0 +1,203 @@
+//! Talking with one registry about one repository.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use ureq::http::{Response, StatusCode};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body};
+
+use super::super::ImageError;
+use super::challenge::Challenge;
+use super::credentials::Credentials;
+use super::settings::{Endpoint, Registries};
+
+const CONNECT: Duration = Duration::from_secs(15);
+/// How long a registry may say nothing.
+const SILENCE: Duration = Duration::from_mins(1);
+/// Where Debian and Alpine, and where Fedora keeps whom it trusts.
+const SYSTEM: [&str; 2] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+/// A token and what surrounds it, in bytes.
+const TOKEN_MAX: u64 = 1 << 20;
+
+/// A registry, to one who may pull from a repository.
+pub(crate) struct Session {
+    image: String,
+    endpoint: Endpoint,
+    repository: String,
+    agent: Agent,
+    credentials: Option<Credentials>,
+    /// What the registry took last.
+    authorization: Mutex<Option<String>>,
+}
+
+/// What a token server answers; older ones call it `token`.
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Session {
+    /// A session about `repository`, of which nothing is said to the registry yet.
+    pub(crate) fn new(
+        image: &str,
+        endpoint: Endpoint,
+        repository: &str,
+        credentials: Option<Credentials>,
+        registries: &Registries,
+    ) -> Result<Self, ImageError> {
+        let mut builder = Agent::config_builder()
+            .http_status_as_error(false)
+            .https_only(endpoint.secure)
+            .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(CONNECT))
+            .timeout_recv_response(Some(SILENCE))
+            .timeout_per_read(Some(SILENCE));
+        if endpoint.secure {
+            let roots = roots(registries.certificates.as_deref()).map_err(|reason| {
+                let (image, registry) = (image.to_owned(), endpoint.host.clone());
+                ImageError::Registry { image, registry, step: "trust".into(), reason }
+            })?;
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let tls =
+                TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider);
+            builder = builder.tls_config(tls.build());
+        }
+        Ok(Self {
+            image: image.to_owned(),
+            endpoint,
+            repository: repository.to_owned(),
+            agent: Agent::new_with_config(builder.build()),
+            credentials,
+            authorization: Mutex::default(),
+        })
+    }
+
+    /// The registry.
+    pub(crate) fn host(&self) -> &str {
+        &self.endpoint.host
+    }
+
+    /// `GET /v2/<repository>/<path>`, as who the registry wants us to be. The answer's status
+    /// is the caller's to judge.
+    pub(crate) fn get(
+        &self,
+        step: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Response<Body>, ImageError> {
+        let url = format!("{}/v2/{}/{path}", self.endpoint.base(), self.repository);
+        let before = self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let answer = self.send(step, &url, headers, before.as_deref())?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let mut challenges = answer.headers().get_all("www-authenticate").iter();
+        let challenge = challenges.find_map(|value| Challenge::parse(value.to_str().ok()?));
+        let authorization = match challenge {
+            Some(Challenge::Basic) => self.credentials.as_ref().map(Credentials::header),
+            Some(Challenge::Bearer { realm, service }) => {
+                Some(self.token(&realm, service.as_deref())?)
+            }
+            None => None,
+        };
+        let Some(authorization) = authorization else { return Ok(answer) };
+        let answer = self.send(step, &url, headers, Some(&authorization))?;
+        *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = Some(authorization);
+        Ok(answer)
+    }
+
+    /// Asks the token server for leave to pull.
+    fn token(&self, realm: &str, service: Option<&str>) -> Result<String, ImageError> {
+        let step = format!("get a token from {realm}");
+        let failed = |reason: String| self.failed(&step, reason);
+        let scope = format!("repository:{}:pull", self.repository);
+        let mut request = self.agent.get(realm).query("scope", scope);
+        if let Some(service) = service {
+            request = request.query("service", service);
+        }
+        if let Some(credentials) = &self.credentials {
+            request = request.header("authorization", credentials.header());
+        }
+        let answer = request.call().map_err(|error| failed(error.to_string()))?;
+        if !answer.status().is_success() {
+            return Err(self.refused(&step, answer.status()));
+        }
+        let mut text = Vec::new();
+        let mut body = answer.into_body().into_reader().take(TOKEN_MAX);
+        body.read_to_end(&mut text).map_err(|error| failed(error.to_string()))?;
+        // What is wrong with it is not quoted: it may be a secret.
+        let token = serde_json::from_slice::<Token>(&text).ok();
+        match token.and_then(|token| token.access_token.or(token.token)) {
+            Some(token) => Ok(format!("Bearer {token}")),
+            None => Err(failed("the answer holds no token".into())),
+        }
+    }
+
+    fn send(
+        &self,
+        step: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        authorization: Option<&str>,
+    ) -> Result<Response<Body>, ImageError> {
+        let mut request = self.agent.get(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        request.call().map_err(|error| self.failed(step, error.to_string()))
+    }
+
+    /// The error that `step` failed.
+    pub(crate) fn failed(&self, step: &str, reason: String) -> ImageError {
+        let (image, registry) = (self.image.clone(), self.endpoint.host.clone());
+        ImageError::Registry { image, registry, step: step.to_owned(), reason }
+    }
+
+    /// The error that `step` was answered with `status`.
+    pub(crate) fn refused(&self, step: &str, status: StatusCode) -> ImageError {
+        let hint = match (status.as_u16(), &self.credentials) {
+            (401 | 403, None) => {
+                "; give credentials in --docker-config or in the image's config secret"
+            }
+            (401 | 403, Some(_)) => {
+                "; the credentials of --docker-config or the image's config secret may not pull it"
+            }
+            (404, _) => "; there is no such repository, tag or digest: check the name",
+            (429, _) => "; it limits how often one may pull: give credentials or use a mirror",
+            (500.., _) => "; the registry is in trouble: try again later",
+            _ => "",
+        };
+        self.failed(step, format!("{status}{hint}"))
+    }
+}
+
+fn roots(file: Option<&Path>) -> Result<RootCerts, String> {
+    let system = || SYSTEM.iter().map(Path::new).find(|path| path.is_file());
+    let path = file.or_else(system).ok_or(
+        "this machine trusts nobody: install ca-certificates or give --docker-registry-ca",
+    )?;
+    let shown = path.display();
+    let text = fs::read(path).map_err(|error| format!("read {shown}: {error}"))?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(&text) {
+        if let PemItem::Certificate(certificate) =
+            item.map_err(|error| format!("{shown}: {error}"))?
+        {
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() {
+        return Err(format!("{shown} holds no certificate"));
+    }
+    Ok(RootCerts::from(certificates))
+}

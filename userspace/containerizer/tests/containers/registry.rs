@@ -1,0 +1,185 @@
+//! Debian's docker-registry, and what may lie between it and us.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::world::PATIENCE;
+
+/// User `user` with the password `pass`, as bcrypt has it.
+const HTPASSWD: &str = "user:$2y$05$abcdefghijklmnopqrstuuZFBUbfXoM8LFiPx8LYlO/sXZB/Cwk3K\n";
+
+/// A registry on loopback.
+pub(crate) struct Registry {
+    child: Child,
+    /// `127.0.0.1:PORT`.
+    pub(crate) host: String,
+    directory: tempfile::TempDir,
+    options: Options,
+}
+
+/// How it is to be spoken to.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Options {
+    pub(crate) password: bool,
+    pub(crate) tls: bool,
+}
+
+impl Registry {
+    pub(crate) fn start(options: Options) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let host = format!("127.0.0.1:{port}");
+        let mut http = format!("{{addr: '{host}', secret: s");
+        if options.tls {
+            certificate(path);
+            let path = path.display();
+            let tls = format!(", tls: {{certificate: {path}/cert.pem, key: {path}/key.pem}}");
+            http.push_str(&tls);
+        }
+        let mut text = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
+             storage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {http}}}\n",
+            path.display()
+        );
+        if options.password {
+            fs::write(path.join("htpasswd"), HTPASSWD).unwrap();
+            let file = path.join("htpasswd");
+            let file = file.display();
+            let auth = format!("auth: {{htpasswd: {{realm: r, path: {file}}}}}\n");
+            text.push_str(&auth);
+        }
+        fs::write(path.join("config.yml"), text).unwrap();
+        let log = fs::File::create(path.join("log")).unwrap();
+        let child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(path.join("config.yml"))
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("install docker-registry");
+        let mut registry = Self { child, host, directory, options };
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(&registry.host).is_err() {
+            let ended = registry.child.try_wait().unwrap();
+            let log = fs::read_to_string(registry.directory.path().join("log")).unwrap();
+            assert!(ended.is_none() && Instant::now() < deadline, "{ended:?}: {log}");
+            pause();
+        }
+        registry
+    }
+
+    /// Pushes `tag` of the image layout by skopeo.
+    pub(crate) fn push(&self, layout: &Path, tag: &str, name: &str, more: &[&str]) {
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args(["--insecure-policy", "copy", "--dest-tls-verify=false"]).args(more);
+        if self.options.password {
+            skopeo.args(["--dest-creds", "user:pass"]);
+        }
+        skopeo.arg(format!("oci:{}:{tag}", layout.display()));
+        run(skopeo.arg(format!("docker://{}/{name}", self.host)));
+    }
+
+    /// Flips a bit of a blob where the registry keeps it.
+    pub(crate) fn damage(&self, digest: &str) {
+        let hex = digest.trim_start_matches("sha256:");
+        let blobs = self.directory.path().join("data/docker/registry/v2/blobs/sha256");
+        let path = blobs.join(&hex[..2]).join(hex).join("data");
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[1000] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+
+    /// Whom to trust for it.
+    pub(crate) fn certificate(&self) -> std::path::PathBuf {
+        self.directory.path().join("cert.pem")
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a program that starts cannot be waited for")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+/// Runs a program that must succeed; what it writes.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().expect("cargo xtask setup installs it");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn certificate(directory: &Path) {
+    let (key, cert) = (directory.join("key.pem"), directory.join("cert.pem"));
+    run(Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args(["-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
+        .arg(key)
+        .arg("-out")
+        .arg(cert));
+}
+
+/// A line to a registry that is cut after so many bytes of every connection's answers, and
+/// remembers what was asked.
+pub(crate) struct Line {
+    pub(crate) host: String,
+    asked: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Line {
+    pub(crate) fn to(registry: &Registry, cut: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let asked = Arc::<Mutex<Vec<u8>>>::default();
+        let (target, record) = (registry.host.clone(), Arc::clone(&asked));
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (Ok(client), Ok(server)) = (client, TcpStream::connect(&target)) else {
+                    return;
+                };
+                let record = Arc::clone(&record);
+                std::thread::spawn(move || carry(&client, &server, cut, &record));
+            }
+        });
+        Self { host, asked }
+    }
+
+    /// The lines of all requests that contain `part`.
+    pub(crate) fn asked(&self, part: &str) -> Vec<String> {
+        let asked = self.asked.lock().unwrap();
+        let text = String::from_utf8_lossy(&asked).to_lowercase();
+        text.lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
+    }
+}
+
+fn carry(client: &TcpStream, server: &TcpStream, cut: u64, record: &Mutex<Vec<u8>>) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut from, mut to, mut buffer) = (client, server, [0; 4096]);
+            while let Ok(read @ 1..) = from.read(&mut buffer) {
+                record.lock().unwrap().extend(&buffer[..read]);
+                if to.write_all(&buffer[..read]).is_err() {
+                    break;
+                }
+            }
+        });
+        let (from, mut to) = (server, client);
+        // Whoever goes away first: the other side is to see it.
+        let _ = std::io::copy(&mut from.take(cut), &mut to);
+        let _ = client.shutdown(Shutdown::Both);
+        let _ = server.shutdown(Shutdown::Both);
+    });
+}
