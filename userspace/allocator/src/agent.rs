@@ -1,16 +1,13 @@
 //! One agent.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use foldhash::fast::FixedState;
 use muster_resources::{Resource, Resources};
-use smallvec::SmallVec;
 
 use crate::amounts::Amounts;
-use crate::filter::Filter;
-use crate::ids::{ClientId, FrameworkId, RoleId};
+use crate::ids::{FrameworkId, RoleId};
 use crate::names::Names;
+use crate::refusals::Refusals;
 use crate::wake::Looser;
 use crate::{AgentOptions, Unavailability};
 
@@ -36,9 +33,7 @@ pub(crate) struct Agent {
     pub(crate) holdings: Vec<Holding>,
     /// What frameworks have that are not known yet.
     pub(crate) strangers: Vec<Stranger>,
-    pub(crate) filters: HashMap<(RoleId, ClientId), SmallVec<[Filter; 1]>, FixedState>,
-    /// The resources of the last filter: the next ones are often the same.
-    pub(crate) last_refused: Option<Arc<Resources>>,
+    pub(crate) refusals: Refusals,
     /// Since when nothing of it could be given to anybody.
     pub(crate) quiet: Option<u64>,
     /// Whose filters have ended since then.
@@ -92,8 +87,7 @@ impl Agent {
             overcommitted: false,
             holdings: Vec::new(),
             strangers: Vec::new(),
-            filters: HashMap::default(),
-            last_refused: None,
+            refusals: Refusals::default(),
             quiet: None,
             ended: Vec::new(),
             restless: 0,
@@ -218,14 +212,6 @@ impl Agent {
             self.free.extend(resources.iter().filter(|entry| !entry.is_shared()).cloned());
         }
         nothing
-    }
-
-    /// Resources to refuse: the same as the last ones if they are equal, which saves space.
-    pub(crate) fn refusal(&mut self, resources: Resources) -> Arc<Resources> {
-        match &self.last_refused {
-            Some(last) if **last == resources => last.clone(),
-            _ => self.last_refused.insert(Arc::new(resources)).clone(),
-        }
     }
 
     /// What was shared already in this cycle.

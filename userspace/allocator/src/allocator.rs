@@ -22,7 +22,7 @@ use slab::Slab;
 
 use crate::agent::Agent;
 use crate::amounts::Amounts;
-use crate::class::Class;
+use crate::class::Traits;
 use crate::filter::Timers;
 use crate::framework::Framework;
 use crate::ids::{AgentId, ClientId, FrameworkId, RoleId};
@@ -90,8 +90,6 @@ pub struct Allocator {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct FilterKey {
     agent: AgentId,
-    /// Its serial number: agents' numbers are used again.
-    serial: u64,
     role: RoleId,
     client: ClientId,
 }
@@ -232,9 +230,9 @@ impl Allocator {
         let known = &self.frameworks[framework.index()];
         let Some(client) = known.places.get(&role).copied() else { return };
         let wants = known.wants(&self.roles.get(role).path);
-        let class = Class::of(known.options.capabilities);
+        let traits = Traits::of(&known.options);
         let Some(members) = self.roles.members_mut(role) else { return };
-        if members.set_active(client, wants, class) {
+        if members.set_active(client, wants, traits) {
             self.refresh_role(role);
         }
         if wants {

@@ -1,12 +1,21 @@
 //! Frameworks by what makes them suit an agent or not.
 
-use crate::FrameworkCapabilities;
 use crate::agent::Agent;
+use crate::{FrameworkCapabilities, FrameworkOptions};
 
 /// Frameworks that suit the same agents, as far as capabilities are concerned: a number below
 /// eight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Class(u8);
+
+/// What of a framework's options matters when an agent is offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traits {
+    pub(crate) class: Class,
+    pub(crate) knows: FrameworkCapabilities,
+    /// Whether it has offer constraints.
+    pub(crate) constrained: bool,
+}
 
 const GPUS: u8 = 1;
 const REGIONS: u8 = 2;
@@ -19,6 +28,16 @@ pub(crate) struct Classes(u8);
 /// How many there are of each class.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Census([u32; 8]);
+
+impl Traits {
+    pub(crate) fn of(options: &FrameworkOptions) -> Self {
+        Self {
+            class: Class::of(options.capabilities),
+            knows: options.capabilities,
+            constrained: !options.offer_constraints.is_empty(),
+        }
+    }
+}
 
 impl Class {
     pub(crate) fn of(knows: FrameworkCapabilities) -> Self {

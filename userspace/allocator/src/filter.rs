@@ -26,9 +26,9 @@ pub(crate) struct Filter {
 pub(crate) struct Timer<K> {
     end: Duration,
     pub(crate) number: u64,
-    /// Not before a cycle over all agents has come after so many: the filter is not longer
-    /// than the time between them, and would end without having had any effect.
-    after: Option<u64>,
+    /// Not before there have been so many cycles over all agents: if the filter is not longer
+    /// than the time between them, it would end without having had any effect.
+    cycles: u64,
     pub(crate) key: K,
 }
 
@@ -58,8 +58,8 @@ impl<K: Ord> Timers<K> {
         let number = self.next;
         self.next += 1;
         let end = now.saturating_add(refuse.max(interval));
-        let after = (refuse <= interval).then_some(cycles);
-        self.heap.push(Reverse(Timer { end, number, after, key }));
+        let cycles = if refuse <= interval { cycles + 1 } else { 0 };
+        self.heap.push(Reverse(Timer { end, number, cycles, key }));
         number
     }
 
@@ -71,7 +71,7 @@ impl<K: Ord> Timers<K> {
                 break;
             }
             let Some(Reverse(timer)) = self.heap.pop() else { break };
-            if timer.after.is_none_or(|after| cycles > after) {
+            if timer.cycles <= cycles {
                 ended.push(timer);
             } else {
                 early.push(Reverse(timer));

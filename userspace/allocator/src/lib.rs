@@ -36,6 +36,7 @@ mod names;
 mod options;
 mod parts;
 mod pool;
+mod refusals;
 mod role;
 mod roles;
 mod roster;

@@ -1,10 +1,13 @@
 //! What may be offered of an agent to one framework.
 
+use std::cell::OnceCell;
+
 use muster_resources::{Limits, Quantities, Resources, Scalar, Value};
 
 use crate::Draw;
 use crate::amounts::Amounts;
 use crate::names::Names;
+use crate::refusals::Refusals;
 use crate::tally::is_countable;
 
 /// What is free of an agent for some role and framework.
@@ -17,6 +20,8 @@ pub(crate) struct Parts {
     pub(crate) countable: Amounts,
     /// Whether what counts can be cut anywhere, so that chance has no say.
     simple: bool,
+    /// Whether all of it is in what was refused last of the agent, once that was asked.
+    in_last: OnceCell<bool>,
 }
 
 /// What holds a cycle back from giving everything.
@@ -27,6 +32,13 @@ pub(crate) struct Bounds<'a> {
     pub(crate) limits: Option<&'a [(usize, i64)]>,
     /// What may be given away without touching what is kept for guarantees, if anything is.
     pub(crate) surplus: Option<&'a Amounts>,
+}
+
+impl Bounds<'_> {
+    /// Whether everything may be given.
+    pub(crate) fn are_none(&self) -> bool {
+        self.missing.is_none() && self.limits.is_none() && self.surplus.is_none()
+    }
 }
 
 /// An offer.
@@ -48,6 +60,7 @@ impl Parts {
             quantities: Amounts::default(),
             countable: Amounts::default(),
             simple: true,
+            in_last: OnceCell::new(),
             all,
         };
         for entry in &parts.all {
@@ -63,6 +76,11 @@ impl Parts {
         parts
     }
 
+    /// Whether all of it is in what was refused last of the agent.
+    pub(crate) fn is_in_last(&self, refusals: &Refusals) -> bool {
+        *self.in_last.get_or_init(|| refusals.last_contains(&self.all))
+    }
+
     /// What may be offered within the bounds; `None` if that is no progress in the first
     /// stage.
     pub(crate) fn offer(
@@ -71,7 +89,7 @@ impl Parts {
         names: &mut Names,
         draw: Draw,
     ) -> Option<Offer> {
-        if bounds.missing.is_none() && bounds.limits.is_none() && bounds.surplus.is_none() {
+        if bounds.are_none() {
             return Some(Offer {
                 resources: None,
                 guaranteed: Amounts::default(),

@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 
 use crate::Quota;
 use crate::amounts::Amounts;
-use crate::class::{Census, Class, Classes};
+use crate::class::{Census, Classes, Traits};
 use crate::ids::{ClientId, FrameworkId, RoleId};
 use crate::names::Names;
 use crate::tree::{Lottery, Tree};
@@ -69,7 +69,7 @@ pub(crate) struct Members {
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) framework: FrameworkId,
-    pub(crate) class: Class,
+    pub(crate) traits: Traits,
     /// Filters of other generations are not in force. Nobody else ever has this one.
     pub(crate) generation: u64,
     /// On how many agents it has something in this role.
@@ -199,8 +199,8 @@ impl Members {
         if self.list.len() <= client.index() {
             self.list.resize(client.index() + 1, None);
         }
-        let class = Class::default();
-        let member = Member { framework, class, generation, agents: 0, filters: 0, minima: None };
+        let traits = Traits::default();
+        let member = Member { framework, traits, generation, agents: 0, filters: 0, minima: None };
         self.list[client.index()] = Some(member);
         client
     }
@@ -210,24 +210,23 @@ impl Members {
         self.census.classes()
     }
 
-    /// Says whether a framework wants something, and of which class it is; whether that is
-    /// news.
-    pub(crate) fn set_active(&mut self, client: ClientId, active: bool, class: Class) -> bool {
+    /// Says whether a framework wants something, and what matters of it; whether that is news.
+    pub(crate) fn set_active(&mut self, client: ClientId, active: bool, traits: Traits) -> bool {
         let was = self.tree.is_active(client);
         let Some(member) = self.get_mut(client) else { return false };
-        let before = std::mem::replace(&mut member.class, class);
+        let before = std::mem::replace(&mut member.traits, traits);
         if was {
-            self.census.count(before, false);
+            self.census.count(before.class, false);
         }
         if active {
-            self.census.count(class, true);
+            self.census.count(traits.class, true);
         }
         self.tree.set_active(client, active);
-        was != active || before != class
+        was != active || before != traits
     }
 
     pub(crate) fn remove(&mut self, id: &str, client: ClientId) {
-        self.set_active(client, false, Class::default());
+        self.set_active(client, false, Traits::default());
         self.end_filters(client, u64::MAX);
         self.set_minima(client, None);
         self.tree.remove(id);

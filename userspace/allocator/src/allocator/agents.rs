@@ -243,12 +243,9 @@ impl Allocator {
 
     /// Ends all refusals of an agent's offers.
     fn end_filters_of_agent(&mut self, agent: AgentId) {
-        let known = &mut self.agents[agent.index()];
-        known.last_refused = None;
-        for ((role, client), filters) in std::mem::take(&mut known.filters) {
-            let Some(members) = self.roles.try_members_mut(role) else { continue };
-            for filter in filters {
-                members.end_filter(client, filter.generation);
+        for (role, client, generation) in self.agents[agent.index()].refusals.end_all() {
+            if let Some(members) = self.roles.try_members_mut(role) {
+                members.end_filter(client, generation);
             }
         }
         self.end_inverse_filters(agent);

@@ -203,20 +203,11 @@ impl Allocator {
     }
 
     fn end_filter(&mut self, key: super::FilterKey, timer: u64) {
+        // The numbers of agents, roles and clients are used again, those of timers are not.
         let Some(agent) = self.agents.get_mut(key.agent.index()) else { return };
-        if agent.serial != key.serial {
-            return;
-        }
-        let Some(filters) = agent.filters.get_mut(&(key.role, key.client)) else { return };
-        let Some(position) = filters.iter().position(|filter| filter.timer == timer) else {
-            return;
-        };
-        let filter = filters.swap_remove(position);
-        if filters.is_empty() {
-            agent.filters.remove(&(key.role, key.client));
-        }
+        let Some(generation) = agent.refusals.end((key.role, key.client), timer) else { return };
         if let Some(members) = self.roles.try_members_mut(key.role) {
-            members.end_filter(key.client, filter.generation);
+            members.end_filter(key.client, generation);
         }
         if agent.ended.len() == MOST_ENDED {
             self.wake_agent(key.agent);

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use muster_resources::{Resource, Resources};
 
 use super::Allocator;
-use super::visit::suits;
 use crate::amounts::Amounts;
 use crate::class::{Class, Classes};
 use crate::ids::{AgentId, ClientId, FrameworkId, RoleId};
@@ -159,7 +158,10 @@ impl Allocator {
         while let Some(id) = agents.get(*from) {
             let agent = &self.agents[id.index()];
             let classes = Classes::suiting(agent, self.options.filter_gpu_resources);
-            if agent.has_free(&demand.task) && suits(known, class, path, agent, classes) {
+            let suits = classes.contains(class)
+                && (agent.options.capabilities.hierarchical_role || !path.contains('/'))
+                && !known.options.offer_constraints.excludes(path, &agent.options);
+            if suits && agent.has_free(&demand.task) {
                 return Some(*id);
             }
             *from += 1;

@@ -7,7 +7,6 @@ use muster_resources::Resources;
 use super::{Allocator, FilterKey, refusal};
 use crate::Error;
 use crate::agent::Holding;
-use crate::filter::Filter;
 use crate::ids::{AgentId, FrameworkId, RoleId};
 use crate::tally::Tally;
 
@@ -38,8 +37,7 @@ impl Allocator {
         if let (Some(refuse), Some(client)) = (refusal(refuse), client)
             && self.frameworks[framework.index()].places.contains_key(&role)
         {
-            let serial = self.agents[agent.index()].serial;
-            let key = FilterKey { agent, serial, role, client };
+            let key = FilterKey { agent, role, client };
             let interval = self.options.allocation_interval;
             let timer = self.timers.start(now, refuse, interval, self.full_cycles, key);
             let Some(members) = self.roles.members_mut(role) else { return Ok(()) };
@@ -47,13 +45,8 @@ impl Allocator {
                 return Ok(());
             };
             members.count_filter(client);
-            let known = &mut self.agents[agent.index()];
-            let refused = known.refusal(resources);
-            known.filters.entry((role, client)).or_default().push(Filter {
-                refused,
-                timer,
-                generation,
-            });
+            let refusals = &mut self.agents[agent.index()].refusals;
+            refusals.add((role, client), resources, timer, generation);
         }
         Ok(())
     }

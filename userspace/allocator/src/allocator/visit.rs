@@ -1,16 +1,12 @@
 //! Offering one agent to the frameworks of one role.
 
-use muster_resources::Resources;
 use slab::Slab;
-use smallvec::SmallVec;
 
 use super::aim::Wanted;
 use super::cycle::{Run, Stage};
 use super::serve::{Decided, Outcome, Turn};
-use crate::agent::Agent;
 use crate::amounts::Amounts;
-use crate::class::{Class, Classes};
-use crate::filter::Filter;
+use crate::class::Classes;
 use crate::framework::Framework;
 use crate::ids::{ClientId, RoleId};
 use crate::names::Names;
@@ -44,9 +40,6 @@ pub(super) struct Visit<'a> {
     pub(super) missing: Amounts,
     /// What it may still have of limited names, if any are.
     limits: Option<Vec<(usize, i64)>>,
-    /// The last refusal that was compared with an offer, the offer, and whether it is refused:
-    /// frameworks often refuse the same. Only to be compared, not to be followed.
-    last: Option<(*const Resources, *const Resources, bool)>,
 }
 
 impl<'a> Visit<'a> {
@@ -60,7 +53,7 @@ impl<'a> Visit<'a> {
             }
         }
         let draw = turn.draw.of(draw::hash(path));
-        Self { turn, role: id, path, draw, missing, limits, last: None }
+        Self { turn, role: id, path, draw, missing, limits }
     }
 
     /// Offers the agent to the role's frameworks, or to some of them.
@@ -73,6 +66,9 @@ impl<'a> Visit<'a> {
         run: &mut Run,
         outcome: &mut Outcome,
     ) {
+        if self.path.contains('/') && !shelf.agent.options.capabilities.hierarchical_role {
+            return;
+        }
         members.tree.refresh(floor.pool);
         let random = floor.options.framework_sorter == SorterKind::Random;
         if random {
@@ -99,21 +95,32 @@ impl<'a> Visit<'a> {
                 break;
             }
             let Some(member) = members.get(client) else { continue };
-            let framework = &floor.frameworks[member.framework.index()];
-            if !suits(framework, member.class, self.path, shelf.agent, floor.classes) {
+            if !floor.classes.contains(member.traits.class) {
                 continue;
             }
             let minima = member.minima.as_deref().unwrap_or(floor.minima);
-            let knows = framework.options.capabilities;
-            let (parts, agent) = shelf.parts(self.path, knows, floor.names);
+            let (parts, agent) = shelf.parts(self.path, member.traits.knows, floor.names);
             if parts.all.is_empty() || !meets(&parts.quantities, minima) {
                 continue;
             }
+            let (refusals, generation) = (&agent.refusals, member.generation);
+            let who = (self.role, client);
+            // Asked of many frameworks, with the same answer.
+            let refuses_all =
+                || refusals.refuse(who, generation, &parts.all, || parts.is_in_last(refusals));
             let bounds = Bounds {
                 missing: (self.turn.stage == Stage::Guarantees).then_some(&self.missing),
                 limits: self.limits.as_deref(),
                 surplus: surplus.as_ref(),
             };
+            if bounds.are_none() && refuses_all() {
+                continue;
+            }
+            let framework = &floor.frameworks[member.framework.index()];
+            let constraints = &framework.options.offer_constraints;
+            if member.traits.constrained && constraints.excludes(self.path, &agent.options) {
+                continue;
+            }
             let draw = self.draw.of(framework.subject);
             let Some(offer) = parts.offer(&bounds, floor.names, draw) else { continue };
             outcome.by_chance |= offer.by_chance;
@@ -123,9 +130,11 @@ impl<'a> Visit<'a> {
             if quantities.is_zero() || !meets(&quantities, minima) {
                 continue;
             }
-            let wanted = offer.resources.as_ref().unwrap_or(&parts.all);
-            let filters = agent.filters.get(&(self.role, client)).map(SmallVec::as_slice);
-            if self.is_refused(filters.unwrap_or_default(), member.generation, wanted) {
+            let refused = match &offer.resources {
+                Some(cut) => refusals.refuse(who, generation, cut, || refusals.last_contains(cut)),
+                None => !bounds.are_none() && refuses_all(),
+            };
+            if refused {
                 continue;
             }
             let resources = offer.resources.unwrap_or_else(|| parts.all.clone());
@@ -137,7 +146,6 @@ impl<'a> Visit<'a> {
             run.available.subtract_floored(&offer.countable);
             surplus = run.surplus();
             shelf.take(&resources);
-            self.last = None;
             outcome.decided.push(Decided {
                 role: self.role,
                 framework: member.framework,
@@ -149,33 +157,4 @@ impl<'a> Visit<'a> {
             }
         }
     }
-
-    /// Whether a framework has refused all that is in an offer.
-    fn is_refused(&mut self, filters: &[Filter], generation: u64, offer: &Resources) -> bool {
-        filters.iter().filter(|filter| filter.generation == generation).any(|filter| {
-            let pair: (*const Resources, *const Resources) = (&raw const *filter.refused, offer);
-            if let Some((refused, offer, known)) = self.last
-                && (refused, offer) == pair
-            {
-                return known;
-            }
-            let refused = filter.refused.contains(offer);
-            self.last = Some((pair.0, pair.1, refused));
-            refused
-        })
-    }
-}
-
-/// Whether a framework of a class could be offered the agent in a role at all; `classes` are
-/// those that suit the agent.
-pub(super) fn suits(
-    framework: &Framework,
-    class: Class,
-    role: &str,
-    agent: &Agent,
-    classes: Classes,
-) -> bool {
-    classes.contains(class)
-        && (agent.options.capabilities.hierarchical_role || !role.contains('/'))
-        && !framework.options.offer_constraints.excludes(role, &agent.options)
 }

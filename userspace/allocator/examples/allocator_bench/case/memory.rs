@@ -7,12 +7,15 @@ use muster_allocator::SorterKind;
 use super::Variant;
 use super::decline::busy_agent;
 use crate::Failure;
-use crate::cluster::{Cluster, MULTI_ROLE, agent_id, framework_id};
+use crate::cluster::{Cluster, FOREVER, MULTI_ROLE, agent_id, framework_id};
 use crate::settings::{Settings, Size};
 use crate::watch::Watch;
 
 const SIZE: Size = Size { agents: 50_000, frameworks: 1_000 };
 const PAGE: f64 = 4096.0;
+
+/// So many refusals of each agent.
+const ROUNDS: u32 = 20;
 
 pub(super) fn variants(settings: &Settings) -> Vec<Variant> {
     let size = settings.size.unwrap_or(SIZE);
@@ -40,8 +43,16 @@ fn run(size: Size, watch: &mut Watch) -> Result<(), Failure> {
     watch.note_bytes("an agent with something in use", (resident()? - start) / count);
     cluster.cycle();
     cluster.expect_offers(size.agents)?;
-    cluster.offers = Vec::new();
-    watch.note_bytes("and the rest offered", (resident()? - start) / count);
+    // The offers, as they are told, are here too.
+    let offered = resident()? - start;
+    watch.note_bytes("and the rest offered", offered / count);
+    for _ in 0..ROUNDS {
+        cluster.decline(FOREVER)?;
+        cluster.cycle();
+        cluster.expect_offers(size.agents)?;
+    }
+    let more = (resident()? - start - offered).max(0.0);
+    watch.note_bytes("each refusal besides", more / (count * f64::from(ROUNDS)));
     Ok(())
 }
 
