@@ -3,6 +3,7 @@
 mod allocator;
 mod arm;
 mod record;
+mod sample;
 mod site;
 mod spread;
 mod vip;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 
@@ -9,19 +10,28 @@ use anyhow::{Context as _, Result, bail};
 use muster_harness::cgroup::Cgroup;
 use muster_harness::{NetNs, command, paths};
 
+use super::sample::Sample;
 use super::site::Site;
 
 /// Where every arm's clients connect to, but those of the direct one.
 pub(super) const VIP: &str = "11.1.1.1:80";
 /// Where HAProxy listens, beside its clients.
 const PROXY: &str = "127.0.0.1:8080";
-/// Backends of each balanced arm: as many ports of the one server.
-const BACKENDS: u16 = 3;
+/// Addresses of the one server: the backends of each balanced arm.
+///
+/// Backends differ in nothing but their address. As ports of one address, they would be
+/// sockets that the server has to listen at, which is more work for it than the direct
+/// arm's one.
+pub(super) const SERVERS: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(10, 99, 0, 1), Ipv4Addr::new(10, 99, 0, 101), Ipv4Addr::new(10, 99, 0, 102)];
 
 /// A way to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// To the server itself, as if there were no Muster.
     Direct,
+    /// To the server itself, from the agent's cgroup: what those pay who use no VIP.
+    Inside,
     Muster,
     Iptables,
     Haproxy,
@@ -32,83 +42,114 @@ pub(super) struct Arm {
     pub(super) kind: Kind,
     netns: NetNs,
     cgroup: Option<Cgroup>,
-    url: String,
+    /// Of each in turn.
+    urls: Vec<String>,
     /// What the VIP's holder waits on.
     lifeline: Option<ChildStdin>,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Direct, Self::Muster, Self::Iptables, Self::Haproxy];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Direct, Self::Inside, Self::Muster, Self::Iptables, Self::Haproxy];
+
+    /// What is compared with [`Direct`](Self::Direct).
+    pub(super) const COMPARED: [Self; 4] =
+        [Self::Inside, Self::Muster, Self::Iptables, Self::Haproxy];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
+            Self::Inside => "inside",
             Self::Muster => "muster",
             Self::Iptables => "iptables",
             Self::Haproxy => "haproxy",
         }
     }
 
-    /// The server's ports for this arm. Each arm has its own: sockets that wait out their
-    /// time after one arm's connections must not slow another's.
-    pub(super) fn ports(self) -> Vec<u16> {
-        let first = match self {
-            Self::Direct => 8100,
-            Self::Muster => 8200,
-            Self::Iptables => 8300,
-            Self::Haproxy => 8400,
-        };
-        (first..first + BACKENDS).collect()
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Inside => "direct, in the agent's cgroup",
+            other => other.name(),
+        }
+    }
+
+    /// The server's ports for this arm. Each has its own, and the direct arm, which is measured
+    /// more often, one for each time: sockets that wait out their time after some
+    /// connections must not make others slower, or be reused by them.
+    pub(super) fn ports(self) -> RangeInclusive<u16> {
+        match self {
+            Self::Direct => 8100..=8104,
+            Self::Inside => 8200..=8200,
+            Self::Muster => 8300..=8300,
+            Self::Iptables => 8400..=8400,
+            Self::Haproxy => 8500..=8500,
+        }
     }
 }
 
+const _: () = assert!(Kind::COMPARED.len() == 4, "direct has a port before and after each of them");
+
 impl Arm {
-    /// Makes the arm's machine, at `address`, with whatever leads to `server`.
-    pub(super) fn start(
-        kind: Kind,
-        site: &Site,
-        address: Ipv4Addr,
-        server: Ipv4Addr,
-    ) -> Result<Self> {
+    /// Makes the arm's machine, at `address`, with whatever leads to the server.
+    pub(super) fn start(kind: Kind, site: &Site, address: Ipv4Addr) -> Result<Self> {
         let netns = site.machine(kind.name(), address)?;
-        let mut arm =
-            Self { kind, netns, cgroup: None, url: format!("http://{VIP}/"), lifeline: None };
+        let mut arm = Self { kind, netns, cgroup: None, urls: Vec::new(), lifeline: None };
+        let [server, ..] = SERVERS;
+        let direct = kind.ports().map(|port| format!("http://{server}:{port}/")).collect();
+        let port = kind.ports().start().to_owned();
         let backends: Vec<String> =
-            kind.ports().iter().map(|port| format!("{server}:{port}")).collect();
-        match kind {
-            Kind::Direct => arm.url = format!("http://{}/", backends[0]),
-            Kind::Muster => arm.hold_vip(site, &backends)?,
-            Kind::Iptables => arm.translate(site, &backends)?,
-            Kind::Haproxy => arm.proxy(site, &backends)?,
-        }
+            SERVERS.iter().map(|server| format!("{server}:{port}")).collect();
+        arm.urls = match kind {
+            Kind::Direct => direct,
+            Kind::Inside => {
+                arm.hold_vip(site, &backends)?;
+                direct
+            }
+            Kind::Muster => {
+                arm.hold_vip(site, &backends)?;
+                vec![format!("http://{VIP}/")]
+            }
+            Kind::Iptables => {
+                arm.translate(site, &backends)?;
+                vec![format!("http://{VIP}/")]
+            }
+            Kind::Haproxy => {
+                arm.proxy(site, &backends)?;
+                vec![format!("http://{PROXY}/")]
+            }
+        };
         Ok(arm)
     }
 
-    /// Requests a second, and failed ones, over some seconds; on kept connections or with
-    /// one for each request.
-    pub(super) fn measure(&self, seconds: u32, kept: bool) -> Result<f64> {
+    /// Requests, all of which must succeed, over some seconds; on kept connections or with
+    /// one for each request. `turn` counts the arm's measurements in this round.
+    pub(super) fn measure(
+        &self,
+        site: &Site,
+        seconds: u32,
+        kept: bool,
+        turn: usize,
+    ) -> Result<Sample> {
         let mut wrk = Command::new("timeout");
         wrk.args(["--signal=KILL", &(seconds + 20).to_string()]);
         wrk.args(["wrk", "-t1", "-c32", &format!("-d{seconds}s")]);
         if !kept {
             wrk.args(["-H", "Connection: close"]);
         }
-        wrk.arg(&self.url);
+        wrk.args(self.urls.get(turn % self.urls.len()));
         self.netns.place(&mut wrk)?;
         if let Some(cgroup) = &self.cgroup {
             cgroup.place(&mut wrk)?;
         }
+        let before = site.processor_time()?;
         let output = command::output(&mut wrk)?;
-        if output.contains("Socket errors") || output.contains("Non-2xx") {
-            bail!("{} had failed requests:\n{output}", self.kind.name());
-        }
-        let rate = output.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
-        let rate = rate.with_context(|| format!("no rate in the output of wrk:\n{output}"))?;
-        Ok(rate.trim().parse()?)
+        let processor = site.processor_time()?.saturating_sub(before);
+        Sample::read(&output, processor)
+            .with_context(|| format!("{} by wrk, which said:\n{output}", self.kind.name()))
     }
 
     fn hold_vip(&mut self, site: &Site, backends: &[String]) -> Result<()> {
-        let agent = site.name("vip");
+        let agent = site.name(self.kind.name());
         let cgroup = Cgroup::create(&format!("muster/{agent}"))?;
         let program = paths::target().join("release/examples/vip_hold");
         let mut hold = Command::new(&program);
@@ -152,7 +193,7 @@ impl Arm {
         site.sysctl(&self.netns, "net/netfilter/nf_conntrack_tcp_timeout_time_wait", "1")
     }
 
-    fn proxy(&mut self, site: &Site, backends: &[String]) -> Result<()> {
+    fn proxy(&self, site: &Site, backends: &[String]) -> Result<()> {
         let mut text = format!(
             "global\n  nbthread 1\n  maxconn 4096\n\
              defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n\
@@ -165,7 +206,6 @@ impl Arm {
         let mut haproxy = Command::new("haproxy");
         haproxy.args(["-db", "-q", "-f"]).arg(&configuration);
         site.start_program(haproxy, &self.netns)?;
-        self.url = format!("http://{PROXY}/");
         Ok(())
     }
 
@@ -184,15 +224,8 @@ impl Arm {
             Duration::from_secs(20),
             || {
                 let mut curl = Command::new("curl");
-                curl.args([
-                    "--silent",
-                    "--fail",
-                    "--max-time",
-                    "2",
-                    "--output",
-                    "/dev/null",
-                    &self.url,
-                ]);
+                curl.args(["--silent", "--fail", "--max-time", "2", "--output", "/dev/null"]);
+                curl.args(&self.urls);
                 self.netns.place(&mut curl)?;
                 if let Some(cgroup) = &self.cgroup {
                     cgroup.place(&mut curl)?;

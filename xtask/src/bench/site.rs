@@ -4,12 +4,15 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use muster_harness::cgroup::Cgroup;
 use muster_harness::instance::Instance;
 use muster_harness::switch::Switch;
-use muster_harness::{NetNs, sweep};
+use muster_harness::{NetNs, command, sweep};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 
 /// Some machines on one wire.
 pub(super) struct Site {
@@ -42,6 +45,16 @@ impl Site {
         Ok(netns)
     }
 
+    /// Gives a machine another address on the wire.
+    #[expect(clippy::unused_self, reason = "only machines of a site are changed")]
+    pub(super) fn address(&self, netns: &NetNs, address: Ipv4Addr) -> Result<()> {
+        let mut ip = Command::new("ip");
+        ip.args(["address", "add", &format!("{address}/24"), "dev", "eth0"]);
+        netns.place(&mut ip)?;
+        command::output(&mut ip)?;
+        Ok(())
+    }
+
     /// Network settings belong to the network namespace of the thread that writes them.
     #[expect(clippy::unused_self, reason = "only machines of a site are changed")]
     pub(super) fn sysctl(&self, netns: &NetNs, name: &str, value: &str) -> Result<()> {
@@ -56,8 +69,19 @@ impl Site {
     pub(super) fn start_program(&self, mut command: Command, netns: &NetNs) -> Result<Child> {
         netns.place(&mut command)?;
         self.daemons.place(&mut command)?;
-        let line = muster_harness::command::line(&command);
+        let line = command::line(&command);
         command.spawn().with_context(|| format!("run {line}"))
+    }
+
+    /// Processor time of the site's programs, and of all that were run to their end.
+    pub(super) fn processor_time(&self) -> Result<Duration> {
+        let run = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+        let run = run.user_time().num_microseconds() + run.system_time().num_microseconds();
+        let path = self.daemons.directory().join("cpu.stat");
+        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        let usage = text.lines().find_map(|line| line.strip_prefix("usage_usec "));
+        let usage: u64 = usage.with_context(|| format!("no usage_usec in {text}"))?.parse()?;
+        Ok(Duration::from_micros(usage + u64::try_from(run)?))
     }
 
     /// Writes a file into the site's directory.
