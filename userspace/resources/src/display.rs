@@ -30,12 +30,14 @@ impl Resource {
             [] => true,
             [only] => {
                 only.kind == ReservationKind::Static
+                    && is_safe(&only.role)
                     && only.principal.is_none()
                     && only.labels.is_none()
             }
             _ => false,
         };
-        let name_is_safe = !self.name().contains([';', ':', '(', ')']);
+        // At the beginning of a text, it would be read as JSON otherwise.
+        let name_is_safe = is_safe(self.name()) && !self.name().starts_with(['[', '{']);
         plain_reservation
             && name_is_safe
             && details.disk.is_none()
@@ -84,5 +86,36 @@ impl fmt::Display for Resource {
             write!(f, "<{}>", self.copies())?;
         }
         Ok(())
+    }
+}
+
+/// Whether a name or a role is read in a text as it stands.
+fn is_safe(word: &str) -> bool {
+    !word.contains([';', ':', '(', ')']) && word.trim() == word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Details, Reservation, Scalar, Value};
+
+    #[test]
+    fn only_what_is_read_back_is_text() {
+        let named = |name: &str, role: Option<&str>| {
+            let reservations = role.map(Reservation::fixed).into_iter().collect();
+            Resource::new(name, Value::Scalar(Scalar::whole(1)))
+                .with_details(Details { reservations, ..Details::default() })
+        };
+        for (name, role) in [("cpus", None), ("c[", None), ("cpus", Some("a/b"))] {
+            let resources = Resources::from(named(name, role));
+            assert!(named(name, role).is_text(), "{name:?} {role:?}");
+            assert_eq!(Resources::parse(&resources.to_string()).unwrap(), resources);
+        }
+        for name in ["cpus ", " cpus", "[cpus", "{cpus", "a;b", "a:b", "a(b", "a)b"] {
+            assert!(!named(name, None).is_text(), "{name:?}");
+        }
+        for role in [")a", "a:b", "a(b", "a;b"] {
+            assert!(!named("cpus", Some(role)).is_text(), "{role:?}");
+        }
     }
 }
