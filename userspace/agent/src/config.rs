@@ -104,6 +104,9 @@ impl Config {
             "effective_capabilities":
                 self.isolation.effective_capabilities.map(|set| set.to_string()),
             "bounding_capabilities": self.isolation.bounding_capabilities.to_string(),
+            "seccomp_config_dir":
+                self.isolation.seccomp_dir.as_ref().map(|path| path.display().to_string()),
+            "seccomp_profile_name": self.isolation.seccomp_profile,
             "cgroups_pids_limit": self.isolation.pids_limit.to_string(),
             "bpffs": self.bpffs.display().to_string(),
             "gc_delay": format!("{}secs", self.gc_delay.as_secs_f64()),

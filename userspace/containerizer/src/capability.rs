@@ -69,6 +69,9 @@ impl CapabilitySet {
     /// What Docker leaves root in a container.
     pub const DOCKER: Self = Self(0xa804_25fb);
 
+    /// All that there are, or may be.
+    pub(crate) const ALL: Self = Self(u64::MAX);
+
     /// Bit N is capability N.
     pub(crate) const fn bits(self) -> u64 {
         self.0

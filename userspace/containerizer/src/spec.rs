@@ -60,12 +60,26 @@ pub struct ContainerSpec {
     pub bounding_capabilities: Option<CapabilitySet>,
     /// What it may do with block devices; `None` is the agent's default.
     pub block_io: Option<BlockIo>,
+    /// Which system calls its command can make.
+    pub seccomp: Seccomp,
     /// Whether it sees the agent's processes instead of only its own.
     pub share_pid_namespace: bool,
     /// Whose System V IPC, message queues and /dev/shm it has.
     pub ipc_mode: IpcMode,
     /// The size of its own /dev/shm in bytes; `None` is the agent's default.
     pub shm_bytes: Option<u64>,
+}
+
+/// Which system calls a container's commands can make.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Seccomp {
+    /// Those of the agent's profile.
+    #[default]
+    Default,
+    /// All.
+    Unconfined,
+    /// Those of a profile in the agent's `--seccomp-config-dir`: a file's plain name.
+    Profile(String),
 }
 
 /// Whose System V IPC, POSIX message queues and /dev/shm a container has.
@@ -164,6 +178,7 @@ impl ContainerSpec {
             (!self.rlimits.is_empty(), "rlimits", "posix/rlimits"),
             (self.effective_capabilities.is_some(), "effective_capabilities", CAPABILITIES),
             (self.bounding_capabilities.is_some(), "bounding_capabilities", CAPABILITIES),
+            (matches!(self.seccomp, Seccomp::Profile(_)), "seccomp", "linux/seccomp"),
             (self.shm_bytes.is_some(), "shm_bytes", "namespaces/ipc"),
             (self.ipc_mode == IpcMode::ShareParent, "ipc_mode", "namespaces/ipc"),
         ];

@@ -1,5 +1,7 @@
 //! Flags of isolators: what containers get.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use muster_containerizer::{BlockIo, CapabilitySet, Isolation, Throttle};
 
@@ -57,6 +59,12 @@ pub(crate) struct IsolationFlags {
         default_value_t = CapabilitySet::DOCKER
     )]
     bounding_capabilities: CapabilitySet,
+    /// Where profiles of system calls are, in Docker's JSON format. Tasks choose among them.
+    #[arg(long, env = "MUSTER_SECCOMP_CONFIG_DIR")]
+    seccomp_config_dir: Option<PathBuf>,
+    /// The one of these for a task that does not say. Docker's default, by default.
+    #[arg(long, env = "MUSTER_SECCOMP_PROFILE_NAME", requires = "seccomp_config_dir")]
+    seccomp_profile_name: Option<String>,
 }
 
 impl From<IsolationFlags> for Isolation {
@@ -75,6 +83,8 @@ impl From<IsolationFlags> for Isolation {
             shm_bytes: flags.default_container_shm_size,
             effective_capabilities: flags.effective_capabilities,
             bounding_capabilities: flags.bounding_capabilities,
+            seccomp_dir: flags.seccomp_config_dir,
+            seccomp_profile: flags.seccomp_profile_name,
         }
     }
 }

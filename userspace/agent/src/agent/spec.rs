@@ -248,14 +248,14 @@ mod tests {
         let volume = Volume {
             container_path: "data".into(),
             host_path: Some("/srv".into()),
-            mode: muster_api::mesos::volume::Mode::Rw.into(),
+            mode: mesos::volume::Mode::Rw.into(),
             ..Default::default()
         };
         let spec = made(with_container(ContainerInfo {
             volumes: vec![volume],
             linux_info: Some(LinuxInfo { shm_size: Some(1), ..Default::default() }),
             rlimit_info: Some(RLimitInfo {
-                rlimits: vec![muster_api::mesos::r_limit_info::RLimit {
+                rlimits: vec![mesos::r_limit_info::RLimit {
                     r#type: Some(3),
                     ..Default::default()
                 }],

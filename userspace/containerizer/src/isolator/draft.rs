@@ -19,10 +19,11 @@ use crate::cgroup::Group;
 use crate::error::At as _;
 use crate::image::ImageError;
 use crate::launch::plan::{
-    Attributes, DeviceAccess, DeviceKind, Instruction, Mount, Namespace, Plan, Process, Root,
+    Attributes, DeviceAccess, DeviceKind, Mount, Namespace, Plan, Process, Root,
 };
+use crate::seccomp::Filter;
 use crate::spec::SANDBOX;
-use crate::{Error, Rlimit};
+use crate::{CapabilitySet, Error, Rlimit};
 
 /// Docker's `PATH` for images that set none.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -49,9 +50,9 @@ pub(crate) struct Draft {
     variables: BTreeMap<String, String>,
     capabilities: Option<Capabilities>,
     no_new_privs: bool,
+    seccomp: Option<Filter>,
     oom_score: Option<i32>,
     rlimits: Vec<Rlimit>,
-    seccomp: Option<Vec<Instruction>>,
     notes: BTreeMap<String, Value>,
 }
 
@@ -86,9 +87,9 @@ impl Draft {
             variables: BTreeMap::new(),
             capabilities: None,
             no_new_privs: false,
+            seccomp: None,
             oom_score: None,
             rlimits: Vec::new(),
-            seccomp: None,
             notes: BTreeMap::new(),
         }
     }
@@ -201,6 +202,16 @@ impl Draft {
         self.decide("capabilities", |draft| &mut draft.capabilities, capabilities)
     }
 
+    /// What nothing in it can do more than; `None` if nobody has decided that.
+    pub(crate) fn bounding(&self) -> Option<CapabilitySet> {
+        self.capabilities.map(|capabilities| capabilities.bounding)
+    }
+
+    /// Filters its system calls.
+    pub(crate) fn seccomp(&mut self, filter: Filter) -> Result<(), Error> {
+        self.decide("seccomp", |draft| &mut draft.seccomp, filter)
+    }
+
     /// Sets how soon the kernel kills it when the machine's memory runs out (proc(5),
     /// `oom_score_adj`).
     pub(crate) fn oom_score(&mut self, score: i32) -> Result<(), Error> {
@@ -212,12 +223,6 @@ impl Draft {
         self.once(limit.kind.to_string())?;
         self.rlimits.push(limit);
         Ok(())
-    }
-
-    /// Filters its system calls (seccomp(2)).
-    #[cfg_attr(not(test), expect(dead_code, reason = "for linux/seccomp"))]
-    pub(crate) fn seccomp(&mut self, program: Vec<Instruction>) -> Result<(), Error> {
-        self.decide("seccomp", |draft| &mut draft.seccomp, program)
     }
 
     /// Has exec give nothing that the command did not have.
@@ -268,9 +273,9 @@ impl Draft {
             user: self.user.unwrap_or_default(),
             capabilities: self.capabilities,
             no_new_privs: self.no_new_privs,
+            seccomp: self.seccomp,
             oom_score: self.oom_score,
             rlimits: self.rlimits,
-            seccomp: self.seccomp,
         };
         let plan = Plan {
             checkpoint: places.checkpoint,

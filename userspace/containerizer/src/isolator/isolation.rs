@@ -1,5 +1,7 @@
 //! The flags of isolators.
 
+use std::path::PathBuf;
+
 use crate::{BlockIo, CapabilitySet};
 
 /// Which isolators containers get, and what these are told. Flags of one isolator that is
@@ -31,6 +33,11 @@ pub struct Isolation {
     pub effective_capabilities: Option<CapabilitySet>,
     /// `--bounding-capabilities`: what no container has more than.
     pub bounding_capabilities: CapabilitySet,
+    /// `--seccomp-config-dir`: where profiles of system calls are, Docker's JSON.
+    pub seccomp_dir: Option<PathBuf>,
+    /// `--seccomp-profile-name`: the one of these that a container has whose task does not say.
+    /// `None` is Docker's default.
+    pub seccomp_profile: Option<String>,
 }
 
 impl Isolation {
@@ -53,6 +60,8 @@ impl Default for Isolation {
             shm_bytes: Self::SHM_BYTES,
             effective_capabilities: None,
             bounding_capabilities: CapabilitySet::DOCKER,
+            seccomp_dir: None,
+            seccomp_profile: None,
         }
     }
 }

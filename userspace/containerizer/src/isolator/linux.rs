@@ -2,3 +2,4 @@
 
 pub(super) mod capabilities;
 pub(super) mod nnp;
+pub(super) mod seccomp;

@@ -43,6 +43,7 @@ pub(super) const TABLE: &[Row] = &[
     part("namespaces/pid", |flags| boxed(namespaces::pid::Pid::new(flags))),
     part("volume/sandbox_path", |_| boxed(volume::sandbox_path::SandboxPath)),
     part("volume/host_path", |_| boxed(volume::host_path::HostPath)),
+    part("linux/seccomp", |flags| boxed(linux::seccomp::Seccomp::new(flags)?)),
     row("environment_secret", |_| boxed(environment_secret::EnvironmentSecret)),
 ];
 
@@ -71,7 +72,6 @@ const ABSENT: &[&str] = &[
     "filesystem/windows",
     "gpu/nvidia",
     "linux/devices",
-    "linux/seccomp",
     "network/cni",
     "network/port_mapping",
     "network/ports",

@@ -118,10 +118,10 @@ pub(super) fn become_command(
     dup2_stdout(&streams.output).step(|| "dup stdout".into())?;
     dup2_stderr(&streams.errors).step(|| "dup stderr".into())?;
     system::close_on_exec_from(3).step(|| "close_range".into())?;
-    if let Some(program) = &process.seccomp
+    if let Some(filter) = &process.seccomp
         && process.no_new_privs
     {
-        seccomp::install(program)?;
+        seccomp::install(filter)?;
     }
     command::execute(&process.argv, &environment)
 }

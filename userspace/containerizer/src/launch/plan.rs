@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::Capabilities;
 use crate::cgroup::Group;
+use crate::seccomp::Filter;
 use crate::{CommandSpec, Rlimit};
 
 pub(crate) use device::{DeviceAccess, DeviceKind};
@@ -88,25 +89,12 @@ pub(crate) struct Process {
     pub(crate) capabilities: Option<Capabilities>,
     /// Whether exec can give it more than it has (prctl(2), `PR_SET_NO_NEW_PRIVS`).
     pub(crate) no_new_privs: bool,
+    /// Its filter of system calls; `None` lets it make any.
+    pub(crate) seccomp: Option<Filter>,
     /// Its `oom_score_adj` (proc(5)), 0 to 1000; `None` is 0.
     pub(crate) oom_score: Option<i32>,
-    /// The program that filters its system calls.
-    pub(crate) seccomp: Option<Vec<Instruction>>,
     /// Its resource limits; what is not among them is as the agent's.
     pub(crate) rlimits: Vec<Rlimit>,
-}
-
-/// An instruction of classic BPF, as seccomp(2) takes it (`struct sock_filter`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Instruction {
-    /// Operation.
-    pub(crate) code: u16,
-    /// How many instructions to skip if it holds.
-    pub(crate) jt: u8,
-    /// How many to skip if not.
-    pub(crate) jf: u8,
-    /// Operand.
-    pub(crate) k: u32,
 }
 
 impl Process {

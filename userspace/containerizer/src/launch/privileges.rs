@@ -25,11 +25,11 @@ pub(super) fn restrict(process: &Process, identity: &Identity) -> Result<(), Set
     if let Some(capabilities) = &process.capabilities {
         bound(capabilities.bounding)?;
     }
-    if let Some(program) = &process.seccomp
+    if let Some(filter) = &process.seccomp
         && !process.no_new_privs
     {
         // Later it may not be allowed to. What follows has to pass the filter, as in Docker.
-        seccomp::install(program)?;
+        seccomp::install(filter)?;
     }
     clear_ambient_capability_set().step(|| "clear ambient capabilities".into())?;
     let group = |id: &u32| Gid::from_raw(*id);

@@ -16,6 +16,7 @@ mod namespaces;
 mod pulls;
 mod recovery;
 mod registry;
+mod seccomp;
 mod surroundings;
 mod trees;
 mod volumes;

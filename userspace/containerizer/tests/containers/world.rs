@@ -263,8 +263,13 @@ pub(crate) fn resources(cpus_milli: u64, mem_bytes: u64) -> Resources {
 
 /// The helper: this package's example, which cargo builds with the tests.
 pub(crate) fn helper() -> PathBuf {
+    example("launch")
+}
+
+/// An example of this package.
+pub(crate) fn example(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
-    let helper = own.parent().and_then(Path::parent).unwrap().join("examples/launch");
-    assert!(helper.is_file(), "run: cargo build -p muster-containerizer --example launch");
-    helper
+    let path = own.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    assert!(path.is_file(), "run: cargo build -p muster-containerizer --example {name}");
+    path
 }

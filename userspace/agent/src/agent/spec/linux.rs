@@ -4,7 +4,7 @@ use muster_api::mesos::capability_info::Capability;
 use muster_api::mesos::linux_info::IpcMode as Mode;
 use muster_api::mesos::r_limit_info::r_limit::Type;
 use muster_api::mesos::{CapabilityInfo, LinuxInfo, RLimitInfo};
-use muster_containerizer::{CapabilitySet, ContainerSpec, IpcMode, Rlimit, RlimitKind};
+use muster_containerizer::{CapabilitySet, ContainerSpec, IpcMode, Rlimit, RlimitKind, Seccomp};
 
 use super::Invalid;
 
@@ -24,11 +24,15 @@ pub(super) fn apply(info: &LinuxInfo, spec: &mut ContainerSpec) -> Result<(), In
     let bounding = info.bounding_capabilities.as_ref();
     spec.bounding_capabilities =
         bounding.map(|info| capabilities("bounding_capabilities", info)).transpose()?;
-    if let Some(seccomp) = &info.seccomp
-        && !(seccomp.unconfined() && seccomp.profile_name.is_none())
-    {
-        return Err(Invalid::new(format!("{LINUX}.seccomp"), "is not supported by this agent"));
-    }
+    spec.seccomp = match info.seccomp.as_ref().map(|s| (s.unconfined(), &s.profile_name)) {
+        None | Some((false, None)) => Seccomp::Default,
+        Some((true, None)) => Seccomp::Unconfined,
+        Some((false, Some(name))) => Seccomp::Profile(name.clone()),
+        Some((true, Some(_))) => {
+            let problem = "has a profile and is unconfined; it can be one of these";
+            return Err(Invalid::new(format!("{LINUX}.seccomp"), problem));
+        }
+    };
     spec.share_pid_namespace = info.share_pid_namespace();
     spec.ipc_mode = match info.ipc_mode.map(Mode::try_from) {
         None | Some(Ok(Mode::Unknown | Mode::Private)) => IpcMode::Private,
@@ -159,16 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn a_seccomp_profile_is_refused() {
+    fn system_calls() {
         let with = |profile_name: Option<&str>, unconfined| {
             let profile_name = profile_name.map(Into::into);
             let seccomp = Some(SeccompInfo { profile_name, unconfined });
-            applied(&LinuxInfo { seccomp, ..Default::default() }).err()
+            applied(&LinuxInfo { seccomp, ..Default::default() }).map(|spec| spec.seccomp)
         };
-        assert_eq!(with(None, Some(true)), None);
-        let expected = "container.linux_info.seccomp is not supported by this agent";
-        assert_eq!(with(Some("p"), None).as_deref(), Some(expected));
-        assert_eq!(with(None, None).as_deref(), Some(expected));
+        assert_eq!(applied(&LinuxInfo::default()).unwrap().seccomp, Seccomp::Default);
+        assert_eq!(with(None, Some(false)), Ok(Seccomp::Default));
+        assert_eq!(with(None, Some(true)), Ok(Seccomp::Unconfined));
+        assert_eq!(with(Some("p"), None), Ok(Seccomp::Profile("p".into())));
+        let error = with(Some("p"), Some(true)).unwrap_err();
+        assert!(error.starts_with("container.linux_info.seccomp has a profile and is"), "{error}");
     }
 
     #[test]

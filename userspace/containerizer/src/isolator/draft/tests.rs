@@ -7,8 +7,6 @@ use crate::ContainerSpec;
 use crate::cgroup::Version;
 use crate::launch::plan::Attributes;
 
-const ALLOW: Instruction = Instruction { code: 6, jt: 0, jf: 0, k: 0x7fff_0000 };
-
 /// An isolator that does this.
 struct Does(fn(&mut Draft) -> Result<(), Error>);
 
@@ -32,7 +30,7 @@ fn two_values_for_one_thing_are_an_error() {
         (|d| d.variable("A", "1"), |d| d.variable("A", "2"), "environment A"),
         (|d| d.hostname("a"), |d| d.hostname("b"), "host name"),
         (|d| d.root(Root::Host), |d| d.root(Root::Layers(vec![])), "root filesystem"),
-        (|d| d.seccomp(vec![]), |d| d.seccomp(vec![ALLOW]), "seccomp"),
+        (|d| d.seccomp(Filter::new(0, &[])), |d| d.seccomp(Filter::new(1, &[])), "seccomp"),
         (|d| d.user("a"), |d| d.user("b"), "user"),
         (|d| d.directory("/a".into()), |d| d.directory("/b".into()), "working directory"),
         (
