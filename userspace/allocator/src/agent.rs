@@ -34,12 +34,10 @@ pub(crate) struct Agent {
     /// What frameworks have that are not known yet.
     pub(crate) strangers: Vec<Stranger>,
     pub(crate) refusals: Refusals,
-    /// Since when nothing of it could be given to anybody.
+    /// Since when nothing of it could be given to anybody, unless the roster says.
     pub(crate) quiet: Option<u64>,
     /// Whose filters have ended since then.
     pub(crate) ended: Vec<Looser>,
-    /// The last cycle in which something of it was given away, or might have been.
-    pub(crate) restless: u64,
     /// What was shared in a cycle, which is not shared again before the next.
     pub(crate) offered: (u64, Resources),
     pub(crate) maintenance: Option<Maintenance>,
@@ -90,7 +88,6 @@ impl Agent {
             refusals: Refusals::default(),
             quiet: None,
             ended: Vec::new(),
-            restless: 0,
             offered: (0, Resources::default()),
             maintenance: None,
         };

@@ -5,6 +5,7 @@ mod aim;
 mod cycle;
 mod fill;
 mod frameworks;
+mod looks;
 mod maintenance;
 mod offers;
 mod operations;

@@ -8,10 +8,21 @@ use crate::ids::AgentId;
 pub(crate) struct Roster {
     /// Something has happened to them.
     awake: Vec<AgentId>,
-    /// Nothing of what is free could be given to anybody.
-    idle: Vec<AgentId>,
+    idle: Vec<Idle>,
     /// By agent.
     places: Vec<Place>,
+}
+
+/// An agent of which nothing could be given to anybody, with what a cycle has to know of it.
+/// There may be many, and mostly nothing more is to be known of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Idle {
+    pub(crate) agent: AgentId,
+    pub(crate) serial: u64,
+    /// Since when.
+    pub(crate) quiet: u64,
+    /// Whether it has something for some roles only, or that goes without regard to limits.
+    pub(crate) special: bool,
 }
 
 /// Which list an agent is in, and where.
@@ -27,9 +38,16 @@ impl Roster {
         &self.awake
     }
 
-    /// All that are in it.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = AgentId> + '_ {
-        self.awake.iter().chain(&self.idle).copied()
+    pub(crate) fn idle(&self) -> &[Idle] {
+        &self.idle
+    }
+
+    /// What is to be known of an agent, if it is idle.
+    pub(crate) fn find_idle(&self, agent: AgentId) -> Option<&Idle> {
+        match self.place(agent) {
+            Place::Idle(at) => self.idle.get(at),
+            Place::Nowhere | Place::Awake(_) => None,
+        }
     }
 
     pub(crate) fn wake(&mut self, agent: AgentId) {
@@ -40,11 +58,21 @@ impl Roster {
         }
     }
 
-    pub(crate) fn rest(&mut self, agent: AgentId) {
-        if !matches!(self.place(agent), Place::Idle(_)) {
+    pub(crate) fn rest(&mut self, idle: Idle) {
+        let agent = idle.agent;
+        if let Place::Idle(at) = self.place(agent) {
+            self.idle[at] = idle;
+        } else {
             self.remove(agent);
             self.places[agent.index()] = Place::Idle(self.idle.len());
-            self.idle.push(agent);
+            self.idle.push(idle);
+        }
+    }
+
+    /// Notes that still nothing can be given of an idle agent.
+    pub(crate) fn rest_on(&mut self, agent: AgentId, quiet: u64) {
+        if let Place::Idle(at) = self.place(agent) {
+            self.idle[at].quiet = quiet;
         }
     }
 
@@ -53,15 +81,20 @@ impl Roster {
         if self.places.len() <= agent.index() {
             self.places.resize(agent.index() + 1, Place::Nowhere);
         }
-        let old = std::mem::replace(&mut self.places[agent.index()], Place::Nowhere);
-        let (list, at, place): (_, _, fn(usize) -> Place) = match old {
-            Place::Nowhere => return,
-            Place::Awake(at) => (&mut self.awake, at, Place::Awake),
-            Place::Idle(at) => (&mut self.idle, at, Place::Idle),
-        };
-        list.swap_remove(at);
-        if let Some(moved) = list.get(at) {
-            self.places[moved.index()] = place(at);
+        match std::mem::replace(&mut self.places[agent.index()], Place::Nowhere) {
+            Place::Nowhere => {}
+            Place::Awake(at) => {
+                self.awake.swap_remove(at);
+                if let Some(moved) = self.awake.get(at) {
+                    self.places[moved.index()] = Place::Awake(at);
+                }
+            }
+            Place::Idle(at) => {
+                self.idle.swap_remove(at);
+                if let Some(moved) = self.idle.get(at) {
+                    self.places[moved.agent.index()] = Place::Idle(at);
+                }
+            }
         }
     }
 
@@ -74,6 +107,10 @@ impl Roster {
 mod tests {
     use super::*;
 
+    fn idle(number: usize, quiet: u64) -> Idle {
+        Idle { agent: number.into(), serial: 0, quiet, special: false }
+    }
+
     #[test]
     fn agents_are_in_one_list_at_most() {
         let agent = AgentId::from;
@@ -81,15 +118,20 @@ mod tests {
         for number in [3, 0, 2, 1] {
             roster.wake(agent(number));
         }
-        roster.rest(agent(0));
-        roster.rest(agent(1));
+        roster.rest(idle(0, 1));
+        roster.rest(idle(1, 1));
         roster.remove(agent(3));
         roster.remove(agent(7));
         roster.wake(agent(2));
         assert_eq!(roster.awake(), [agent(2)]);
-        assert_eq!(roster.iter().collect::<Vec<_>>(), [2, 0, 1].map(agent));
+        assert_eq!(roster.idle(), [idle(0, 1), idle(1, 1)]);
+        roster.rest_on(agent(1), 2);
+        roster.rest_on(agent(2), 2);
         roster.wake(agent(0));
-        roster.rest(agent(2));
-        assert_eq!(roster.iter().collect::<Vec<_>>(), [0, 1, 2].map(agent));
+        roster.rest(idle(2, 3));
+        assert_eq!(roster.awake(), [agent(0)]);
+        assert_eq!(roster.idle(), [idle(1, 2), idle(2, 3)]);
+        assert_eq!(roster.find_idle(agent(2)), Some(&idle(2, 3)));
+        assert_eq!(roster.find_idle(agent(0)), None);
     }
 }

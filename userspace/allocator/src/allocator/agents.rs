@@ -220,6 +220,8 @@ impl Allocator {
     pub fn deactivate_agent(&mut self, id: &str) -> Result<(), Error> {
         let number = self.agent_id(id)?;
         self.agents[number.index()].active = false;
+        // It is not idle: it is passed over.
+        self.wake_agent(number);
         Ok(())
     }
 

@@ -1,17 +1,17 @@
 //! Allocation cycles.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
 use super::Allocator;
-use super::aim::Aim;
+use super::looks::{Look, Queue};
 use super::serve::Turn;
+use crate::Grant;
 use crate::amounts::Amounts;
 use crate::ids::{AgentId, FrameworkId, RoleId};
 use crate::wake::Looser;
-use crate::{Draw, Grant};
 
 /// The two stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(super) struct Run {
     pub(super) required: Amounts,
     /// What is free and not set aside.
     pub(super) available: Amounts,
+    /// Agents that have to be looked at again in the next cycle.
+    pub(super) restless: Vec<AgentId>,
 }
 
 impl Run {
@@ -43,25 +45,9 @@ impl Run {
 
 /// Which agents a cycle is about.
 #[derive(Clone, Debug)]
-enum Selection {
+pub(super) enum Selection {
     All,
     Some(Vec<AgentId>),
-}
-
-/// The agents that have to be looked at, and what for.
-#[derive(Debug, Default)]
-struct Looks {
-    list: Vec<Look>,
-    /// What for: mostly the same for many.
-    aims: Vec<Aim>,
-}
-
-#[derive(Debug)]
-struct Look {
-    agent: AgentId,
-    serial: u64,
-    /// Index of the aim.
-    aim: usize,
 }
 
 /// More ended filters of an agent than this are taken as a change of everything.
@@ -113,29 +99,26 @@ impl Allocator {
         let mut looks = self.looks(selection);
         let draw = self.draw.of(cycle);
         if self.roles.hungry > 0 {
-            for (index, draw) in looks.shuffled(draw.of(0)) {
-                if self.roles.hungry == 0 {
-                    break;
-                }
-                let (agent, aim) = looks.get(index);
-                self.serve(&Turn { agent, stage: Stage::Guarantees, cycle, aim, draw }, &mut run);
-            }
+            self.stage(Stage::Guarantees, cycle, looks.queue(draw.of(0)), &mut run);
             // What was kept for a guarantee that is met now may be given to others.
             if self.loosen_surplus(&run) {
                 looks = self.looks(selection);
             }
         }
-        for (index, draw) in looks.shuffled(draw.of(1)) {
-            let (agent, aim) = looks.get(index);
-            self.serve(&Turn { agent, stage: Stage::FairShare, cycle, aim, draw }, &mut run);
-        }
+        self.stage(Stage::FairShare, cycle, looks.queue(draw.of(1)), &mut run);
         let now = self.wake.now();
-        for Look { agent, .. } in looks.list {
-            let known = &self.agents[agent.index()];
-            if known.restless == cycle && !known.is_empty() {
-                self.wake_agent(agent);
+        for Look { agent, idle, .. } in looks.list {
+            if idle.is_some() {
+                self.roster.rest_on(agent, now);
             } else {
                 self.settle(agent, now);
+            }
+        }
+        for agent in std::mem::take(&mut run.restless) {
+            if self.agents[agent.index()].is_empty() {
+                self.settle(agent, now);
+            } else {
+                self.wake_agent(agent);
             }
         }
         if matches!(selection, Selection::All) {
@@ -147,39 +130,15 @@ impl Allocator {
         run.grants
     }
 
-    /// The agents that have to be looked at. Of the others, nothing could be given to anybody.
-    fn looks(&mut self, selection: &Selection) -> Looks {
-        let agents: Vec<AgentId> = match selection {
-            Selection::Some(agents) => agents.clone(),
-            // Idle agents come into question only if something got looser.
-            Selection::All if self.seen == self.wake.now() => self.roster.awake().to_vec(),
-            Selection::All => self.roster.iter().collect(),
-        };
-        let now = self.wake.now();
-        let mut looks = Looks { list: Vec::with_capacity(agents.len()), aims: Vec::new() };
-        // Most agents became quiet at the same time as others.
-        let mut known: BTreeMap<Option<u64>, Option<usize>> = BTreeMap::new();
-        for id in agents {
-            let agent = &self.agents[id.index()];
-            if !agent.active || !agent.listed {
-                continue;
-            }
-            let aim = if agent.is_empty() {
-                None
-            } else if agent.ended.is_empty() {
-                *known.entry(agent.quiet).or_insert_with(|| {
-                    Aim::of(self.wake.since(agent.quiet)).map(|aim| looks.aim(aim))
-                })
-            } else {
-                let scope = self.wake.since(agent.quiet).and(&agent.ended);
-                Aim::of(scope).map(|aim| looks.aim(aim))
-            };
-            match aim {
-                Some(aim) => looks.list.push(Look { agent: id, serial: agent.serial, aim }),
-                None => self.settle(id, now),
+    fn stage(&mut self, stage: Stage, cycle: u64, mut queue: Queue<'_>, run: &mut Run) {
+        let mut over = queue.is_over(&self.roles, stage);
+        while !over && let Some((Look { agent, idle, .. }, aim, draw)) = queue.next() {
+            let turn = Turn { agent, idle, stage, cycle, aim, draw };
+            if self.serve(&turn, run) {
+                over = queue.is_over(&self.roles, stage)
+                    || (stage == Stage::Guarantees && self.roles.hungry == 0);
             }
         }
-        looks
     }
 
     /// Wakes all agents if more may be given away than when they were last looked at.
@@ -209,6 +168,9 @@ impl Allocator {
         if let Some(members) = self.roles.try_members_mut(key.role) {
             members.end_filter(key.client, generation);
         }
+        if let Some(idle) = self.roster.find_idle(key.agent) {
+            agent.quiet = Some(idle.quiet);
+        }
         if agent.ended.len() == MOST_ENDED {
             self.wake_agent(key.agent);
         } else if agent.quiet.is_some() {
@@ -233,39 +195,7 @@ impl Allocator {
             first: HashMap::default(),
             required: self.roles.missing.clone(),
             available,
+            restless: Vec::new(),
         }
-    }
-
-    /// Lets an agent be quiet: nothing of it could be given to anybody.
-    fn settle(&mut self, id: AgentId, now: u64) {
-        let agent = &mut self.agents[id.index()];
-        agent.quiet = Some(now);
-        agent.ended.clear();
-        if agent.is_empty() {
-            self.roster.remove(id);
-        } else {
-            self.roster.rest(id);
-        }
-    }
-}
-
-impl Looks {
-    fn aim(&mut self, aim: Aim) -> usize {
-        self.aims.push(aim);
-        self.aims.len() - 1
-    }
-
-    fn get(&self, index: usize) -> (AgentId, &Aim) {
-        let Look { agent, aim, .. } = &self.list[index];
-        (*agent, &self.aims[*aim])
-    }
-
-    /// The agents in an order by chance, with what else chance has in store for them.
-    fn shuffled(&self, draw: Draw) -> impl Iterator<Item = (usize, Draw)> + use<> {
-        let key =
-            |(index, look): (usize, &Look)| (draw.of(look.serial).number(), look.serial, index);
-        let mut keyed: Vec<(u64, u64, usize)> = self.list.iter().enumerate().map(key).collect();
-        keyed.sort_unstable();
-        keyed.into_iter().map(move |(_, serial, index)| (index, draw.of(serial)))
     }
 }

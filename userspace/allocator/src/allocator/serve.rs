@@ -19,6 +19,8 @@ use crate::{Draw, Grant, SorterKind};
 /// An agent's turn in a stage.
 pub(super) struct Turn<'a> {
     pub(super) agent: AgentId,
+    /// Whether it is special, if it is idle: see [`Idle`](crate::roster::Idle).
+    pub(super) idle: Option<bool>,
     pub(super) stage: Stage,
     /// The number of the cycle.
     pub(super) cycle: u64,
@@ -46,16 +48,18 @@ pub(super) struct Outcome {
 }
 
 impl Allocator {
-    /// Offers what an agent has free to the roles and frameworks that come first.
-    pub(super) fn serve(&mut self, turn: &Turn<'_>, run: &mut Run) {
+    /// Offers what an agent has free to the roles and frameworks that come first; whether
+    /// anybody was given anything.
+    pub(super) fn serve(&mut self, turn: &Turn<'_>, run: &mut Run) -> bool {
         let Outcome { decided, by_chance } = self.decide(turn, run);
-        if by_chance || !decided.is_empty() {
-            // It has to be looked at again in the next cycle.
-            self.agents[turn.agent.index()].restless = turn.cycle;
+        let any = !decided.is_empty();
+        if by_chance || any {
+            run.restless.push(turn.agent);
         }
         for offer in decided {
             self.carry_out(turn, offer, run);
         }
+        any
     }
 
     /// Counts an offer.
@@ -83,16 +87,20 @@ impl Allocator {
         if random {
             self.roles.refresh_lottery();
         }
-        let agent = &mut self.agents[turn.agent.index()];
         if let Some(mut only) = turn.aim.roles() {
             let any = match turn.stage {
                 Stage::Guarantees => only.any(|role| self.roles.is_hungry(role)),
-                Stage::FairShare => only.any(|role| self.roles.is_open(role)) || agent.is_special(),
+                Stage::FairShare => {
+                    let is_special = || self.agents[turn.agent.index()].is_special();
+                    only.any(|role| self.roles.is_open(role))
+                        || turn.idle.unwrap_or_else(is_special)
+                }
             };
             if !any {
                 return outcome;
             }
         }
+        let agent = &mut self.agents[turn.agent.index()];
         let classes = Classes::suiting(agent, self.options.filter_gpu_resources);
         if !self.roles.classes().meets(classes) {
             return outcome;
