@@ -1,0 +1,42 @@
+//! What comes from outside as text or bytes, and what has to hold of whatever comes of it.
+//!
+//! A target takes any bytes, gives them to a parser, and fails if something panics or if what
+//! has been read does not keep the laws. Each has seeds in `seeds/NAME`: inputs that lead far,
+//! and those that once failed. The tests of this crate feed every target its seeds and what
+//! little changes make of them; `cargo xtask fuzz` does it for as long as one likes, and
+//! follows what is covered.
+#![forbid(unsafe_code)]
+
+mod target;
+
+/// What can be fuzzed.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, and that of the folder of its seeds.
+    pub name: &'static str,
+    run: fn(&[u8]),
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self { name: "constraint", run: target::constraint::run },
+        Self { name: "constraints-message", run: target::constraints_message::run },
+        Self { name: "operation-message", run: target::operation_message::run },
+        Self { name: "resource-json", run: target::resource_json::run },
+        Self { name: "resource-text", run: target::resource_text::run },
+    ];
+
+    /// The one with a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|target| target.name == name)
+    }
+
+    /// Tries an input.
+    ///
+    /// # Panics
+    /// If it finds a fault.
+    pub fn run(&self, input: &[u8]) {
+        (self.run)(input);
+    }
+}
