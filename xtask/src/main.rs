@@ -4,6 +4,7 @@
 mod bench;
 mod binary;
 mod demo;
+mod fuzz;
 mod image;
 mod lint;
 mod nextest;
@@ -35,6 +36,7 @@ enum Command {
     Test(nextest::Options),
     /// Check formatting, lints, dependencies and the habits of the house
     Lint,
+    Fuzz(fuzz::Options),
     Image(image::Options),
     Bench(bench::Options),
     /// Build, then become `muster master` with these flags
@@ -72,6 +74,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => nextest::run(&options),
         Command::Lint => lint::run(),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Image(options) => image::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::RunMaster(Flags { flags }) => binary::become_muster("master", &flags),

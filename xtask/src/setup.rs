@@ -36,12 +36,14 @@ pub(crate) enum Purpose {
     Lint,
     /// Measuring against other load balancers.
     Bench,
+    /// Fuzzing for long.
+    Fuzz,
 }
 
 impl Purpose {
     /// Everything.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Build, Self::Cluster, Self::Agent, Self::Test, Self::Lint, Self::Bench];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Build, Self::Cluster, Self::Agent, Self::Test, Self::Lint, Self::Bench, Self::Fuzz];
 }
 
 /// What is missing.

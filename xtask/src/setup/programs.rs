@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
-use super::Purpose::{self, Bench, Cluster, Lint, Test};
+use super::Purpose::{self, Bench, Cluster, Fuzz, Lint, Test};
 use crate::run;
 use crate::ui::Ui;
 
@@ -20,6 +20,7 @@ struct Program {
 
 const PROGRAMS: &[Program] = &[
     Program { name: "bpftool", package: "bpftool", purposes: &[Cluster, Test] },
+    Program { name: "c++", package: "g++", purposes: &[Fuzz] },
     Program { name: "curl", package: "curl", purposes: &[Cluster, Test] },
     Program { name: "docker-registry", package: "docker-registry", purposes: &[Test] },
     Program { name: "dpkg-deb", package: "dpkg", purposes: &[Cluster, Test] },
