@@ -99,13 +99,15 @@ impl Allocator {
         let mut looks = self.looks(selection);
         let draw = self.draw.of(cycle);
         if self.roles.hungry > 0 {
-            self.stage(Stage::Guarantees, cycle, looks.queue(draw.of(0)), &mut run);
+            let queue = looks.queue(Stage::Guarantees, draw.of(0), &self.roles);
+            self.stage(Stage::Guarantees, cycle, queue, &mut run);
             // What was kept for a guarantee that is met now may be given to others.
             if self.loosen_surplus(&run) {
                 looks = self.looks(selection);
             }
         }
-        self.stage(Stage::FairShare, cycle, looks.queue(draw.of(1)), &mut run);
+        let queue = looks.queue(Stage::FairShare, draw.of(1), &self.roles);
+        self.stage(Stage::FairShare, cycle, queue, &mut run);
         let now = self.wake.now();
         for Look { agent, idle, .. } in looks.list {
             if idle.is_some() {

@@ -19,6 +19,8 @@ pub(super) struct Looks {
     aims: Vec<Aim>,
     /// The aim of agents that became quiet at some time, if they have one.
     known: BTreeMap<Option<u64>, Option<usize>>,
+    /// The one that was asked for last.
+    last: Option<(Option<u64>, Option<usize>)>,
 }
 
 /// An agent that has to be looked at.
@@ -122,11 +124,17 @@ impl Looks {
     }
 
     fn aim_since(&mut self, allocator: &Allocator, quiet: Option<u64>) -> Option<usize> {
-        if let Some(known) = self.known.get(&quiet) {
-            return *known;
+        if let Some((last, aim)) = self.last
+            && last == quiet
+        {
+            return aim;
         }
-        let aim = Aim::of(allocator.wake.since(quiet)).map(|aim| self.aim(aim));
+        let aim = match self.known.get(&quiet) {
+            Some(known) => *known,
+            None => Aim::of(allocator.wake.since(quiet)).map(|aim| self.aim(aim)),
+        };
         self.known.insert(quiet, aim);
+        self.last = Some((quiet, aim));
         aim
     }
 
@@ -135,15 +143,19 @@ impl Looks {
         self.aims.len() - 1
     }
 
-    pub(super) fn queue(&self, draw: Draw) -> Queue<'_> {
+    /// The agents of which something could come in a stage.
+    pub(super) fn queue(&self, stage: Stage, draw: Draw, roles: &Roles) -> Queue<'_> {
+        let alive: Vec<bool> = self.aims.iter().map(|aim| is_alive(aim, stage, roles)).collect();
         let mut left = vec![(0, 0); self.aims.len()];
-        for look in &self.list {
-            left[look.aim].0 += 1;
-            left[look.aim].1 += usize::from(look.idle != Some(false));
+        let mut keys: Vec<Key> = Vec::new();
+        for (index, look) in self.list.iter().enumerate() {
+            let special = look.is_special();
+            if alive[look.aim] || (special && stage == Stage::FairShare) {
+                left[look.aim].0 += 1;
+                left[look.aim].1 += usize::from(special);
+                keys.push((draw.of(look.serial).number(), look.serial, index));
+            }
         }
-        let key =
-            |(index, look): (usize, &Look)| (draw.of(look.serial).number(), look.serial, index);
-        let mut keys: Vec<Key> = self.list.iter().enumerate().map(key).collect();
         let everybody = |(aim, (left, _)): (&Aim, &(usize, usize))| match aim {
             Aim::Everybody => *left,
             Aim::Only(_) => 0,
@@ -168,19 +180,30 @@ impl<'a> Queue<'a> {
         };
         let look = self.looks.list[index];
         self.left[look.aim].0 -= 1;
-        self.left[look.aim].1 -= usize::from(look.idle != Some(false));
+        self.left[look.aim].1 -= usize::from(look.is_special());
         Some((look, &self.looks.aims[look.aim], self.draw.of(serial)))
     }
 
     /// Whether nothing could come of the agents that are left.
     pub(super) fn is_over(&self, roles: &Roles, stage: Stage) -> bool {
         self.looks.aims.iter().zip(&self.left).all(|(aim, (left, special))| {
-            let Some(mut only) = aim.roles() else { return *left == 0 };
             *left == 0
-                || match stage {
-                    Stage::Guarantees => !only.any(|role| roles.is_hungry(role)),
-                    Stage::FairShare => *special == 0 && !only.any(|role| roles.is_open(role)),
-                }
+                || ((*special == 0 || stage == Stage::Guarantees) && !is_alive(aim, stage, roles))
         })
     }
+}
+
+impl Look {
+    /// Whether it may be: only of idle agents it is known.
+    fn is_special(&self) -> bool {
+        self.idle != Some(false)
+    }
+}
+
+/// Whether any of the roles could be given something, if it is not special.
+fn is_alive(aim: &Aim, stage: Stage, roles: &Roles) -> bool {
+    aim.roles().is_none_or(|mut only| match stage {
+        Stage::Guarantees => only.any(|role| roles.is_hungry(role)),
+        Stage::FairShare => only.any(|role| roles.is_open(role)),
+    })
 }
