@@ -41,7 +41,7 @@ pub(crate) struct Flags {
     #[arg(long, env = "MUSTER_IMAGE_DIR", default_value = "/var/lib/muster/images")]
     image_dir: PathBuf,
     #[command(flatten)]
-    registries: registries::Flags,
+    registries: registries::RegistryFlags,
     /// What this machine offers: "cpus:4;mem:8192;ports:[31000-32000]". Of cpus, mem and
     /// ports, those not given are found out.
     #[arg(long, env = "MUSTER_RESOURCES", default_value = "")]

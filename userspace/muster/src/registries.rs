@@ -7,7 +7,7 @@ use clap::Args;
 use muster_containerizer::Registries;
 
 #[derive(Debug, Args)]
-pub(crate) struct Flags {
+pub(crate) struct RegistryFlags {
     /// The registry of images whose name has none, `https://HOST[:PORT]`. Empty: only the
     /// image store.
     #[arg(long, env = "MUSTER_DOCKER_REGISTRY", default_value = "https://registry-1.docker.io")]
@@ -27,10 +27,10 @@ pub(crate) struct Flags {
     docker_registry_ca: Option<PathBuf>,
 }
 
-impl TryFrom<Flags> for Registries {
+impl TryFrom<RegistryFlags> for Registries {
     type Error = anyhow::Error;
 
-    fn try_from(flags: Flags) -> anyhow::Result<Self> {
+    fn try_from(flags: RegistryFlags) -> anyhow::Result<Self> {
         let read = |config: String| {
             let path = config.strip_prefix("file://").unwrap_or(&config);
             if !path.starts_with('/') {
