@@ -1,6 +1,7 @@
 //! What frameworks and agents know how to deal with.
 
 use muster_api::mesos::{agent_info, framework_info};
+use muster_resources::Resource;
 
 /// Capabilities of a framework that change what it is offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,13 @@ pub struct FrameworkCapabilities {
 }
 
 impl FrameworkCapabilities {
+    /// Whether a framework that has these may be offered such a resource.
+    pub(crate) fn allow(self, entry: &Resource) -> bool {
+        (self.shared_resources || !entry.is_shared())
+            && (self.revocable_resources || !entry.is_revocable())
+            && (self.reservation_refinement || !entry.has_refined_reservations())
+    }
+
     /// All of them.
     pub const ALL: Self = Self {
         gpu_resources: true,

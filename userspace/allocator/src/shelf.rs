@@ -119,9 +119,7 @@ impl<'a> Shelf<'a> {
             let offered = agent.offered_in(cycle);
             let fits = |entry: &&Resource| {
                 entry.is_allocatable_to(role)
-                    && (knows.shared_resources || !entry.is_shared())
-                    && (knows.revocable_resources || !entry.is_revocable())
-                    && (knows.reservation_refinement || !entry.has_refined_reservations())
+                    && knows.allow(entry)
                     && !(entry.is_shared()
                         && offered.is_some_and(|offered| offered.count(entry) > 0))
             };

@@ -10,7 +10,7 @@ use crate::class::{Class, Classes};
 use crate::ids::{AgentId, ClientId, FrameworkId, RoleId};
 use crate::tally::Tally;
 use crate::tree::Order;
-use crate::{Draw, Error, FrameworkCapabilities, Grant, SorterKind, draw};
+use crate::{Draw, Error, Grant, SorterKind, draw};
 
 /// What a framework wants one after the other.
 struct Demand {
@@ -152,7 +152,7 @@ impl Allocator {
         let knows = known.options.capabilities;
         let class = Class::of(knows);
         let from = demand.from.entry(role).or_insert_with(|| {
-            let may = |entry: &Resource| entry.is_allocatable_to(path) && is_known(entry, knows);
+            let may = |entry: &Resource| entry.is_allocatable_to(path) && knows.allow(entry);
             if demand.task.iter().all(may) { 0 } else { agents.len() }
         });
         while let Some(id) = agents.get(*from) {
@@ -179,11 +179,4 @@ impl Allocator {
         }
         self.pool.dominant_share(&held)
     }
-}
-
-/// Whether a framework that knows this may be offered such a resource.
-fn is_known(entry: &Resource, knows: FrameworkCapabilities) -> bool {
-    (knows.shared_resources || !entry.is_shared())
-        && (knows.revocable_resources || !entry.is_revocable())
-        && (knows.reservation_refinement || !entry.has_refined_reservations())
 }
