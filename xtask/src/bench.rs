@@ -2,6 +2,7 @@
 
 mod allocator;
 mod arm;
+mod launch;
 mod record;
 mod sample;
 mod site;
@@ -28,6 +29,8 @@ pub(crate) struct Options {
 enum Bench {
     /// The allocator on Mesos' own cases, beside figures that are stated for Mesos
     Allocator(allocator::Options),
+    /// A container from its start to its end, against crun, runc and Docker
+    Launch(launch::Options),
     /// A VIP against the server itself, iptables DNAT and HAProxy; and what it adds to `connect()`
     Vip(vip::Options),
 }
@@ -38,6 +41,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.bench {
         // It needs nothing but cargo.
         Bench::Allocator(allocator) => allocator::run(ui, allocator, options.json),
+        Bench::Launch(launch) => {
+            setup::ensure(ui, &[Purpose::Build, Purpose::Cluster, Purpose::Launch])?;
+            launch::run(ui, launch, options.json)
+        }
         Bench::Vip(vip) => {
             let purposes = [Purpose::Build, Purpose::Cluster, Purpose::Agent, Purpose::Bench];
             setup::ensure(ui, &purposes)?;

@@ -36,14 +36,24 @@ pub(crate) enum Purpose {
     Lint,
     /// Measuring against other load balancers.
     Bench,
+    /// Measuring against other container runtimes.
+    Launch,
     /// Fuzzing for long.
     Fuzz,
 }
 
 impl Purpose {
     /// Everything.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Build, Self::Cluster, Self::Agent, Self::Test, Self::Lint, Self::Bench, Self::Fuzz];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Build,
+        Self::Cluster,
+        Self::Agent,
+        Self::Test,
+        Self::Lint,
+        Self::Bench,
+        Self::Launch,
+        Self::Fuzz,
+    ];
 }
 
 /// What is missing.

@@ -68,6 +68,11 @@ impl Site {
     /// Starts a program that ends with the site.
     pub(super) fn start_program(&self, mut command: Command, netns: &NetNs) -> Result<Child> {
         netns.place(&mut command)?;
+        self.start_local(command)
+    }
+
+    /// Starts a program of the root's network that ends with the site.
+    pub(super) fn start_local(&self, mut command: Command) -> Result<Child> {
         self.daemons.place(&mut command)?;
         let line = command::line(&command);
         command.spawn().with_context(|| format!("run {line}"))
@@ -82,6 +87,13 @@ impl Site {
         let usage = text.lines().find_map(|line| line.strip_prefix("usage_usec "));
         let usage: u64 = usage.with_context(|| format!("no usage_usec in {text}"))?.parse()?;
         Ok(Duration::from_micros(usage + u64::try_from(run)?))
+    }
+
+    /// Makes a directory in the site's own.
+    pub(super) fn directory(&self, name: &str) -> Result<PathBuf> {
+        let path = self.instance.work().join(name);
+        fs::create_dir(&path).with_context(|| format!("mkdir {}", path.display()))?;
+        Ok(path)
     }
 
     /// Writes a file into the site's directory.

@@ -32,7 +32,7 @@ impl fmt::Display for Spread {
     clippy::cast_sign_loss,
     reason = "positions in a short list"
 )]
-fn at(values: &[f64], part: f64) -> f64 {
+pub(super) fn at(values: &[f64], part: f64) -> f64 {
     let position = part * values.len().saturating_sub(1) as f64;
     let value = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
     let (below, above) = (value(position.floor() as usize), value(position.ceil() as usize));

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
-use super::Purpose::{self, Bench, Cluster, Fuzz, Lint, Test};
+use super::Purpose::{self, Bench, Cluster, Fuzz, Launch, Lint, Test};
 use crate::run;
 use crate::ui::Ui;
 
@@ -21,7 +21,9 @@ struct Program {
 const PROGRAMS: &[Program] = &[
     Program { name: "bpftool", package: "bpftool", purposes: &[Cluster, Test] },
     Program { name: "c++", package: "g++", purposes: &[Fuzz] },
+    Program { name: "crun", package: "crun", purposes: &[Launch] },
     Program { name: "curl", package: "curl", purposes: &[Cluster, Test] },
+    Program { name: "dockerd", package: "docker.io", purposes: &[Launch] },
     Program { name: "docker-registry", package: "docker-registry", purposes: &[Test] },
     Program { name: "dpkg-deb", package: "dpkg", purposes: &[Cluster, Test] },
     Program { name: "git", package: "git", purposes: &[Lint] },
@@ -31,6 +33,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "nginx", package: "nginx-light", purposes: &[Bench] },
     Program { name: "valgrind", package: "valgrind", purposes: &[Test] },
     Program { name: "openssl", package: "openssl", purposes: &[Test] },
+    Program { name: "runc", package: "runc", purposes: &[Launch] },
     Program { name: "skopeo", package: "skopeo", purposes: &[Test] },
     Program { name: "umoci", package: "umoci", purposes: &[Test] },
     Program { name: "wrk", package: "wrk", purposes: &[Bench] },
