@@ -1,12 +1,14 @@
 //! The containerizer's side of its helpers.
 
+mod nursery;
+
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::process::CommandExt as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Interest};
 use tokio::net::unix::pipe::Receiver;
@@ -17,6 +19,7 @@ use crate::launch::order::{Order, Report};
 use crate::launch::read_only_copy;
 use crate::pid::{ProcessId, reap};
 use crate::readiness::register;
+use nursery::Nursery;
 
 /// The helper program.
 pub(crate) struct Program {
@@ -25,6 +28,8 @@ pub(crate) struct Program {
     /// started, so that a container that gets hold of `/proc/<helper>/exe` cannot write to
     /// the program on the host; and a new version in its place does not change ours.
     file: OwnedFd,
+    /// Once a helper has been wanted.
+    nursery: Mutex<Option<Nursery>>,
 }
 
 /// A helper that has been started and does nothing before its order.
@@ -34,7 +39,7 @@ pub(crate) struct Helper {
     /// By descriptor.
     pub(crate) pidfd: OwnedFd,
     program: PathBuf,
-    input: ChildStdin,
+    input: File,
     output: OwnedFd,
 }
 
@@ -47,36 +52,38 @@ pub(crate) struct Reports {
 impl Program {
     /// The program at `path`.
     pub(crate) fn new(path: &Path) -> Result<Self, Error> {
-        Ok(Self { path: path.to_owned(), file: read_only_copy(path)? })
+        let file = read_only_copy(path)?;
+        Ok(Self { path: path.to_owned(), file, nursery: Mutex::default() })
     }
 
-    /// Starts a helper whose complaints go to `log`. Blocks for as long as exec does.
+    /// Starts a helper whose complaints go to `log`. Blocks for as long as a fork does, and
+    /// the first time for as long as exec does.
     pub(crate) fn start(&self, log: Option<&Path>) -> Result<Helper, Error> {
         let errors = match log {
-            Some(path) => Stdio::from(File::create(path).at("create", path)?),
-            None => Stdio::null(),
+            Some(path) => File::create(path).at("create", path)?,
+            None => File::options().write(true).open("/dev/null").at("open", "/dev/null")?,
         };
-        let mut child = Command::new(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
-            .arg0(&self.path)
-            .arg("launch")
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .map_err(|error| self.failed(error.to_string()))?;
-        let pipes = (child.stdin.take(), child.stdout.take());
-        let (Some(input), Some(output)) = pipes else {
-            return Err(self.failed("it has no pipes".into()));
+        let pipe = || pipe_with(PipeFlags::CLOEXEC).at("pipe", &self.path);
+        let ((its_input, input), (output, its_output)) = (pipe()?, pipe()?);
+        let streams = [its_input.as_fd(), its_output.as_fd(), errors.as_fd()];
+        let (pid, pidfd) = {
+            let mut nursery = self.nursery.lock().unwrap_or_else(PoisonError::into_inner);
+            let helper = match &*nursery {
+                Some(nursery) => nursery.helper(streams)?,
+                None => None,
+            };
+            if let Some(helper) = helper {
+                helper
+            } else {
+                // The first time, or somebody has killed it.
+                let nursery = nursery.insert(Nursery::start(&self.path, &self.file)?);
+                let helper = nursery.helper(streams)?;
+                helper.ok_or_else(|| self.failed("it ended at once".into()))?
+            }
         };
         // It is this process' child and not waited for: the number is still its.
-        let id = ProcessId::of(child.id())?;
-        let Some(pidfd) = id.open()? else {
-            let status = child.wait().map_err(|error| self.failed(error.to_string()))?;
-            return Err(self.failed(format!("it ended at once: {status}")));
-        };
-        Ok(Helper { id, pidfd, program: self.path.clone(), input, output: output.into() })
+        let id = ProcessId::of(pid)?;
+        Ok(Helper { id, pidfd, program: self.path.clone(), input: input.into(), output })
     }
 
     fn failed(&self, reason: String) -> Error {
@@ -96,7 +103,6 @@ impl Helper {
     /// Ends it before it has done anything.
     pub(crate) fn abandon(self) {
         use rustix::process::{WaitId, WaitIdOptions, waitid};
-        use std::os::fd::AsFd as _;
         drop((self.input, self.output));
         // A child that is not collected can be killed and waited for; nothing else fails.
         let _ = kill(&self.pidfd, Signal::KILL);
@@ -105,7 +111,7 @@ impl Helper {
 
     /// Lets go of it: its end, its reports, and its lifeline, which is to be kept for as
     /// long as a command in a container may run.
-    pub(crate) fn detach(self) -> Result<(OwnedFd, Reports, ChildStdin), Error> {
+    pub(crate) fn detach(self) -> Result<(OwnedFd, Reports, File), Error> {
         let receiver = Receiver::from_owned_fd(self.output).at("epoll", &self.program)?;
         let reports = Reports { program: self.program, lines: BufReader::new(receiver) };
         Ok((self.pidfd, reports, self.input))

@@ -1,8 +1,8 @@
 //! The launch helper: one small process beside each container, and one for each command
 //! that is run in a container from outside.
 //!
-//! The containerizer starts `<helper> launch` and hands it an order on standard input; the
-//! helper answers on standard output. It has a session of its own, survives the
+//! The containerizer starts `<helper> launch` once, which forks a helper for each request (see
+//! [`nursery`]). A helper gets its order on standard input and answers on standard output. It has a session of its own, survives the
 //! containerizer, waits for the container's command, and leaves its exit status in the
 //! checkpoint. Should the helper be killed, the kernel kills the container.
 
@@ -12,6 +12,7 @@ mod identity;
 mod init;
 mod limits;
 mod mounts;
+pub(crate) mod nursery;
 mod oom;
 pub(crate) mod order;
 mod place;
@@ -34,8 +35,9 @@ use crate::SetupError;
 use crate::error::Step as _;
 use order::{Order, Report};
 
-/// Runs the helper: what `muster launch` does. The calling process must not have started a
-/// thread, because it is going to fork. Returns when the container has ended.
+/// What `muster launch` does: starts helpers for the containerizer that started it, and is
+/// each of them. The calling process must not have started a thread, because it is going to
+/// fork. Returns when the containerizer has ended, or the helper's container.
 ///
 /// Needs Linux 5.14 and root's capabilities.
 pub fn main() -> ExitCode {
@@ -55,9 +57,15 @@ fn serve() -> Result<(), SetupError> {
     // Away from the containerizer's terminal and its signals. It fails for a group leader,
     // that is for who runs this by hand.
     let _ = rustix::process::setsid();
-    system::close_on_exec_from(3).step(|| "close_range".into())?;
     // It was started by a descriptor's number, which tells nobody anything.
+    rustix::thread::set_name(c"muster-nursery").step(|| "prctl".into())?;
+    if !nursery::serve(alone)? {
+        return Ok(());
+    }
+    // Each container's processes have a terminal, and signals from it, of their own.
+    rustix::process::setsid().step(|| "setsid".into())?;
     rustix::thread::set_name(c"muster-launch").step(|| "prctl".into())?;
+    system::close_on_exec_from(3).step(|| "close_range".into())?;
     let Some(order) = Order::read(&mut io::stdin().lock())? else {
         // The containerizer died before it recorded this process: nothing has been done.
         return Ok(());

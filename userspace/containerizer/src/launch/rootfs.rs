@@ -34,7 +34,7 @@ pub(super) fn enter(plan: &Plan) -> Result<(), SetupError> {
         }
         Root::Layers(layers) => {
             overlay(layers, &plan.scratch)?;
-            pivot(&plan.scratch.join("root"))?;
+            pivot(&plan.scratch)?;
         }
     }
     // From here on no path of an image, link or not, leads out of it.
@@ -73,7 +73,7 @@ fn take(wanted: &[Mount]) -> Result<Vec<Option<OwnedFd>>, SetupError> {
     Ok(taken)
 }
 
-/// Mounts the overlay of `layers` at `scratch/root`.
+/// Mounts the overlay of `layers` over `scratch`, in which its upper directory is.
 fn overlay(layers: &[std::path::PathBuf], scratch: &Path) -> Result<(), SetupError> {
     // Options may be one page long and give a meaning to `,` and `:`. Directories are named
     // by their open descriptors therefore, seen from /proc/self/fd: any number, any path.
@@ -90,9 +90,8 @@ fn overlay(layers: &[std::path::PathBuf], scratch: &Path) -> Result<(), SetupErr
     let options = CString::new(options)
         .map_err(|error| SetupError::new("mount overlay", error.to_string()))?;
     chdir("/proc/self/fd").step(|| "chdir /proc/self/fd".into())?;
-    let root = scratch.join("root");
-    mount("overlay", &root, "overlay", MountFlags::NODEV, &*options)
-        .step(|| format!("mount overlay on {}", root.display()))
+    mount("overlay", scratch, "overlay", MountFlags::NODEV, &*options)
+        .step(|| format!("mount overlay on {}", scratch.display()))
 }
 
 /// Makes `root` the root directory and takes everything else away.

@@ -51,24 +51,34 @@ impl SingleThreaded {
 /// Forks a child into new namespaces (`CLONE_NEW…` flags) and into the v2 cgroup whose
 /// directory is `cgroup` (clone3, Linux 5.7): it is there from its first instruction.
 pub(super) fn fork(
-    _alone: SingleThreaded,
+    alone: SingleThreaded,
     namespaces: i32,
     cgroup: BorrowedFd<'_>,
 ) -> io::Result<Forked> {
+    let flags = u64::from(namespaces.cast_unsigned()) | CLONE_INTO_CGROUP;
+    let signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    clone(alone, flags, signal, u64::from(cgroup.as_raw_fd().cast_unsigned()))
+}
+
+/// Forks a child of this process' parent (`CLONE_PARENT`). That is who is told of its end.
+pub(super) fn fork_sibling(alone: SingleThreaded) -> io::Result<Forked> {
+    clone(alone, u64::from(libc::CLONE_PARENT.cast_unsigned()), 0, 0)
+}
+
+fn clone(_alone: SingleThreaded, flags: u64, exit_signal: u64, cgroup: u64) -> io::Result<Forked> {
     let mut pidfd: i32 = -1;
-    let flags = namespaces | libc::CLONE_PIDFD;
     let arguments = libc::clone_args {
-        flags: u64::from(flags.cast_unsigned()) | CLONE_INTO_CGROUP,
+        flags: flags | u64::from(libc::CLONE_PIDFD.cast_unsigned()),
         pidfd: (&raw mut pidfd) as u64,
         child_tid: 0,
         parent_tid: 0,
-        exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()),
+        exit_signal,
         stack: 0,
         stack_size: 0,
         tls: 0,
         set_tid: 0,
         set_tid_size: 0,
-        cgroup: u64::from(cgroup.as_raw_fd().cast_unsigned()),
+        cgroup,
     };
     // SAFETY: without CLONE_VM and with no stack this is fork(2): the child goes on in a
     // copy of this address space. `_alone` says that there is no other thread, so no lock

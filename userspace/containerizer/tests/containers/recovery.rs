@@ -329,3 +329,38 @@ fn a_helper_killed_at_any_moment_of_a_launch_leaves_nothing() {
         assert_eq!(world.remains(&id), NOTHING, "{round}");
     }
 }
+
+/// This process' children that helpers are forked from.
+fn nurseries() -> Vec<u32> {
+    let mut found = Vec::new();
+    for process in fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let status = fs::read_to_string(process.path().join("status")).unwrap_or_default();
+        let own = format!("PPid:\t{}\n", std::process::id());
+        if status.starts_with("Name:\tmuster-nursery\n") && status.contains(&own) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+#[test]
+fn helpers_do_without_the_process_they_come_from() {
+    let Some(mut world) = World::new() else { return };
+    let sleeper = world.launch(world.shell("a", "sleep 1000")).unwrap().pid;
+    let [nursery] = nurseries()[..] else { panic!("{:?}", nurseries()) };
+    assert!(!is_dead(nursery));
+    kill(nursery.into());
+    assert_eq!(world.output("b", "echo b"), "b\n", "there is another one");
+    assert!(!is_dead(sleeper));
+    assert!(is_dead(nursery));
+    let [next] = nurseries()[..] else { panic!("{:?}", nurseries()) };
+    world.stop();
+    assert_eq!(nurseries(), [0_u32; 0], "{next} ends with who asks it");
+    assert!(!is_dead(sleeper));
+    world.restart();
+    recover(&world);
+    world.run(world.containerizer().destroy("a")).unwrap();
+}

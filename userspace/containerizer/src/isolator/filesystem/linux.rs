@@ -60,7 +60,7 @@ fn make_scratch(plan: &Plan) -> Result<(), Error> {
     let Root::Layers(layers) = &plan.root else {
         return Ok(());
     };
-    for name in ["upper", "work", "root"] {
+    for name in ["upper", "work"] {
         make(&plan.scratch.join(name))?;
     }
     // The uppermost directory's owner and mode are those of `/`.

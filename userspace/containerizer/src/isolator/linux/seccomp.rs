@@ -4,6 +4,7 @@
 //! profiles; or none at all, if a task says so.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::isolator::{Draft, Isolation, Isolator, Request};
 use crate::seccomp::{Filter, Profile, Surroundings};
@@ -14,6 +15,8 @@ pub(in crate::isolator) struct Seccomp {
     directory: Option<PathBuf>,
     /// The profile of tasks that do not say, and what errors call it.
     usual: (String, Profile),
+    /// What the latter was compiled to last, and for which bounding set: that of most tasks.
+    latest: Mutex<(CapabilitySet, Filter)>,
 }
 
 impl Seccomp {
@@ -27,10 +30,19 @@ impl Seccomp {
             let profile = Profile::docker().map_err(|error| refuse(format!("{name}: {error}")))?;
             (name, profile)
         };
-        let isolator = Self { directory: flags.seccomp_dir.clone(), usual };
         // What is wrong with it is known at the start, not at the first launch.
-        compile(&isolator.usual, CapabilitySet::DOCKER).map_err(refuse)?;
-        Ok(isolator)
+        let bounding = CapabilitySet::DOCKER;
+        let latest = Mutex::new((bounding, compile(&usual, bounding).map_err(refuse)?));
+        Ok(Self { directory: flags.seccomp_dir.clone(), usual, latest })
+    }
+
+    /// The usual profile's filter. To compile it takes longer than to start a process.
+    fn usual(&self, bounding: CapabilitySet) -> Result<Filter, String> {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if latest.0 != bounding {
+            *latest = (bounding, compile(&self.usual, bounding)?);
+        }
+        Ok(latest.1.clone())
     }
 }
 
@@ -40,7 +52,7 @@ impl Isolator for Seccomp {
         let bounding = draft.bounding().unwrap_or(CapabilitySet::ALL);
         let filter = match &request.spec.seccomp {
             spec::Seccomp::Unconfined => return Ok(()),
-            spec::Seccomp::Default => compile(&self.usual, bounding),
+            spec::Seccomp::Default => self.usual(bounding),
             spec::Seccomp::Profile(name) => read(self.directory.as_deref(), name)
                 .and_then(|profile| compile(&profile, bounding)),
         };
