@@ -11,6 +11,7 @@ mod digest;
 mod error;
 mod extract;
 mod layout;
+mod places;
 mod reference;
 mod registry;
 mod store;
@@ -19,4 +20,5 @@ mod tree;
 pub use error::ImageError;
 pub use registry::Registries;
 
+pub(crate) use places::{FILES, as_root_of};
 pub(crate) use store::{Image, Store};

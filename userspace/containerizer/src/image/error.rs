@@ -110,6 +110,14 @@ pub enum ImageError {
         /// The image.
         image: String,
     },
+    /// The layer with the places for mounts cannot be made.
+    #[error("image {image}: places for mounts: {source}")]
+    Places {
+        /// The image.
+        image: String,
+        /// The step that failed.
+        source: crate::SetupError,
+    },
     /// A system call on the store failed.
     #[error("image {image}: {operation} {path}: {source}")]
     Io {

@@ -14,6 +14,7 @@ use super::ImageError;
 use super::blob::Blob;
 use super::extract::extract;
 use super::layout;
+use super::places::places;
 use super::reference::Reference;
 use super::registry::{Pull, Registries, Shelf, pull};
 use crate::Secret;
@@ -34,6 +35,9 @@ pub(crate) struct Image {
     pub(crate) config: ImageConfiguration,
     /// Directories of its layers, the uppermost first as overlayfs wants them.
     pub(crate) layers: Vec<PathBuf>,
+    /// The directory of a layer upon those, with places for what every container has mounted
+    /// into it.
+    pub(crate) places: PathBuf,
 }
 
 /// How a layer is packed.
@@ -84,7 +88,9 @@ impl Store {
         // A layer that occurs twice is needed only where it is uppermost.
         let mut seen = std::collections::HashSet::new();
         layers.retain(|layer| seen.insert(layer.clone()));
-        Ok(Image { config: resolved.config, layers })
+        let places = places(&self.directory.join(".layers"), &layers)
+            .map_err(|source| ImageError::Places { image, source })?;
+        Ok(Image { config: resolved.config, layers, places })
     }
 
     /// The directory of an extracted layer.

@@ -29,7 +29,11 @@ pub(crate) fn image(config: &str) -> Image {
         r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":[]}},
             "config":{config}}}"#
     );
-    Image { config: serde_json::from_str(&text).unwrap(), layers: vec!["/layer".into()] }
+    Image {
+        config: serde_json::from_str(&text).unwrap(),
+        layers: vec!["/layer".into()],
+        places: "/places".into(),
+    }
 }
 
 /// What `isolators`, one after the other, plan for `spec`.

@@ -13,7 +13,7 @@ use crate::error::Step as _;
 
 /// The directory `path`, made if missing. Links on the way are followed as the container
 /// would follow them: not out of its root, not even through /proc (openat2(2), Linux 5.6).
-pub(super) fn directory(path: &Path) -> Result<OwnedFd, SetupError> {
+pub(crate) fn directory(path: &Path) -> Result<OwnedFd, SetupError> {
     let step = || format!("open {}", path.display());
     let (flags, mode) = (OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -31,7 +31,7 @@ pub(super) fn directory(path: &Path) -> Result<OwnedFd, SetupError> {
 }
 
 /// The file `path`, made if missing. A link there is replaced: it could lead anywhere.
-pub(super) fn file(path: &Path) -> Result<OwnedFd, SetupError> {
+pub(crate) fn file(path: &Path) -> Result<OwnedFd, SetupError> {
     let (parent, name) = split(path)?;
     let parent = directory(parent)?;
     let kind = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW);

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fmt::Write as _;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::CWD;
 use rustix::mount::{
@@ -73,8 +73,9 @@ fn take(wanted: &[Mount]) -> Result<Vec<Option<OwnedFd>>, SetupError> {
     Ok(taken)
 }
 
-/// Mounts the overlay of `layers` over `scratch`, in which its upper directory is.
-fn overlay(layers: &[std::path::PathBuf], scratch: &Path) -> Result<(), SetupError> {
+/// Mounts the overlay of `layers` over `scratch`, in which its upper directory is. Leaves
+/// this thread somewhere else.
+pub(crate) fn overlay(layers: &[PathBuf], scratch: &Path) -> Result<(), SetupError> {
     // Options may be one page long and give a meaning to `,` and `:`. Directories are named
     // by their open descriptors therefore, seen from /proc/self/fd: any number, any path.
     let open = |path: &Path| open_directory(path).step(|| format!("open layer {}", path.display()));

@@ -6,11 +6,12 @@ mod kernel;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use crate::Error;
 use crate::error::At as _;
+use crate::image::as_root_of;
 use crate::isolator::namespaces::ipc;
 use crate::isolator::{Draft, Isolation, Isolator, Request, Subject};
 use crate::launch::plan::{Attributes, Mount, Namespace, Plan, Root};
@@ -28,7 +29,8 @@ impl Isolator for Linux {
         }
         kernel::interfaces(draft)?;
         if let Some(image) = request.image {
-            draft.root(Root::Layers(image.layers.clone()))?;
+            let layers = [&image.places].into_iter().chain(&image.layers);
+            draft.root(Root::Layers(layers.cloned().collect()))?;
             draft.mount(Mount::host(&request.spec.sandbox, SANDBOX, Attributes::DATA))?;
         } else {
             draft.root(Root::Host)?;
@@ -65,11 +67,8 @@ fn make_scratch(plan: &Plan) -> Result<(), Error> {
     }
     // The uppermost directory's owner and mode are those of `/`.
     if let Some(top) = layers.first() {
-        let found = fs::metadata(top).at("stat", top)?;
         let upper = plan.scratch.join("upper");
-        chown(&upper, Some(found.uid()), Some(found.gid())).at("chown", &upper)?;
-        let mode = fs::Permissions::from_mode(found.mode() & 0o7777);
-        fs::set_permissions(&upper, mode).at("chmod", &upper)?;
+        as_root_of(top, &upper).at("chown", &upper)?;
     }
     Ok(())
 }

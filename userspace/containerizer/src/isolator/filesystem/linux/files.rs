@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::Error;
 use crate::error::At as _;
+use crate::image::FILES;
 use crate::isolator::{Draft, Request};
 use crate::launch::plan::{Attributes, Mount, Plan, What};
 
@@ -14,7 +15,7 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Mounts the host's files, or copies with the container's host name where it has its own.
 pub(super) fn network(request: &Request<'_>, draft: &mut Draft) -> Result<(), Error> {
-    for target in [RESOLV_CONF, HOSTS, HOSTNAME].map(Path::new) {
+    for target in FILES.map(Path::new) {
         let own = request.spec.hostname.is_some() && target != Path::new(RESOLV_CONF);
         if own {
             let source = request.scratch.join(target.file_name().unwrap_or_default());
