@@ -2,13 +2,14 @@
 //!
 //! `agent launch` is the containers' helper; `agent run <json>` runs an agent as the JSON
 //! says: `dir`, `name`, `master`, `ip`, `port`, `vip_port`, `resources`, `cgroups_root`,
-//! `bpffs` and `recover`.
+//! `bpffs`, `recover` and, in seconds, `executor_registration` and `executor_reregistration`.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use muster_agent::{Config, Recover};
+use muster_agent::{Config, Patience, Recover};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -62,10 +63,21 @@ fn config(json: &Value) -> Result<Config, Box<dyn std::error::Error>> {
         isolation: muster_containerizer::Isolation::default(),
         bpffs: text("bpffs").into(),
         gc_delay: Config::GC_DELAY,
+        patience: patience(json),
         recover: match text("recover").as_str() {
             "cleanup" => Recover::Cleanup,
             _ => Recover::Reconnect,
         },
         helper: std::env::current_exe()?,
     })
+}
+
+fn patience(json: &Value) -> Patience {
+    let usual = Patience::default();
+    let seconds = |name: &str, usual| json[name].as_u64().map_or(usual, Duration::from_secs);
+    Patience {
+        registration: seconds("executor_registration", usual.registration),
+        reregistration: seconds("executor_reregistration", usual.reregistration),
+        ..usual
+    }
 }

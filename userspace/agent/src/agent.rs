@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use muster_resources::Resources;
+use rand::Rng as _;
 use rand::rngs::StdRng;
 
 mod check;
 mod command;
 mod container;
 mod counters;
+mod executor;
 mod health;
 mod input;
 mod kill;
@@ -35,7 +37,8 @@ mod view;
 
 pub use check::{Family, Probe};
 pub use counters::Counters;
-pub use input::{ContainerEvent, Found, Input, LinkEvent, Timer};
+pub use executor::{Executor, ExecutorKey, Patience};
+pub use input::{ContainerEvent, ExecutorEvent, Found, Input, LinkEvent, Timer};
 pub use output::Output;
 pub use settings::Settings;
 pub use task::{Phase, Task, TaskKey};
@@ -73,6 +76,12 @@ pub struct Agent {
     /// Tasks that were to be killed before they were ever launched.
     refused: VecDeque<TaskKey>,
     completed: VecDeque<Task>,
+    executors: BTreeMap<ExecutorKey, Executor>,
+    /// The executors' containers.
+    hosts: BTreeMap<String, ExecutorKey>,
+    completed_executors: VecDeque<Executor>,
+    /// Whether it knows what there was before it started.
+    recovered: bool,
 }
 
 /// What every part of the agent writes to and draws from.
@@ -107,6 +116,10 @@ impl Agent {
             orphans: BTreeSet::new(),
             refused: VecDeque::new(),
             completed: VecDeque::new(),
+            executors: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            completed_executors: VecDeque::new(),
+            recovered: false,
         }
     }
 
@@ -116,6 +129,7 @@ impl Agent {
             Input::Recovered { checkpoint, containers } => {
                 self.recover(now, checkpoint, containers);
             }
+            Input::Executor { key, event } => self.executor_event(now, &key, event),
             Input::Link { session, event } => self.link_event(now, session, event),
             Input::Container { id, event } => self.container_event(now, &id, event),
             Input::Probed { container, round, result } => {
@@ -136,6 +150,8 @@ impl Agent {
             Timer::Probe { container, round } => self.probe(&container, round),
             Timer::Kill { container } => self.kill_again(&container),
             Timer::Destroy { container } => self.destroy_again(container),
+            Timer::Subscription { container } => self.unsubscribed(&container),
+            Timer::Shutdown { container } => self.executor_overdue(&container),
             Timer::Reconcile => self.plane.retry(&mut self.io, &self.view),
         }
     }
@@ -185,16 +201,39 @@ impl Agent {
         self.completed.iter()
     }
 
-    /// What its tasks hold.
+    /// Whether it knows what there was before it started.
+    pub fn recovered(&self) -> bool {
+        self.recovered
+    }
+
+    /// The executors that have not ended.
+    pub fn executors(&self) -> impl Iterator<Item = &Executor> {
+        self.executors.values()
+    }
+
+    /// One of those.
+    pub fn executor(&self, key: &ExecutorKey) -> Option<&Executor> {
+        self.executors.get(key)
+    }
+
+    /// The last executors that have ended, oldest first.
+    pub fn completed_executors(&self) -> impl Iterator<Item = &Executor> {
+        self.completed_executors.iter()
+    }
+
+    /// What its tasks and executors hold.
     pub fn used(&self) -> Resources {
-        let held = self.tasks.values().filter(|task| task.phase != Phase::Ended);
-        held.fold(Resources::default(), |sum, task| sum + task.resources.clone())
+        let tasks = self.tasks.values().filter(|task| task.phase != Phase::Ended);
+        let tasks = tasks.map(|task| &task.resources);
+        let held = tasks.chain(self.executors.values().map(|executor| &executor.resources));
+        held.fold(Resources::default(), |sum, resources| sum + resources.clone())
     }
 
     /// The containers whose sandboxes are in use.
     pub fn live(&self) -> BTreeSet<String> {
         let live = self.tasks.values().filter(|task| task.phase != Phase::Ended);
-        live.map(|task| task.container.clone()).collect()
+        let live = live.map(|task| task.container.clone());
+        live.chain(self.hosts.keys().cloned()).collect()
     }
 
     fn by_container(&mut self, container: &str) -> Option<&mut Task> {
@@ -217,5 +256,14 @@ impl Agent {
             self.completed.pop_front();
         }
         self.completed.push_back(task);
+    }
+}
+
+impl Io {
+    /// A random id for a container.
+    fn draw_id(&mut self) -> String {
+        let mut bytes = [0; 16];
+        self.rng.fill_bytes(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
     }
 }

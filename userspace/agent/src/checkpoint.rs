@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_api::mesos::{FrameworkId, TaskInfo, TaskStatus};
+use muster_api::mesos::{AgentId, ExecutorInfo, FrameworkId, FrameworkInfo, TaskInfo, TaskStatus};
 use muster_store::Store;
 use prost::Message;
 
@@ -16,6 +16,9 @@ pub(crate) const AGENT_KEY: &str = "identity";
 pub(crate) const TASKS: &str = "tasks";
 /// A row per status update without acknowledgement, by container id and number.
 pub(crate) const UPDATES: &str = "updates";
+
+/// A row per executor, by container id.
+pub(crate) const EXECUTORS: &str = "executors";
 
 /// Who the agent is.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -46,6 +49,49 @@ pub struct TaskRow {
     /// Whether its framework wants to hear `TASK_KILLING`.
     #[prost(bool, tag = "6")]
     pub tell_killing: bool,
+    /// The container of the executor that runs it; unset if the agent does.
+    #[prost(string, optional, tag = "7")]
+    pub host: Option<String>,
+    /// Uuids of the latest updates of its executor.
+    #[prost(bytes = "vec", repeated, tag = "8")]
+    pub seen: Vec<Vec<u8>>,
+}
+
+/// An executor.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ExecutorRow {
+    /// Whose executor it is.
+    #[prost(message, required, tag = "1")]
+    pub framework: FrameworkInfo,
+    /// What was asked for.
+    #[prost(message, required, tag = "2")]
+    pub info: ExecutorInfo,
+    /// Where it runs; the row's key.
+    #[prost(string, tag = "3")]
+    pub container_id: String,
+    /// The agent's id when it was launched.
+    #[prost(message, required, tag = "4")]
+    pub agent_id: AgentId,
+    /// Whether it has ever subscribed.
+    #[prost(bool, tag = "5")]
+    pub known: bool,
+    /// Set once it is to end.
+    #[prost(message, optional, tag = "6")]
+    pub ending: Option<EndingRow>,
+}
+
+/// A decision to end an executor: what is told of the tasks that it leaves.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct EndingRow {
+    /// Their state, by number.
+    #[prost(int32, tag = "1")]
+    pub state: i32,
+    /// The reason, by number.
+    #[prost(int32, tag = "2")]
+    pub reason: i32,
+    /// The message.
+    #[prost(string, tag = "3")]
+    pub message: String,
 }
 
 /// A decision to kill a task.
@@ -60,6 +106,10 @@ pub struct KillRow {
     /// Whether its command had not been executed when the kill was decided.
     #[prost(bool, tag = "3")]
     pub during_launch: bool,
+    /// Whether the framework said how long; only of tasks with an executor, which else goes
+    /// by the task's own policy.
+    #[prost(bool, tag = "4")]
+    pub given: bool,
 }
 
 /// Everything the store holds.
@@ -71,6 +121,8 @@ pub struct Checkpoint {
     pub tasks: Vec<TaskRow>,
     /// For each container id its task's updates in order, with their numbers.
     pub updates: BTreeMap<String, Vec<(u64, TaskStatus)>>,
+    /// The executors.
+    pub executors: Vec<ExecutorRow>,
 }
 
 /// The key of an update's row. Numbers are padded: key order is number order.
@@ -98,6 +150,13 @@ impl Checkpoint {
                 return Err(bad(TASKS, key, "names another container"));
             }
             checkpoint.tasks.push(task);
+        }
+        for (key, value) in store.scan(EXECUTORS)? {
+            let executor: ExecutorRow = decode(EXECUTORS, &key, &value)?;
+            if executor.container_id != key {
+                return Err(bad(EXECUTORS, key, "names another container"));
+            }
+            checkpoint.executors.push(executor);
         }
         for (key, value) in store.scan(UPDATES)? {
             let status = decode(UPDATES, &key, &value)?;
@@ -135,8 +194,15 @@ mod tests {
             info: TaskInfo { name: "n".into(), task_id: "t".into(), ..Default::default() },
             container_id: "c".into(),
             status: TaskStatus { task_id: "t".into(), ..Default::default() },
-            kill: Some(KillRow { grace: 5, unhealthy: Some("no".into()), during_launch: false }),
+            kill: Some(KillRow {
+                grace: 5,
+                unhealthy: Some("no".into()),
+                during_launch: false,
+                given: true,
+            }),
             tell_killing: true,
+            host: Some("h".into()),
+            seen: vec![vec![1; 16]],
         }
     }
 
@@ -161,6 +227,7 @@ mod tests {
         let expected = Checkpoint {
             agent: Some(agent),
             tasks: vec![row()],
+            executors: Vec::new(),
             updates: [("c".into(), states.map(|(n, state)| (n, status(state))).to_vec())].into(),
         };
         assert_eq!(Checkpoint::load(&store).unwrap(), expected);

@@ -7,6 +7,8 @@ use std::time::Duration;
 use muster_containerizer::{Isolation, Registries};
 use serde_json::{Value, json};
 
+use crate::Patience;
+
 /// What an agent does with what an earlier one of the same directories left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Recover {
@@ -53,6 +55,8 @@ pub struct Config {
     pub bpffs: PathBuf,
     /// `--gc-delay`: how long sandboxes of ended tasks are kept.
     pub gc_delay: Duration,
+    /// `--executor-registration-timeout` and its like.
+    pub patience: Patience,
     /// `--recover`.
     pub recover: Recover,
     /// The program that is run as `<helper> launch` for every container: the `muster` binary.
@@ -109,7 +113,11 @@ impl Config {
             "seccomp_profile_name": self.isolation.seccomp_profile,
             "cgroups_pids_limit": self.isolation.pids_limit.to_string(),
             "bpffs": self.bpffs.display().to_string(),
-            "gc_delay": format!("{}secs", self.gc_delay.as_secs_f64()),
+            "gc_delay": seconds(self.gc_delay),
+            "executor_registration_timeout": seconds(self.patience.registration),
+            "executor_reregistration_timeout": seconds(self.patience.reregistration),
+            "executor_shutdown_grace_period": seconds(self.patience.shutdown),
+            "recovery_timeout": seconds(self.patience.recovery),
             "recover": match self.recover {
                 Recover::Reconnect => "reconnect",
                 Recover::Cleanup => "cleanup",
@@ -121,4 +129,9 @@ impl Config {
         }
         flags
     }
+}
+
+/// As Mesos writes a duration.
+fn seconds(duration: Duration) -> String {
+    format!("{}secs", duration.as_secs_f64())
 }

@@ -1,8 +1,11 @@
-//! The agent's unversioned HTTP interface, as Mesos serves it: read-only JSON.
+//! The agent's HTTP interface, as Mesos serves it: unversioned JSON to read, and the v1 API
+//! for executors.
 //!
 //! Every path also answers below `/slave(1)`, as in Mesos.
 
+mod call;
 mod containers;
+mod executor;
 mod metrics;
 mod shapes;
 mod state;
@@ -12,14 +15,16 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use muster_containerizer::Containerizer;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::shell::{Shared, look};
-use crate::{Agent, Config};
+use crate::subscriptions::Subscriptions;
+use crate::{Agent, Config, Input};
 
 /// What the handlers look at.
 #[derive(Clone)]
@@ -29,6 +34,8 @@ pub(crate) struct Look {
     clock: Clock,
     flags: Arc<Value>,
     master: Arc<str>,
+    subscriptions: Subscriptions,
+    inputs: mpsc::Sender<Input>,
 }
 
 impl Look {
@@ -37,9 +44,12 @@ impl Look {
         agent: Shared,
         containerizer: Containerizer,
         clock: Clock,
+        subscriptions: Subscriptions,
+        inputs: mpsc::Sender<Input>,
     ) -> Self {
         let master = config.master.as_str().into();
-        Self { agent, containerizer, clock, flags: Arc::new(config.flags()), master }
+        let flags = Arc::new(config.flags());
+        Self { agent, containerizer, clock, flags, master, subscriptions, inputs }
     }
 
     fn agent<T>(&self, question: impl FnOnce(&Agent) -> T) -> T {
@@ -57,6 +67,7 @@ pub(crate) fn router(look: Look) -> Router {
         .route("/containers", get(containers::containers))
         .route("/monitor/statistics", get(containers::statistics))
         .route("/metrics/snapshot", get(metrics::snapshot))
+        .route("/api/v1/executor", post(executor::call))
         .with_state(look);
     Router::new().merge(routes.clone()).nest("/slave(1)", routes)
 }

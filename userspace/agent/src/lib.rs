@@ -17,12 +17,13 @@ mod probe;
 mod run;
 mod sandbox;
 mod shell;
+mod subscriptions;
 
 pub use agent::{
-    Agent, ContainerEvent, Counters, Family, Found, Input, LinkEvent, Output, Phase, Probe,
-    Settings, Task, TaskKey, Timer, View,
+    Agent, ContainerEvent, Counters, Executor, ExecutorEvent, ExecutorKey, Family, Found, Input,
+    LinkEvent, Output, Patience, Phase, Probe, Settings, Task, TaskKey, Timer, View,
 };
-pub use checkpoint::{AgentRow, Checkpoint, KillRow, TaskRow};
+pub use checkpoint::{AgentRow, Checkpoint, EndingRow, ExecutorRow, KillRow, TaskRow};
 pub use config::{Config, Recover};
 pub use error::Error;
 pub use run::run;

@@ -9,12 +9,14 @@ use muster_store::{Batch, Redb, Store};
 use rand::rngs::{StdRng, SysRng};
 use rand::{SeedableRng, TryRng};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::checkpoint::{AGENT, Checkpoint, TASKS, UPDATES};
+use crate::checkpoint::{AGENT, Checkpoint, EXECUTORS, TASKS, UPDATES};
 use crate::clock::Clock;
 use crate::machine::Machine;
-use crate::shell::{Shell, collect_garbage};
+use crate::shell::{BACKLOG, Shell, collect_garbage};
+use crate::subscriptions::Subscriptions;
 use crate::{Agent, Config, Error, Found, Input, Recover, Settings, http};
 
 /// Runs an agent until `shutdown` resolves. Its containers and its VIPs outlive it; the
@@ -50,7 +52,16 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 
     let clock = Clock::start();
     let agent = Arc::new(Mutex::new(Agent::new(settings(&config, &machine, &api)?, seeded()?)));
-    let look = http::Look::new(&config, Arc::clone(&agent), containerizer.clone(), clock);
+    let subscriptions = Subscriptions::default();
+    let (inputs, events) = mpsc::channel(BACKLOG);
+    let look = http::Look::new(
+        &config,
+        Arc::clone(&agent),
+        containerizer.clone(),
+        clock,
+        subscriptions.clone(),
+        inputs.clone(),
+    );
     let mut services = JoinSet::new();
     services.spawn(serve(api, http::router(look)));
     services.spawn(serve(vips, muster_dataplane::router(Arc::clone(&plane))));
@@ -63,6 +74,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         plane,
         master: machine.master,
         address: config.ip,
+        subscriptions,
+        inputs,
     };
     let containers = found
         .into_iter()
@@ -77,7 +90,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
             tracing::info!("stopping; containers and VIPs go on");
             Ok(())
         }
-        result = shell.run(Input::Recovered { checkpoint, containers }) => result,
+        result = shell.run(Input::Recovered { checkpoint, containers }, events) => result,
         Some(result) = services.join_next() => result?,
     }
 }
@@ -90,7 +103,7 @@ async fn cleanup(config: &Config, machine: &Machine, store: &Redb) -> Result<(),
     spawn_blocking(move || DataPlane::remove(&plane)).await??;
 
     let mut batch = Batch::default();
-    for table in [AGENT, TASKS, UPDATES] {
+    for table in [AGENT, EXECUTORS, TASKS, UPDATES] {
         for (key, _) in store.scan(table)? {
             batch.delete(table, key);
         }
@@ -131,6 +144,7 @@ fn settings(config: &Config, machine: &Machine, api: &TcpListener) -> Result<Set
         work_dir: config.work_dir.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         incarnation: uuid::Uuid::new_v4().to_string(),
+        patience: config.patience,
     })
 }
 

@@ -13,10 +13,11 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tonic::transport::Endpoint;
 
 use crate::clock::Clock;
+use crate::subscriptions::Subscriptions;
 use crate::{Agent, ContainerEvent, Error, Input, Output, link, probe, sandbox};
 
-/// Events of the link that may wait to be handled.
-const BACKLOG: usize = 256;
+/// Events of the link, and of executors, that may wait to be handled.
+pub(crate) const BACKLOG: usize = 256;
 
 /// The agent's logic, shared with those who only look.
 pub(crate) type Shared = Arc<Mutex<Agent>>;
@@ -30,6 +31,8 @@ pub(crate) struct Shell {
     pub(crate) plane: Arc<Mutex<DataPlane>>,
     pub(crate) master: Endpoint,
     pub(crate) address: IpAddr,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) inputs: mpsc::Sender<Input>,
 }
 
 /// The session with the master; ends with its last owner.
@@ -48,12 +51,16 @@ impl Drop for Session {
 type Acts = JoinSet<Result<Option<Input>, Error>>;
 
 impl Shell {
-    /// Runs the agent, beginning with `first`, for as long as it is polled.
+    /// Runs the agent, beginning with `first` and then on what comes in, for as long as it is
+    /// polled.
     ///
     /// # Errors
     /// [`Error::Panicked`]: then its state cannot be trusted.
-    pub(crate) async fn run(self, first: Input) -> Result<(), Error> {
-        let (sender, mut inputs) = mpsc::channel(BACKLOG);
+    pub(crate) async fn run(
+        self,
+        first: Input,
+        mut inputs: mpsc::Receiver<Input>,
+    ) -> Result<(), Error> {
         let mut acts = Acts::new();
         let mut session = None;
         let mut input = Some(first);
@@ -61,7 +68,7 @@ impl Shell {
             if let Some(input) = input.take() {
                 let outputs = look(&self.agent).handle(self.clock.now(), input);
                 for output in outputs {
-                    self.act(output, &mut acts, &mut session, &sender);
+                    self.act(output, &mut acts, &mut session);
                 }
             }
             input = tokio::select! {
@@ -71,13 +78,7 @@ impl Shell {
         }
     }
 
-    fn act(
-        &self,
-        output: Output,
-        acts: &mut Acts,
-        session: &mut Option<Session>,
-        inputs: &mpsc::Sender<Input>,
-    ) {
+    fn act(&self, output: Output, acts: &mut Acts, session: &mut Option<Session>) {
         let containerizer = self.containerizer.clone();
         match output {
             Output::Persist(batch) => {
@@ -90,7 +91,7 @@ impl Shell {
             }
             Output::Dial { session: number, after } => {
                 let (say, said) = mpsc::unbounded_channel();
-                let link = link::run(self.master.clone(), number, after, said, inputs.clone());
+                let link = link::run(self.master.clone(), number, after, said, self.inputs.clone());
                 *session = Some(Session { say, task: tokio::spawn(link) });
             }
             Output::Send(message) => {
@@ -102,6 +103,17 @@ impl Shell {
             Output::Launch(spec) => {
                 acts.spawn(async move { launch(containerizer, *spec).await.map(Some) });
             }
+            Output::Update { container, resources } => {
+                acts.spawn(async move {
+                    let event = match containerizer.update(&container, resources).await {
+                        Ok(()) => ContainerEvent::Updated,
+                        Err(error) => ContainerEvent::UpdateFailed { message: error.to_string() },
+                    };
+                    Ok(Some(happened(container, event)))
+                });
+            }
+            Output::Tell { subscription, event } => self.subscriptions.tell(subscription, *event),
+            Output::HangUp { subscription } => self.subscriptions.close(subscription),
             Output::Watch { container } => {
                 acts.spawn(async move {
                     let how = containerizer.wait(&container).await;

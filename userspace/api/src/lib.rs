@@ -11,6 +11,7 @@ mod error;
 mod extensions;
 pub mod json;
 mod layout;
+pub mod recordio;
 pub mod wire;
 
 pub use encoding::Encoding;
@@ -29,6 +30,10 @@ mod generated {
             /// How frameworks answer inverse offers.
             pub mod allocator {
                 include!(concat!(env!("OUT_DIR"), "/mesos.v1.allocator.rs"));
+            }
+            /// The executor API.
+            pub mod executor {
+                include!(concat!(env!("OUT_DIR"), "/mesos.v1.executor.rs"));
             }
             /// When machines are down.
             pub mod maintenance {

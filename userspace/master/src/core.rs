@@ -8,6 +8,7 @@
 mod agents;
 mod allocation;
 mod change;
+mod executors;
 mod frameworks;
 mod inverse;
 mod launch;
@@ -29,11 +30,12 @@ use muster_allocator::Allocator;
 use muster_api::mesos::MasterInfo;
 use muster_api::mesos::scheduler::{Call, Event};
 use muster_api::muster::master_message::Message as ToAgent;
-use muster_api::muster::{Register, StatusUpdate};
+use muster_api::muster::{ExecutorExited, ExecutorMessage, Register, StatusUpdate};
 use muster_network::vip::Pool;
 use muster_store::Batch;
 
 pub use change::{Change, Refusal, RequestId};
+pub use executors::{Executor, ExecutorKey};
 pub use model::{Agent, Completed, Framework, Liveness, Offer, Task, TaskKey};
 pub(crate) use offers::message as offer_message;
 pub use options::Options;
@@ -65,6 +67,20 @@ pub enum Input {
         link: LinkId,
         /// The news.
         update: Box<StatusUpdate>,
+    },
+    /// An executor of an agent says something to its framework.
+    ExecutorMessage {
+        /// The agent's link.
+        link: LinkId,
+        /// What it says.
+        message: Box<ExecutorMessage>,
+    },
+    /// An executor of an agent has ended.
+    ExecutorExited {
+        /// The agent's link.
+        link: LinkId,
+        /// Which, and how.
+        exited: Box<ExecutorExited>,
     },
     /// An agent answered a ping.
     Pong {
@@ -162,6 +178,7 @@ pub struct Master {
     tasks: BTreeMap<TaskKey, Task>,
     /// The tasks of each agent that has any.
     tasks_by_agent: BTreeMap<String, BTreeSet<TaskKey>>,
+    executors: BTreeMap<ExecutorKey, Executor>,
     offers: BTreeMap<String, Offer>,
     /// Of roles whose weight was ever set.
     weights: BTreeMap<String, f64>,
@@ -226,6 +243,7 @@ impl Master {
             frameworks: BTreeMap::new(),
             tasks: BTreeMap::new(),
             tasks_by_agent: BTreeMap::new(),
+            executors: BTreeMap::new(),
             offers: BTreeMap::new(),
             weights: BTreeMap::new(),
             maintenance: Maintenance::default(),
@@ -250,6 +268,8 @@ impl Master {
         match input {
             Input::Register { link, register } => self.register(now, link, *register),
             Input::Update { link, update } => self.update(link, *update),
+            Input::ExecutorMessage { link, message } => self.executor_message(link, *message),
+            Input::ExecutorExited { link, exited } => self.executor_exited(link, &exited),
             Input::Pong { link } => self.pong(link),
             Input::LinkClosed { link } => self.link_closed(now, link),
             Input::Call { connection, call } => self.call(now, connection, *call),

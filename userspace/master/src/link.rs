@@ -86,6 +86,12 @@ async fn listen(
             agent_message::Message::Update(update) => {
                 Input::Update { link, update: Box::new(update) }
             }
+            agent_message::Message::ExecutorMessage(message) => {
+                Input::ExecutorMessage { link, message: Box::new(message) }
+            }
+            agent_message::Message::ExecutorExited(exited) => {
+                Input::ExecutorExited { link, exited: Box::new(exited) }
+            }
             agent_message::Message::Pong(_) => Input::Pong { link },
         };
         if kernel.send(Message::Input(input)).await.is_err() {

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use muster_api::mesos::maintenance::Schedule;
 use muster_api::mesos::quota::QuotaConfig;
 use muster_api::mesos::{AgentInfo, FrameworkInfo, MachineInfo, WeightInfo};
-use muster_api::muster::{AgentTask, RegistryAgent, RegistryFramework};
+use muster_api::muster::{AgentExecutor, AgentTask, RegistryAgent, RegistryFramework};
 use muster_store::{Batch, Store};
 use prost::Message;
 
@@ -18,6 +18,7 @@ use crate::Error;
 const AGENTS: &str = "registry.agents";
 const FRAMEWORKS: &str = "registry.frameworks";
 const TASKS: &str = "registry.tasks";
+const EXECUTORS: &str = "registry.executors";
 const VIPS: &str = "registry.vips";
 const WEIGHTS: &str = "registry.weights";
 const QUOTAS: &str = "registry.quotas";
@@ -35,6 +36,8 @@ pub struct Registry {
     pub frameworks: BTreeMap<String, RegistryFramework>,
     /// Tasks that are not both terminal and acknowledged.
     pub tasks: Vec<AgentTask>,
+    /// Executors that have not ended.
+    pub executors: Vec<AgentExecutor>,
     /// Addresses of named VIPs by service name.
     pub vips: BTreeMap<String, Ipv4Addr>,
     /// Weights by role.
@@ -64,6 +67,9 @@ impl Registry {
         }
         for (key, value) in store.scan(TASKS)? {
             registry.tasks.push(decode(TASKS, &key, &value)?);
+        }
+        for (key, value) in store.scan(EXECUTORS)? {
+            registry.executors.push(decode(EXECUTORS, &key, &value)?);
         }
         for (key, value) in store.scan(VIPS)? {
             let address = <[u8; 4]>::try_from(value.as_slice()).map_err(|e| Error::Row {
@@ -114,6 +120,10 @@ pub trait RegistryBatch {
     fn put_task(&mut self, task: &AgentTask);
     /// Forgets a task.
     fn delete_task(&mut self, framework: &str, task: &str);
+    /// Writes an executor.
+    fn put_executor(&mut self, executor: &AgentExecutor);
+    /// Forgets an executor.
+    fn delete_executor(&mut self, framework: &str, agent: &str, executor: &str);
     /// Gives a named VIP its address for good.
     fn put_vip(&mut self, service: &str, address: Ipv4Addr);
     /// Sets a role's weight.
@@ -167,6 +177,17 @@ impl RegistryBatch for Batch {
         self.delete(TASKS, task_key(framework, task));
     }
 
+    fn put_executor(&mut self, executor: &AgentExecutor) {
+        let framework = executor.framework_id.as_ref().map_or("", |id| id.value.as_str());
+        let agent = executor.agent_id.as_ref().map_or("", |id| id.value.as_str());
+        let id = executor.info.as_ref().map_or("", |info| info.executor_id.value.as_str());
+        self.put(EXECUTORS, executor_key(framework, agent, id), executor.encode_to_vec());
+    }
+
+    fn delete_executor(&mut self, framework: &str, agent: &str, executor: &str) {
+        self.delete(EXECUTORS, executor_key(framework, agent, executor));
+    }
+
     fn put_vip(&mut self, service: &str, address: Ipv4Addr) {
         self.put(VIPS, service, address.octets().to_vec());
     }
@@ -205,4 +226,9 @@ fn machine_key(hostname: &str, ip: &str) -> String {
 /// Ids hold no '/', so the key is unique.
 fn task_key(framework: &str, task: &str) -> String {
     format!("{framework}/{task}")
+}
+
+/// Ids hold no '/', so the key is unique.
+fn executor_key(framework: &str, agent: &str, executor: &str) -> String {
+    format!("{framework}/{agent}/{executor}")
 }

@@ -60,6 +60,38 @@ pub(crate) struct Flags {
     /// How long sandboxes of ended tasks are kept.
     #[arg(long, env = "MUSTER_GC_DELAY", default_value = "1weeks", value_parser = duration::parse)]
     gc_delay: Duration,
+    /// How long a started executor may take to subscribe.
+    #[arg(
+        long,
+        env = "MUSTER_EXECUTOR_REGISTRATION_TIMEOUT",
+        default_value = "1mins",
+        value_parser = duration::parse
+    )]
+    executor_registration_timeout: Duration,
+    /// How long executors may take to subscribe again after this agent's restart.
+    #[arg(
+        long,
+        env = "MUSTER_EXECUTOR_REREGISTRATION_TIMEOUT",
+        default_value = "2secs",
+        value_parser = duration::parse
+    )]
+    executor_reregistration_timeout: Duration,
+    /// How long an executor that is told to end may take, unless it says so itself.
+    #[arg(
+        long,
+        env = "MUSTER_EXECUTOR_SHUTDOWN_GRACE_PERIOD",
+        default_value = "5secs",
+        value_parser = duration::parse
+    )]
+    executor_shutdown_grace_period: Duration,
+    /// How long executors are told to wait for an agent that is away.
+    #[arg(
+        long,
+        env = "MUSTER_RECOVERY_TIMEOUT",
+        default_value = "15mins",
+        value_parser = duration::parse
+    )]
+    recovery_timeout: Duration,
     /// What to do with what an earlier agent of these directories left.
     #[arg(long, env = "MUSTER_RECOVER", value_enum, default_value_t = Recover::Reconnect)]
     recover: Recover,
@@ -95,6 +127,12 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         isolation: flags.isolation.into(),
         bpffs: flags.bpffs,
         gc_delay: flags.gc_delay,
+        patience: muster_agent::Patience {
+            registration: flags.executor_registration_timeout,
+            reregistration: flags.executor_reregistration_timeout,
+            shutdown: flags.executor_shutdown_grace_period,
+            recovery: flags.recovery_timeout,
+        },
         recover: match flags.recover {
             Recover::Reconnect => muster_agent::Recover::Reconnect,
             Recover::Cleanup => muster_agent::Recover::Cleanup,

@@ -17,6 +17,9 @@ const LAST_RETRY: Duration = Duration::from_mins(5);
 
 impl Agent {
     pub(super) fn container_event(&mut self, now: Duration, id: &str, event: ContainerEvent) {
+        if let Some(key) = self.hosts.get(id).cloned() {
+            return self.host_event(now, &key, event);
+        }
         match event {
             ContainerEvent::Launched { pid } => self.launched(now, id, pid),
             ContainerEvent::LaunchFailed { message } => self.launch_failed(now, id, message),
@@ -26,6 +29,8 @@ impl Agent {
                 self.destroying.remove(id);
                 self.orphan_gone(id);
             }
+            // Only executors' containers are ever given anything, and this one is over.
+            ContainerEvent::Updated | ContainerEvent::UpdateFailed { .. } => {}
             ContainerEvent::DestroyFailed { message } => self.destroy_failed(id, &message),
         }
     }

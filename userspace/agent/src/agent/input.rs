@@ -1,8 +1,12 @@
 //! What can happen to an agent.
 
+use std::collections::BTreeSet;
+
+use muster_api::mesos::TaskStatus;
 use muster_api::muster::MasterMessage;
 use muster_containerizer::Termination;
 
+use super::ExecutorKey;
 use crate::checkpoint::Checkpoint;
 
 /// One thing that happened.
@@ -21,6 +25,13 @@ pub enum Input {
         session: u64,
         /// What happened.
         event: LinkEvent,
+    },
+    /// An executor says something, or has stopped listening.
+    Executor {
+        /// The executor.
+        key: ExecutorKey,
+        /// What.
+        event: ExecutorEvent,
     },
     /// Something happened to a container.
     Container {
@@ -81,12 +92,42 @@ pub enum ContainerEvent {
         /// What went wrong.
         message: String,
     },
+    /// It has the resources it was to be given.
+    Updated,
+    /// It could not be given them.
+    UpdateFailed {
+        /// What went wrong.
+        message: String,
+    },
     /// Nothing is left of it but its sandbox.
     Destroyed,
     /// Something is left of it.
     DestroyFailed {
         /// What went wrong.
         message: String,
+    },
+}
+
+/// What an executor can do.
+#[derive(Clone, Debug)]
+pub enum ExecutorEvent {
+    /// It wants to hear events, from now on on this subscription alone.
+    Subscribe {
+        /// A number that is never used again.
+        subscription: u64,
+        /// Ids of the tasks it knows of and has no acknowledged update of.
+        tasks: BTreeSet<String>,
+        /// Its updates without acknowledgement, oldest first.
+        updates: Vec<TaskStatus>,
+    },
+    /// A task of it has changed.
+    Update(Box<TaskStatus>),
+    /// It says something to its framework.
+    Message(Vec<u8>),
+    /// A subscription of it has ended.
+    Gone {
+        /// Its number.
+        subscription: u64,
     },
 }
 
@@ -134,6 +175,16 @@ pub enum Timer {
     /// Try to destroy a container again.
     Destroy {
         /// The container.
+        container: String,
+    },
+    /// See whether an executor has subscribed.
+    Subscription {
+        /// Its container.
+        container: String,
+    },
+    /// See whether an executor that was told to end has done so.
+    Shutdown {
+        /// Its container.
         container: String,
     },
     /// Try to reconcile the data plane again.

@@ -42,6 +42,9 @@ impl Agent {
             task.send(&mut self.io);
             return;
         }
+        if task.host.is_some() {
+            return self.kill_on(now, &key, kill);
+        }
         let grace = grace(kill.kill_policy.as_ref()).unwrap_or_else(|| task.grace());
         tracing::info!(task = key.task, ?grace, "killing: the framework asked for it");
         task.end(&mut self.io, now, grace, None);
@@ -84,7 +87,7 @@ impl Task {
             Some(kill) => kill.grace = nanoseconds,
             none => {
                 let during_launch = self.phase == Phase::Launching;
-                *none = Some(KillRow { grace: nanoseconds, unhealthy, during_launch });
+                *none = Some(KillRow { grace: nanoseconds, unhealthy, during_launch, given: true });
                 if self.tell_killing && !during_launch {
                     let status = self.tell(io, now, News::executor(TaskState::TaskKilling));
                     self.report(io, status);
@@ -154,7 +157,8 @@ mod tests {
     fn a_framework_that_knows_of_it_hears_once_that_a_running_task_is_being_killed() {
         let mut rig = Rig::registered();
         let framework_id = Some("f".into());
-        let launch = Launch { framework_id, task: Some(task("t")), tell_killing: true };
+        let launch =
+            Launch { framework_id, task: Some(task("t")), tell_killing: true, ..Launch::default() };
         rig.say(Message::Launch(launch));
         rig.acknowledge("t");
         let container = rig.task("t").container.clone();

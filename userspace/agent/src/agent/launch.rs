@@ -6,20 +6,20 @@ use muster_api::mesos::task_status::Reason;
 use muster_api::mesos::{TaskInfo, TaskState};
 use muster_api::muster::Launch;
 use muster_resources::Resources;
-use rand::Rng;
 
+use super::executor::Terms;
 use super::status::News;
 use super::{Agent, Checker, Output, Phase, Task, TaskKey, spec};
 
 /// Why a task is not launched.
-struct Refusal {
-    state: TaskState,
-    reason: Reason,
-    message: String,
+pub(super) struct Refusal {
+    pub(super) state: TaskState,
+    pub(super) reason: Reason,
+    pub(super) message: String,
 }
 
 impl Refusal {
-    fn invalid(message: impl Into<String>) -> Self {
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self { state: TaskState::TaskError, reason: Reason::TaskInvalid, message: message.into() }
     }
 }
@@ -37,14 +37,16 @@ impl Agent {
             tracing::debug!(task = key.task, "launch of a known task ignored");
             return;
         }
-        let mut bytes = [0; 16];
-        self.io.rng.fill_bytes(&mut bytes);
-        let container = uuid::Builder::from_random_bytes(bytes).into_uuid().to_string();
-        let parsed = super::task::resources(&info);
+        let container = self.io.draw_id();
+        let parsed = super::task::sum(&info.resources);
         let resources = parsed.as_ref().cloned().unwrap_or_default();
         let mut task = Task::new(framework_id, info, container, resources);
         task.tell_killing = launch.tell_killing;
         let parsed = parsed.map_err(|error| Refusal::invalid(format!("resources: {error}")));
+        if task.info.executor.is_some() && parsed.is_ok() {
+            let terms = Terms { start: launch.launch_executor, framework: launch.framework };
+            return self.launch_on(now, task, terms);
+        }
         match parsed.and_then(|_| self.plan(&key, &mut task)) {
             Ok(spec) => {
                 tracing::info!(task = key.task, container = task.container, "launching");
@@ -52,17 +54,22 @@ impl Agent {
                 let status = task.tell(&mut self.io, now, news);
                 task.report(&mut self.io, status);
                 self.io.outbox.then(Output::Launch(Box::new(spec)));
+                self.insert(task);
             }
-            Err(refusal) => {
-                tracing::warn!(task = key.task, message = refusal.message, "refused");
-                task.phase = Phase::Ended;
-                task.resources = Resources::default();
-                task.durable = self.io.outbox.failure().is_none();
-                let news = News::agent(refusal.state, refusal.reason, refusal.message);
-                let status = task.tell(&mut self.io, now, news);
-                task.report(&mut self.io, status);
-            }
+            Err(refusal) => self.refuse(now, task, refusal),
         }
+    }
+
+    /// Ends a task before it began.
+    pub(super) fn refuse(&mut self, now: Duration, mut task: Task, refusal: Refusal) {
+        let id = &task.info.task_id.value;
+        tracing::warn!(task = id, message = refusal.message, "refused");
+        task.phase = Phase::Ended;
+        task.resources = Resources::default();
+        task.durable = self.io.outbox.failure().is_none();
+        let news = News::agent(refusal.state, refusal.reason, refusal.message);
+        let status = task.tell(&mut self.io, now, news);
+        task.report(&mut self.io, status);
         self.insert(task);
     }
 
@@ -72,6 +79,17 @@ impl Agent {
         key: &TaskKey,
         task: &mut Task,
     ) -> Result<muster_containerizer::ContainerSpec, Refusal> {
+        self.check_launch(key, &task.info)?;
+        self.check_resources(&task.resources)?;
+        if let Some(check) = &task.info.health_check {
+            let checker = Checker::new(check);
+            task.checker = Some(checker.map_err(|invalid| Refusal::invalid(invalid.to_string()))?);
+        }
+        spec::spec(&self.io.settings, task).map_err(|invalid| Refusal::invalid(invalid.to_string()))
+    }
+
+    /// Whether the task may be launched here now, whoever is to run it.
+    pub(super) fn check_launch(&self, key: &TaskKey, info: &TaskInfo) -> Result<(), Refusal> {
         if self.refused.contains(key) {
             return Err(Refusal {
                 state: TaskState::TaskKilled,
@@ -86,13 +104,7 @@ impl Agent {
                 message: format!("cannot checkpoint the task: {error}"),
             });
         }
-        self.check_ids(key, &task.info)?;
-        self.check_resources(task)?;
-        if let Some(check) = &task.info.health_check {
-            let checker = Checker::new(check);
-            task.checker = Some(checker.map_err(|invalid| Refusal::invalid(invalid.to_string()))?);
-        }
-        spec::spec(&self.io.settings, task).map_err(|invalid| Refusal::invalid(invalid.to_string()))
+        self.check_ids(key, info)
     }
 
     fn check_ids(&self, key: &TaskKey, info: &TaskInfo) -> Result<(), Refusal> {
@@ -101,19 +113,13 @@ impl Agent {
             let message = format!("agent_id is {wanted}, this agent is {own}");
             return Err(Refusal::invalid(message));
         }
-        // They become names of directories.
-        for (field, id) in [("framework_id", &key.framework), ("task_id", &key.task)] {
-            if matches!(id.as_str(), "" | "." | "..") || id.contains(['/', '\0']) {
-                return Err(Refusal::invalid(format!("{field} {id:?} cannot name a directory")));
-            }
-        }
-        Ok(())
+        nameable("framework_id", &key.framework)?;
+        nameable("task_id", &key.task)
     }
 
     /// Whether the machine has what the task wants, and has it to spare.
-    fn check_resources(&self, task: &Task) -> Result<(), Refusal> {
+    pub(super) fn check_resources(&self, wanted: &Resources) -> Result<(), Refusal> {
         let total = &self.io.settings.resources.to_unreserved();
-        let wanted = &task.resources;
         if !total.contains(wanted) {
             let message = format!("resources are {wanted}, this agent has {total}");
             return Err(Refusal::invalid(message));
@@ -132,10 +138,18 @@ impl Agent {
     }
 }
 
+/// Whether an id can become the name of a directory.
+pub(super) fn nameable(field: &str, id: &str) -> Result<(), Refusal> {
+    if matches!(id, "" | "." | "..") || id.contains(['/', '\0']) {
+        return Err(Refusal::invalid(format!("{field} {id:?} cannot name a directory")));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use muster_api::mesos::task_status::Source;
-    use muster_api::mesos::{ExecutorInfo, HealthCheck};
+    use muster_api::mesos::{CheckInfo, HealthCheck};
 
     use super::super::testing::{Rig, launches, ports, scalar, sent, states, task};
     use super::*;
@@ -252,9 +266,8 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
         let mut rig = Rig::registered();
-        let executor = ExecutorInfo { executor_id: "e".into(), ..Default::default() };
-        rig.launch(TaskInfo { executor: Some(executor), ..task("a") });
-        assert_eq!(rig.task("a").status.message(), "executor is not supported by this agent");
+        rig.launch(TaskInfo { check: Some(CheckInfo::default()), ..task("a") });
+        assert_eq!(rig.task("a").status.message(), "check is not supported by this agent");
         rig.launch(TaskInfo { health_check: Some(HealthCheck::default()), ..task("b") });
         assert!(rig.task("b").status.message().starts_with("health_check.type is missing"));
     }

@@ -79,6 +79,8 @@ impl Agent {
             }
             Some(Message::Launch(launch)) => self.launch(now, launch),
             Some(Message::Kill(kill)) => self.kill(now, &kill),
+            Some(Message::ExecutorMessage(message)) => self.message_to_executor(message),
+            Some(Message::ShutdownExecutor(shutdown)) => self.shutdown(&shutdown),
             Some(Message::Acknowledge(acknowledge)) => self.acknowledge(&acknowledge),
             Some(Message::Snapshot(snapshot)) => {
                 self.view.replace(snapshot);

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use muster_api::mesos::executor::Event;
 use muster_api::muster::{AgentMessage, Vip};
-use muster_containerizer::ContainerSpec;
+use muster_containerizer::{ContainerSpec, Resources};
 use muster_store::Batch;
 
 use super::{Probe, Timer};
@@ -28,6 +29,26 @@ pub enum Output {
     Send(Box<AgentMessage>),
     /// Launch a container.
     Launch(Box<ContainerSpec>),
+    /// Give a running container these resources, and answer with
+    /// [`ContainerEvent::Updated`](super::ContainerEvent::Updated) or what went wrong.
+    Update {
+        /// The container's id.
+        container: String,
+        /// What it may use from now on.
+        resources: Resources,
+    },
+    /// Say something to the executor that holds this subscription.
+    Tell {
+        /// Number of the subscription.
+        subscription: u64,
+        /// What to say.
+        event: Box<Event>,
+    },
+    /// End a subscription, after what was said before.
+    HangUp {
+        /// Its number.
+        subscription: u64,
+    },
     /// Wait for the end of a running container.
     Watch {
         /// The container's id.

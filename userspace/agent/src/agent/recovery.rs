@@ -13,23 +13,29 @@ use muster_api::mesos::task_status::Reason;
 impl Agent {
     /// Adopts what runs, reports what ended, destroys what nobody knows; then dials.
     pub(super) fn recover(&mut self, now: Duration, checkpoint: Checkpoint, found: Vec<Found>) {
-        let Checkpoint { agent, tasks, mut updates } = checkpoint;
+        let Checkpoint { agent, tasks, mut updates, executors } = checkpoint;
         self.id = agent.map(|row| row.agent_id);
         let mut found: BTreeMap<String, Found> =
             found.into_iter().map(|container| (container.id.clone(), container)).collect();
         for row in tasks {
             let waiting = updates.remove(&row.container_id).unwrap_or_default();
             // The row was accepted once; what it then held is what it holds.
-            let resources = super::task::resources(&row.info).unwrap_or_default();
+            let resources = super::task::sum(&row.info.resources).unwrap_or_default();
             let task = Task::from_row(row, resources, waiting);
+            if task.host.is_some() {
+                self.recover_hosted(task);
+                continue;
+            }
             let container = found.remove(&task.container);
             self.recover_task(now, task, container);
         }
+        self.recover_executors(now, executors, &mut found);
         for container in found.into_keys() {
-            tracing::warn!(container, "destroying a container that belongs to no task");
+            tracing::warn!(container, "destroying a container that belongs to nothing");
             self.orphans.insert(container.clone());
             self.destroy(container);
         }
+        self.recovered = true;
         self.dial_when_clean();
     }
 

@@ -6,7 +6,7 @@ use muster_api::muster::{Register, Registered, agent_message};
 use prost::Message;
 
 use super::link::{ANSWER, FIRST_PAUSE, REFUSED_PAUSE, say};
-use super::{Agent, Output, Task, Timer};
+use super::{Agent, Executor, Output, Task, Timer};
 use crate::checkpoint::{AGENT, AGENT_KEY, AgentRow};
 
 /// Pings that may be missing before the master is taken for dead.
@@ -22,6 +22,7 @@ impl Agent {
             version: self.io.settings.version.clone(),
             incarnation: self.io.settings.incarnation.clone(),
             tasks: self.tasks.values().map(Task::registered).collect(),
+            executors: self.executors.values().map(Executor::registered).collect(),
             view_epoch: self.view.epoch().to_owned(),
             view_version: self.view.version(),
         };

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use muster_api::mesos::{AgentInfo, Attribute};
 use muster_resources::Resources;
 
+use super::Patience;
+
 /// What does not change while an agent runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -26,6 +28,8 @@ pub struct Settings {
     /// Random text of this process: tells a second agent of the same name from this one
     /// dialling again.
     pub incarnation: String,
+    /// How long it waits for executors.
+    pub patience: Patience,
 }
 
 impl Settings {

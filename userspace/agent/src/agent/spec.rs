@@ -11,6 +11,8 @@ use std::fmt;
 use muster_api::mesos::{self, ContainerInfo, container_info, image};
 use muster_containerizer::{ContainerSpec, SANDBOX, Secret};
 
+pub(crate) use limits::promised;
+
 use super::command::{Variables, command, environment};
 use super::{Settings, Task};
 

@@ -10,7 +10,7 @@ use muster_api::mesos::{
 use muster_containerizer::{Amount, Cause, Termination};
 use rand::Rng;
 
-use super::{Io, Phase, Task, signal};
+use super::{Executor, Io, Phase, Settings, Task, signal};
 use crate::checkpoint::KillRow;
 
 /// What is particular about one status of a task.
@@ -87,7 +87,7 @@ impl News {
 }
 
 /// How a container ended, in Mesos' words.
-fn describe(how: &Termination) -> String {
+pub(crate) fn describe(how: &Termination) -> String {
     match how {
         Termination::Exited(status) => format!("Command exited with status {status}"),
         Termination::Signaled(signal) => {
@@ -136,7 +136,7 @@ impl Task {
             message: news.message,
             agent_id: Some(self.info.agent_id.clone()),
             timestamp: Some(now.as_secs_f64()),
-            executor_id: Some(self.info.task_id.value.as_str().into()),
+            executor_id: Some(self.executor_id().into()),
             healthy: news.healthy,
             source: Some(news.source.into()),
             reason: news.reason.map(Into::into),
@@ -151,23 +151,35 @@ impl Task {
 
     /// Where the task runs: in a container that shares the machine's network. Nowhere if
     /// it was refused.
-    fn container_status(&self, io: &Io) -> Option<ContainerStatus> {
+    pub(crate) fn container_status(&self, io: &Io) -> Option<ContainerStatus> {
         if self.phase == Phase::Ended && self.pid.is_none() {
             return None;
         }
-        let address = network_info::IpAddress {
-            protocol: Some(match io.settings.address {
-                std::net::IpAddr::V4(_) => network_info::Protocol::IPv4.into(),
-                std::net::IpAddr::V6(_) => network_info::Protocol::IPv6.into(),
-            }),
-            ip_address: Some(io.settings.address.to_string()),
-        };
-        Some(ContainerStatus {
-            network_infos: vec![NetworkInfo { ip_addresses: vec![address], ..Default::default() }],
-            cgroup_info: None,
-            executor_pid: self.pid,
-            container_id: Some(ContainerId { value: self.container.clone(), parent: None }),
-        })
+        Some(place(&io.settings, self.container_id(), self.pid))
+    }
+}
+
+impl Executor {
+    /// Where its container is.
+    pub(crate) fn container_status(&self, settings: &Settings) -> ContainerStatus {
+        place(settings, &self.container, self.pid)
+    }
+}
+
+/// Where a container is that shares the machine's network.
+fn place(settings: &Settings, container: &str, pid: Option<u32>) -> ContainerStatus {
+    let address = network_info::IpAddress {
+        protocol: Some(match settings.address {
+            std::net::IpAddr::V4(_) => network_info::Protocol::IPv4.into(),
+            std::net::IpAddr::V6(_) => network_info::Protocol::IPv6.into(),
+        }),
+        ip_address: Some(settings.address.to_string()),
+    };
+    ContainerStatus {
+        network_infos: vec![NetworkInfo { ip_addresses: vec![address], ..Default::default() }],
+        cgroup_info: None,
+        executor_pid: pid,
+        container_id: Some(ContainerId { value: container.to_owned(), parent: None }),
     }
 }
 
@@ -178,7 +190,7 @@ mod tests {
     use super::*;
 
     fn kill(unhealthy: Option<&str>, during_launch: bool) -> KillRow {
-        KillRow { grace: 0, unhealthy: unhealthy.map(Into::into), during_launch }
+        KillRow { grace: 0, unhealthy: unhealthy.map(Into::into), during_launch, given: true }
     }
 
     #[test]

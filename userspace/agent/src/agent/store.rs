@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use muster_api::mesos::TaskState;
+use muster_api::mesos::executor::event::Type;
 use muster_api::mesos::task_status::Reason;
 use muster_api::muster::agent_message;
 use prost::Message;
 
 use super::status::News;
-use super::{Agent, Output, Phase};
+use super::{Agent, ExecutorKey, Io, Output, Phase, Task, TaskKey};
 use crate::checkpoint::{AGENT, AGENT_KEY, AgentRow, TASKS, UPDATES};
 
 impl Agent {
@@ -25,6 +26,7 @@ impl Agent {
         // Kills and the registration do not wait for an operator to make room.
         let urgent = |output: &Output| match output {
             Output::Kill { .. } => true,
+            Output::Tell { event, .. } => matches!(event.r#type(), Type::Kill | Type::Shutdown),
             Output::Send(message) => {
                 matches!(message.message, Some(agent_message::Message::Register(_)))
             }
@@ -47,21 +49,50 @@ impl Agent {
         for launch in launches {
             let Output::Launch(spec) = launch else { continue };
             let id = spec.id;
-            let own = |key: &str| key.split('/').next() == Some(id.as_str());
-            self.io.outbox.forget(|table, key| [TASKS, UPDATES].contains(&table) && own(key));
-            self.io.outbox.withdraw(|output| sends_for(output, &id));
+            if let Some(key) = self.hosts.get(&id).cloned() {
+                self.give_up_executor(now, &key, error);
+                continue;
+            }
+            self.forget_unwritten(&id);
             let Some(task) = self.containers.get(&id).and_then(|key| self.tasks.get_mut(key))
             else {
                 continue;
             };
-            task.phase = Phase::Ended;
-            task.durable = false;
-            task.stream = super::Stream::new(Vec::new());
-            let message = format!("cannot checkpoint the task: {error}");
-            let news = News::agent(TaskState::TaskFailed, Reason::ContainerLaunchFailed, message);
-            let status = task.tell(&mut self.io, now, news);
-            task.report(&mut self.io, status);
+            task.give_up(&mut self.io, now, error);
         }
+    }
+
+    /// The same of an executor, with the tasks that wait for it.
+    fn give_up_executor(&mut self, now: Duration, key: &ExecutorKey, error: &str) {
+        let tasks: Vec<(TaskKey, String)> =
+            self.tasks_of(key).map(|task| (task.key(), task.container.clone())).collect();
+        for (task, id) in tasks {
+            self.forget_unwritten(&id);
+            if let Some(task) = self.tasks.get_mut(&task) {
+                task.give_up(&mut self.io, now, error);
+            }
+        }
+        self.drop_executor(key);
+    }
+
+    /// Forgets what was to be written and said of a task.
+    fn forget_unwritten(&mut self, id: &str) {
+        let own = |key: &str| key.split('/').next() == Some(id);
+        self.io.outbox.forget(|table, key| [TASKS, UPDATES].contains(&table) && own(key));
+        self.io.outbox.withdraw(|output| sends_for(output, id));
+    }
+}
+
+impl Task {
+    /// Fails a task of which nothing can be written.
+    fn give_up(&mut self, io: &mut Io, now: Duration, error: &str) {
+        self.phase = Phase::Ended;
+        self.durable = false;
+        self.stream = super::Stream::new(Vec::new());
+        let message = format!("cannot checkpoint the task: {error}");
+        let news = News::agent(TaskState::TaskFailed, Reason::ContainerLaunchFailed, message);
+        let status = self.tell(io, now, news);
+        self.report(io, status);
     }
 }
 

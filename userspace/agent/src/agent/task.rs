@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use muster_api::mesos::{FrameworkId, TaskId, TaskInfo, TaskState, TaskStatus};
+use muster_api::mesos::{
+    ExecutorId, FrameworkId, Resource, TaskId, TaskInfo, TaskState, TaskStatus,
+};
 use muster_resources::Resources;
 use prost::Message;
 
-use super::{Checker, Io, Output, Settings, Stream, Timer};
+use super::{Checker, Io, Output, Settings, Stream, Timer, executor};
 use crate::checkpoint::{KillRow, TASKS, TaskRow, UPDATES, update_key};
 use muster_api::muster::{AgentMessage, AgentTask, StatusUpdate, agent_message};
 
@@ -26,6 +28,9 @@ impl TaskKey {
     }
 }
 
+/// Updates of a task by its executor that are remembered: it repeats only the latest.
+const SEEN: usize = 64;
+
 /// How far a task's container has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -37,9 +42,9 @@ pub enum Phase {
     Ended,
 }
 
-/// What `info` holds, whoever it is reserved for: an agent has to know only how much.
-pub(crate) fn resources(info: &TaskInfo) -> Result<Resources, muster_resources::Error> {
-    Ok(Resources::from_proto(&info.resources)?.unallocated().to_unreserved())
+/// What these are together, whoever they are reserved for: an agent has to know only how much.
+pub(crate) fn sum(resources: &[Resource]) -> Result<Resources, muster_resources::Error> {
+    Ok(Resources::from_proto(resources)?.unallocated().to_unreserved())
 }
 
 /// A task this agent has not forgotten.
@@ -61,6 +66,10 @@ pub struct Task {
     /// Whether it is in the store. Only a task that was refused because the store takes
     /// nothing is not.
     pub(crate) durable: bool,
+    /// The container of the executor that runs it, if it is not the agent that does.
+    pub(crate) host: Option<String>,
+    /// Uuids of the latest updates of its executor.
+    pub(crate) seen: Vec<Vec<u8>>,
 }
 
 impl Task {
@@ -76,7 +85,18 @@ impl Task {
 
     /// The container it runs in.
     pub fn container_id(&self) -> &str {
-        &self.container
+        self.host.as_deref().unwrap_or(&self.container)
+    }
+
+    /// Whether an executor of the framework's runs it.
+    pub fn hosted(&self) -> bool {
+        self.host.is_some()
+    }
+
+    /// Who runs it: its executor, or the agent under the task's own id, as in Mesos.
+    pub fn executor_id(&self) -> &str {
+        let executor = self.info.executor.as_ref().map(|executor| &executor.executor_id);
+        executor.map_or(&self.info.task_id.value, |ExecutorId { value }| value)
     }
 
     /// How far its container has come.
@@ -130,6 +150,8 @@ impl Task {
             checker: None,
             stream: Stream::new(Vec::new()),
             durable: true,
+            host: None,
+            seen: Vec::new(),
         }
     }
 
@@ -153,6 +175,8 @@ impl Task {
             checker: None,
             stream: Stream::new(updates),
             durable: true,
+            host: row.host,
+            seen: row.seen,
         }
     }
 
@@ -170,9 +194,19 @@ impl Task {
                 status: self.status.clone(),
                 kill: self.kill.clone(),
                 tell_killing: self.tell_killing,
+                host: self.host.clone(),
+                seen: self.seen.clone(),
             };
             io.outbox.put(TASKS, &self.container, row.encode_to_vec());
         }
+    }
+
+    /// Remembers an update of its executor, so that it is not taken twice.
+    pub(crate) fn saw(&mut self, uuid: Vec<u8>) {
+        if self.seen.len() == SEEN {
+            self.seen.remove(0);
+        }
+        self.seen.push(uuid);
     }
 
     /// Makes `status` the latest, checkpoints it and has it sent in its turn.
@@ -224,10 +258,8 @@ impl Task {
 
     /// Where its sandbox is: Mesos' layout.
     pub fn sandbox(&self, settings: &Settings) -> PathBuf {
-        let (agent, framework) = (&self.info.agent_id, &self.framework_id);
-        let (task, id) = (&self.info.task_id, &self.container);
-        let path = format!("slaves/{agent}/frameworks/{framework}/executors/{task}/runs/{id}");
-        settings.work_dir.join(path)
+        let (agent, framework) = (&self.info.agent_id.value, &self.framework_id.value);
+        executor::sandbox(settings, agent, framework, self.executor_id(), self.container_id())
     }
 
     /// The task as the master is told of it when the agent registers.

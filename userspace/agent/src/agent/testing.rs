@@ -15,7 +15,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::{
-    Agent, ContainerEvent, Found, Input, LinkEvent, Output, Settings, Task, TaskKey, Timer,
+    Agent, ContainerEvent, Found, Input, LinkEvent, Output, Patience, Settings, Task, TaskKey,
+    Timer,
 };
 use crate::checkpoint::Checkpoint;
 
@@ -42,6 +43,7 @@ pub(crate) fn settings() -> Settings {
         work_dir: "/work".into(),
         version: "1".into(),
         incarnation: "first".into(),
+        patience: Patience::default(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Status updates: acknowledged, or sent again.
 
 use muster_api::TaskStateExt;
-use muster_api::muster::Acknowledge;
+use muster_api::muster::{Acknowledge, agent_message};
 
-use super::{Agent, TaskKey};
+use super::{Agent, Output, TaskKey};
 use crate::checkpoint::{UPDATES, update_key};
 
 impl Agent {
@@ -24,6 +24,8 @@ impl Agent {
             return;
         };
         self.io.counters.updates_acknowledged += 1;
+        // It may be about to be said again.
+        self.io.outbox.withdraw(|output| says(output, &acknowledge.uuid));
         if task.durable {
             self.io.outbox.delete(UPDATES, update_key(&task.container, number));
         }
@@ -53,6 +55,13 @@ impl Agent {
     }
 }
 
+/// Whether `output` sends the update of this uuid.
+fn says(output: &Output, uuid: &[u8]) -> bool {
+    let Output::Send(message) = output else { return false };
+    let Some(agent_message::Message::Update(update)) = &message.message else { return false };
+    update.status.as_ref().and_then(|status| status.uuid.as_deref()) == Some(uuid)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -61,7 +70,8 @@ mod tests {
     use muster_containerizer::Termination;
 
     use super::super::testing::{Rig, sent, states, task, timers};
-    use super::super::{LinkEvent, Output, Timer};
+    use super::super::{LinkEvent, Timer};
+    use super::Output;
     use crate::checkpoint::{TASKS, UPDATES};
 
     fn resends(outputs: &[Output]) -> Vec<(Duration, Timer)> {

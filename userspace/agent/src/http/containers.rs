@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Look, shapes};
-use crate::{Phase, Task};
+use crate::{Agent, Executor, Phase, Task};
 
 /// Which containers to show.
 #[derive(Deserialize)]
@@ -40,9 +40,12 @@ pub(super) async fn statistics(State(look): State<Look>) -> Response {
 async fn measure(look: Look, only: Option<String>, full: bool) -> Response {
     let containers: Vec<(String, Value)> = look.agent(|agent| {
         let wanted = |id: &str| only.as_ref().is_none_or(|only| only == id);
-        let running = agent.tasks().filter(|task| task.phase() == Phase::Running);
-        let running = running.filter(|task| wanted(task.container_id()));
-        running.map(|task| (task.container_id().to_owned(), describe(task, full))).collect()
+        let tasks = agent.tasks().filter(|task| task.phase() == Phase::Running && !task.hosted());
+        let tasks = tasks.map(|task| (task.container_id().to_owned(), describe(task, full)));
+        let executors = agent.executors().filter(|e| e.phase() == Phase::Running);
+        let executors = executors
+            .map(|executor| (executor.container_id().to_owned(), own(executor, agent, full)));
+        executors.chain(tasks).filter(|(id, _)| wanted(id)).collect()
     });
     let now = look.clock.now();
     // The counters are files.
@@ -70,6 +73,21 @@ fn describe(task: &Task, full: bool) -> Value {
         object["container_id"] = json!(task.container_id());
         object["status"] =
             task.status().container_status.as_ref().map_or(Value::Null, shapes::container_status);
+    }
+    object
+}
+
+/// The container of an executor of the framework's own.
+fn own(executor: &Executor, agent: &Agent, full: bool) -> Value {
+    let mut object = json!({
+        "executor_id": executor.info().executor_id.value,
+        "executor_name": executor.info().name(),
+        "framework_id": executor.framework_id(),
+        "source": executor.info().executor_id.value,
+    });
+    if full {
+        object["container_id"] = json!(executor.container_id());
+        object["status"] = shapes::container_status(&executor.container_status(agent.settings()));
     }
     object
 }

@@ -7,22 +7,33 @@ use muster_resources::Resources;
 use serde_json::{Value, json};
 
 use super::{Look, shapes};
-use crate::{Agent, Task};
+use crate::{Agent, Executor, Task, TaskKey};
 
 pub(super) fn state(agent: &Agent, look: &Look) -> Value {
     let settings = agent.settings();
     let total = settings.resources.to_proto();
     let endpoint = std::net::SocketAddr::new(settings.address, settings.port);
     let mut tasks: BTreeMap<&str, Executors<'_>> = BTreeMap::new();
-    for task in agent.tasks() {
+    for executor in agent.executors() {
+        tasks.entry(executor.framework_id()).or_default().running.push(executor);
+    }
+    // The tasks of an executor are shown with it, as long as it is there.
+    for task in agent.tasks().filter(|task| !shown_elsewhere(agent, task)) {
         let executors = tasks.entry(&task.framework_id().value).or_default();
         let over = task.status().state().is_terminal();
         if over { executors.ended.push(task) } else { executors.live.push(task) }
     }
     let mut past: BTreeMap<&str, Executors<'_>> = BTreeMap::new();
     for task in agent.completed() {
+        if shown_elsewhere(agent, task) {
+            continue;
+        }
         let id = task.framework_id().value.as_str();
         tasks.get_mut(id).unwrap_or_else(|| past.entry(id).or_default()).ended.push(task);
+    }
+    for executor in agent.completed_executors() {
+        let id = executor.framework_id();
+        tasks.get_mut(id).unwrap_or_else(|| past.entry(id).or_default()).over.push(executor);
     }
     let frameworks = |frameworks: BTreeMap<&str, Executors<'_>>| -> Vec<Value> {
         let show = |(id, executors): (&str, Executors<'_>)| executors.framework(id, agent);
@@ -46,9 +57,17 @@ pub(super) fn state(agent: &Agent, look: &Look) -> Value {
     })
 }
 
-/// The executors of one framework: as in Mesos, one for each task.
+/// Whether a task is one of an executor that is shown itself.
+fn shown_elsewhere(agent: &Agent, task: &Task) -> bool {
+    let mut executors = agent.executors().chain(agent.completed_executors());
+    task.hosted() && executors.any(|executor| executor.container_id() == task.container_id())
+}
+
+/// The executors of one framework: its own, and as in Mesos, one for each task without one.
 #[derive(Default)]
 struct Executors<'a> {
+    running: Vec<&'a Executor>,
+    over: Vec<&'a Executor>,
     live: Vec<&'a Task>,
     ended: Vec<&'a Task>,
 }
@@ -58,12 +77,43 @@ impl Executors<'_> {
         let show = |tasks: &[&Task]| -> Vec<Value> {
             tasks.iter().map(|task| executor(task, agent)).collect()
         };
+        let own = |executors: &[&Executor]| -> Vec<Value> {
+            executors.iter().map(|executor| own_executor(executor, agent)).collect()
+        };
+        let with = |own: Vec<Value>, made: Vec<Value>| [own, made].concat();
         json!({
             "id": id,
-            "executors": show(&self.live),
-            "completed_executors": show(&self.ended),
+            "executors": with(own(&self.running), show(&self.live)),
+            "completed_executors": with(own(&self.over), show(&self.ended)),
         })
     }
+}
+
+/// An executor of the framework's own.
+fn own_executor(executor: &Executor, agent: &Agent) -> Value {
+    let info = executor.info();
+    let container = executor.container_id();
+    let own = |task: &&Task| task.hosted() && task.container_id() == container;
+    let (over, live): (Vec<&Task>, Vec<&Task>) =
+        agent.tasks().filter(own).partition(|task| task.status().state().is_terminal());
+    let queued = |task: &&Task| {
+        let id = task.info().task_id.value.clone();
+        executor.queues(&TaskKey { framework: task.framework_id().value.clone(), task: id })
+    };
+    let (queued, live): (Vec<&Task>, Vec<&Task>) = live.into_iter().partition(queued);
+    let forgotten = agent.completed().filter(own);
+    let show = |tasks: Vec<&Task>| tasks.into_iter().map(show_task).collect::<Vec<Value>>();
+    json!({
+        "id": info.executor_id.value,
+        "name": info.name(),
+        "container": container,
+        "directory": executor.sandbox(agent.settings()).display().to_string(),
+        "resources": shapes::resources(&info.resources),
+        "type": info.r#type().as_str_name(),
+        "tasks": show(live),
+        "queued_tasks": show(queued),
+        "completed_tasks": show(over.into_iter().chain(forgotten).collect()),
+    })
 }
 
 /// The executor that runs one task, in Mesos' terms.
@@ -93,7 +143,7 @@ fn show_task(task: &Task) -> Value {
         "id": info.task_id.value,
         "name": info.name,
         "framework_id": task.framework_id().value,
-        "executor_id": info.task_id.value,
+        "executor_id": task.executor_id(),
         "slave_id": info.agent_id.value,
         "state": task.status().state().as_str_name(),
         "role": role.unwrap_or_else(|| "*".to_owned()),

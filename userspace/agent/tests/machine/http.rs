@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
@@ -30,6 +30,16 @@ pub(crate) async fn get(url: &str) -> Answer {
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let url: hyper::Uri = url.parse().unwrap();
     let answer = in_time("an answer", client.get(url)).await.unwrap();
+    let status = answer.status();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    Answer { status, body: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+pub(crate) async fn post(url: &str, content: &str, body: String) -> Answer {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let request = hyper::Request::post(url).header("content-type", content);
+    let request = request.body(Full::from(body)).unwrap();
+    let answer = in_time("an answer", client.request(request)).await.unwrap();
     let status = answer.status();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     Answer { status, body: String::from_utf8(body.to_vec()).unwrap() }

@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod crashes;
+mod executors;
 mod health;
 mod http;
 mod life;

@@ -117,7 +117,7 @@ impl Peer {
     }
 
     /// What the agent says next; `None` once the link is gone.
-    async fn next(&mut self) -> Option<agent_message::Message> {
+    pub(crate) async fn next(&mut self) -> Option<agent_message::Message> {
         in_time("the agent speaks", self.from.recv()).await.and_then(|said| said.message)
     }
 

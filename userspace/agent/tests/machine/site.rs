@@ -84,6 +84,11 @@ impl Site {
         Self { directory, config, agent: None }
     }
 
+    /// Sets something for the agents to be started.
+    pub(crate) fn set(&mut self, name: &str, value: Value) {
+        self.config[name] = value;
+    }
+
     /// Where a master is to listen.
     pub(crate) fn master(&self) -> SocketAddr {
         self.config["master"].as_str().unwrap().parse().unwrap()

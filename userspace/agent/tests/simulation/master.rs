@@ -1,25 +1,30 @@
 //! The simulated master: launches, kills, acknowledges, and checks what it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use muster_api::TaskStateExt;
 use muster_api::mesos::{
-    CommandInfo, HealthCheck, Resource, TaskInfo, TaskState, health_check, value,
+    CommandInfo, ExecutorInfo, HealthCheck, Resource, TaskInfo, TaskState, health_check, value,
 };
 use muster_api::muster::{
-    Acknowledge, AgentMessage, Kill, Launch, MasterMessage, Ping, Registered, agent_message,
-    master_message,
+    Acknowledge, AgentMessage, Kill, Launch, MasterMessage, Ping, Registered, ShutdownExecutor,
+    agent_message, master_message,
 };
 use rand::RngExt;
 use rand::rngs::StdRng;
 
 const AGENT: &str = "m-S0";
+/// What ids of executors begin with.
+pub(crate) const EXECUTOR: &str = "executor";
 
 #[derive(Debug, Default)]
 pub(crate) struct Master {
     tasks: BTreeMap<String, Told>,
     next: u64,
     registered: bool,
+    /// The executors it thinks there are.
+    executors: BTreeSet<String>,
+    pub(crate) exits: usize,
 }
 
 /// What the master knows of one task.
@@ -54,9 +59,20 @@ impl Master {
             let id = format!("t{}", self.next);
             self.next += 1;
             self.tasks.insert(id.clone(), Told::default());
-            let task = Some(task(&id, rng.random_bool(0.3)));
-            let launch = Launch { framework_id: Some("f".into()), task, ..Launch::default() };
+            let mut info = task(&id, rng.random_bool(0.3));
+            let mut launch = Launch { framework_id: Some("f".into()), ..Launch::default() };
+            if rng.random_bool(0.5) {
+                let id = format!("{EXECUTOR}{}", rng.random_range(0..3));
+                launch.launch_executor = self.executors.insert(id.clone());
+                host(&mut info, &id);
+            }
+            launch.task = Some(info);
             return Some(say(master_message::Message::Launch(launch)));
+        }
+        if !launch && let Some(id) = self.executors.first() {
+            let (framework_id, executor_id) = (Some("f".into()), Some(id.as_str().into()));
+            let shutdown = ShutdownExecutor { framework_id, executor_id };
+            return Some(say(master_message::Message::ShutdownExecutor(shutdown)));
         }
         let alive: Vec<_> = self.tasks.iter().filter(|(_, told)| told.end().is_none()).collect();
         if !kill || alive.is_empty() {
@@ -77,6 +93,9 @@ impl Master {
             agent_message::Message::Register(register) => {
                 assert!(!self.registered, "registered twice on one link");
                 self.registered = true;
+                let infos =
+                    register.executors.iter().map(|executor| executor.info.as_ref().unwrap());
+                self.executors = infos.map(|info| info.executor_id.value.clone()).collect();
                 for (id, told) in &mut self.tasks {
                     let held = register
                         .tasks
@@ -112,7 +131,13 @@ impl Master {
                 let acknowledge = Acknowledge { framework_id: update.framework_id, task_id, uuid };
                 (!away).then(|| say(master_message::Message::Acknowledge(acknowledge)))
             }
-            agent_message::Message::Pong(_) => None,
+            agent_message::Message::ExecutorExited(exited) => {
+                assert!(self.registered, "an executor's end before the registration");
+                self.exits += 1;
+                self.executors.remove(&exited.executor_id.unwrap().value);
+                None
+            }
+            agent_message::Message::Pong(_) | agent_message::Message::ExecutorMessage(_) => None,
         }
     }
 
@@ -160,4 +185,15 @@ fn task(id: &str, checked: bool) -> TaskInfo {
         health_check: checked.then_some(check),
         ..Default::default()
     }
+}
+
+/// Makes a task one of an executor.
+fn host(task: &mut TaskInfo, executor: &str) {
+    task.health_check = None;
+    task.executor = Some(ExecutorInfo {
+        executor_id: executor.into(),
+        command: task.command.take(),
+        resources: task.resources.clone(),
+        ..ExecutorInfo::default()
+    });
 }

@@ -1,19 +1,24 @@
 //! Time, and everything that happens in it.
 
-use std::collections::BTreeMap;
+mod checks;
+mod executors;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use muster_agent::{Agent, Checkpoint, ContainerEvent, Input, LinkEvent, Output, Settings, Task};
-use muster_api::mesos::TaskStatus;
-use muster_api::muster::{AgentMessage, MasterMessage, agent_message};
+use muster_agent::{
+    Agent, Checkpoint, ContainerEvent, Input, LinkEvent, Output, Patience, Settings,
+};
+use muster_api::muster::{AgentMessage, MasterMessage};
 use muster_containerizer::Termination;
 use muster_resources::Resources;
 use muster_store::{Memory, Store};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use self::executors::{Program, Turn};
 use super::machine::{Container, Machine};
-use super::master::Master;
+use super::master::{EXECUTOR, Master};
 
 /// Probabilities of faults.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +49,11 @@ enum Event {
     /// A container's command returns.
     Exit {
         container: String,
+    },
+    /// An executor does something.
+    Program {
+        container: String,
+        turn: Turn,
     },
     /// The master does something by itself.
     Act,
@@ -76,6 +86,11 @@ pub(crate) struct World {
     links: u64,
     /// Task of each container.
     tasks: BTreeMap<String, String>,
+    /// The processes of executors, by container.
+    programs: BTreeMap<String, Program>,
+    subscriptions: u64,
+    /// Tasks that executors were given.
+    pub(crate) delivered: BTreeSet<String>,
     launching: bool,
     pub(crate) crashes: usize,
     pub(crate) cuts: usize,
@@ -98,6 +113,9 @@ impl World {
             link: None,
             links: 0,
             tasks: BTreeMap::new(),
+            programs: BTreeMap::new(),
+            subscriptions: 0,
+            delivered: BTreeSet::new(),
             launching: true,
             crashes: 0,
             cuts: 0,
@@ -130,21 +148,6 @@ impl World {
         self.launching = false;
     }
 
-    /// Nothing is left of any task, and the master knows how each one ended.
-    pub(crate) fn assert_at_rest(&self) {
-        let agent = self.agent.as_ref().unwrap();
-        assert!(agent.registered());
-        assert_eq!(agent.tasks().map(Task::container_id).collect::<Vec<_>>(), [""; 0]);
-        assert!(self.machine.containers.is_empty(), "{:?}", self.machine.containers);
-        let checkpoint = Checkpoint::load(&self.store).unwrap();
-        assert!(checkpoint.tasks.is_empty() && checkpoint.updates.is_empty(), "{checkpoint:?}");
-        self.master.assert_at_rest();
-        for container in &self.machine.executed {
-            let task = &self.tasks[container];
-            assert!(self.master.knows_end(task), "{task} ran and its end is unknown");
-        }
-    }
-
     fn schedule(&mut self, after: f64, event: Event) {
         let at = Duration::from_secs_f64(self.now + after);
         self.scheduled += 1;
@@ -174,6 +177,7 @@ impl World {
                     self.end(&container, Termination::Exited(code));
                 }
             }
+            Event::Program { container, turn } => self.program_turn(&container, turn),
             Event::Act => {
                 if let Some(message) = self.master.act(&mut self.rng, self.launching) {
                     self.tell(message);
@@ -195,6 +199,7 @@ impl World {
             work_dir: "/work".into(),
             version: "1".into(),
             incarnation: self.crashes.to_string(),
+            patience: Patience::default(),
         };
         self.agent = Some(Agent::new(settings, StdRng::seed_from_u64(self.rng.random())));
         let checkpoint = Checkpoint::load(&self.store).unwrap();
@@ -208,6 +213,7 @@ impl World {
         self.agent = None;
         self.events.retain(|_, event| !matches!(event, Event::Agent(_) | Event::Connect { .. }));
         self.cut();
+        self.break_streams();
         self.machine.orphan(&mut self.rng);
         let after = self.rng.random_range(0.0..3.0);
         self.schedule(after, Event::Start);
@@ -314,10 +320,12 @@ impl World {
                 self.send(message);
             }
             Output::Launch(spec) => {
-                let rows = self.store.scan("tasks").unwrap();
-                assert!(rows.iter().any(|(key, _)| *key == spec.id), "launched unwritten");
                 let task = spec.environment.iter().find(|(name, _)| name == "MESOS_EXECUTOR_ID");
-                self.tasks.insert(spec.id.clone(), task.unwrap().1.clone());
+                let task = task.unwrap().1.clone();
+                let executor = task.starts_with(EXECUTOR);
+                let rows = self.store.scan(if executor { "executors" } else { "tasks" }).unwrap();
+                assert!(rows.iter().any(|(key, _)| *key == spec.id), "launched unwritten");
+                self.tasks.insert(spec.id.clone(), task.clone());
                 self.machine.launch(&spec.id);
                 let after = self.rng.random_range(0.0..1.0);
                 if self.rng.random_bool(0.1) {
@@ -326,6 +334,9 @@ impl World {
                 } else {
                     self.machine.execute(&spec.id);
                     self.event(after, &spec.id, ContainerEvent::Launched { pid: 7 });
+                    if executor {
+                        return self.start_program(&spec.id, &task);
+                    }
                     let after = self.rng.random_range(0.0..120.0);
                     self.schedule(after, Event::Exit { container: spec.id });
                 }
@@ -359,35 +370,13 @@ impl World {
                 self.schedule(0.1, Event::Agent(Input::Probed { container, round, result }));
             }
             Output::Retire { .. } => {}
+            Output::Tell { .. } | Output::HangUp { .. } | Output::Update { .. } => {
+                self.act_for_executor(output);
+            }
             Output::Reconcile(_) => self.schedule(0.1, Event::Agent(Input::Reconciled(Ok(())))),
             Output::Timer { after, timer } => {
                 self.schedule(after.as_secs_f64(), Event::Agent(Input::Timer(timer)));
             }
-        }
-    }
-
-    /// What the agent says of its tasks must be on disk, unless the disk is the matter.
-    fn check(&self, message: &AgentMessage) {
-        let agent = self.agent.as_ref().unwrap();
-        let rows = self.store.scan("updates").unwrap();
-        let written = |status: &TaskStatus| {
-            let uuid = status.uuid.as_deref().unwrap();
-            rows.iter().any(|(_, row)| row.windows(uuid.len()).any(|bytes| bytes == uuid))
-        };
-        match message.message.as_ref().unwrap() {
-            agent_message::Message::Update(update) => {
-                let status = update.status.as_ref().unwrap();
-                let unwritable = status.message().starts_with("cannot checkpoint the task");
-                assert!(unwritable || written(status), "told unwritten: {status:?}");
-            }
-            agent_message::Message::Register(register) if agent.store_failure().is_none() => {
-                for task in register.tasks.iter().filter(|task| task.unacknowledged) {
-                    let status = task.status.as_ref().unwrap();
-                    let unwritable = status.message().starts_with("cannot checkpoint the task");
-                    assert!(unwritable || written(status), "told unwritten: {status:?}");
-                }
-            }
-            _ => {}
         }
     }
 }

@@ -100,6 +100,7 @@ impl Master {
                 ping_interval_seconds: self.options.agent_ping_timeout.as_secs_f64(),
             }),
         );
+        self.reconcile_executors(now, &id, register.executors);
         self.reconcile_agent(now, &id, register.tasks);
         if !self.view.is_current(&register.view_epoch, register.view_version) {
             let snapshot = self.view.snapshot();
@@ -209,6 +210,9 @@ impl Master {
                 *used.entry(key.0).or_default() += &task.allocated();
             }
         }
+        for (key, executor) in self.executors_on(id) {
+            *used.entry(key.0.clone()).or_default() += &executor.allocated();
+        }
         for framework in used.keys() {
             self.track(framework);
         }
@@ -269,6 +273,7 @@ impl Master {
                 self.lose_task(now, &key, state, Reason::AgentRemoved, message);
             }
         }
+        self.drop_executors(id);
         if self.allocator.has_agent(id) {
             agree(self.allocator.remove_agent(id));
         }
@@ -290,7 +295,7 @@ impl Master {
 
     /// An agent may know a framework that the registry has lost: it is taken in as it
     /// is, and described when it subscribes.
-    fn know_framework(&mut self, now: Duration, id: &str) {
+    pub(super) fn know_framework(&mut self, now: Duration, id: &str) {
         if self.frameworks.contains_key(id) {
             return;
         }

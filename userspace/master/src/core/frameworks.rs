@@ -60,11 +60,10 @@ impl Master {
                 let ids = &decline.inverse_offer_ids;
                 self.answer_inversely(now, &id, ids, false, decline.filters.as_ref());
             }),
-            // There are no operations or executors to speak of yet.
-            Type::AcknowledgeOperationStatus
-            | Type::ReconcileOperations
-            | Type::Shutdown
-            | Type::Message => {
+            Type::Shutdown => call.shutdown.map(|shutdown| self.shutdown(&id, shutdown)),
+            Type::Message => call.message.map(|message| self.message(&id, message)),
+            // There are no operations to speak of yet.
+            Type::AcknowledgeOperationStatus | Type::ReconcileOperations => {
                 tracing::warn!(
                     framework = id,
                     call = kind.as_str_name(),
@@ -247,6 +246,7 @@ impl Master {
         }
         self.track(id);
         agree(self.allocator.deactivate_framework(id));
+        self.shut_down_executors(id);
         let tasks: Vec<TaskKey> = self.tasks_of_framework(id);
         for key in tasks {
             let Some(agent) = self.tasks.get(&key).map(|task| task.agent().to_owned()) else {
@@ -255,6 +255,10 @@ impl Master {
             if self.tasks.get(&key).is_some_and(Task::is_terminal) {
                 // Nobody is left to acknowledge it.
                 self.acknowledge_end(&key);
+                continue;
+            }
+            if self.tasks.get(&key).is_some_and(|task| task.info.executor.is_some()) {
+                // Its executor ends it when it ends itself.
                 continue;
             }
             let kill = Kill {
@@ -270,7 +274,9 @@ impl Master {
     /// Takes a completed framework from the allocator once nothing of it is left.
     pub(super) fn retire(&mut self, id: &str) {
         let done = self.frameworks.get(id).is_some_and(|framework| framework.completed);
-        if done && self.tasks_of_framework(id).is_empty() && self.allocator.has_framework(id) {
+        let empty =
+            self.tasks_of_framework(id).is_empty() && self.executors_of(id).next().is_none();
+        if done && empty && self.allocator.has_framework(id) {
             agree(self.allocator.remove_framework(id));
             self.maintenance.answers.retain(|(_, framework), _| framework != id);
         }

@@ -1,6 +1,6 @@
 //! Which tasks may be launched.
 
-use muster_api::mesos::TaskInfo;
+use muster_api::mesos::{ExecutorInfo, TaskInfo, executor_info};
 use muster_resources::Resources;
 
 /// Longest id, as in Mesos: it becomes a directory's name.
@@ -11,7 +11,7 @@ const MAX_ID: usize = 255;
 /// # Errors
 /// The sentence that the framework gets with `TASK_ERROR`.
 pub(super) fn check(task: &TaskInfo, agent: &str, pool: &Resources) -> Result<Resources, String> {
-    check_id(&task.task_id.value)?;
+    check_id("task_id", &task.task_id.value)?;
     if task.agent_id.value != agent {
         return Err(format!(
             "Task uses agent {:?}, but the offers are of agent {agent:?}",
@@ -25,11 +25,7 @@ pub(super) fn check(task: &TaskInfo, agent: &str, pool: &Resources) -> Result<Re
         (None, None) => {
             return Err("Task has neither command nor executor; set exactly one".to_owned());
         }
-        (None, Some(_)) => {
-            return Err(
-                "Task has a custom executor, which this version cannot run; use command".to_owned()
-            );
-        }
+        (None, Some(executor)) => check_executor(executor)?,
         (Some(_), None) => {}
     }
     let grace = task.kill_policy.as_ref().and_then(|policy| policy.grace_period);
@@ -51,8 +47,27 @@ pub(super) fn check(task: &TaskInfo, agent: &str, pool: &Resources) -> Result<Re
     Ok(resources)
 }
 
-fn check_id(id: &str) -> Result<(), String> {
-    let bad = |why: &str| Err(format!("task_id {id:?} {why}"));
+/// Checks an executor by itself.
+fn check_executor(executor: &ExecutorInfo) -> Result<(), String> {
+    check_id("executor.executor_id", &executor.executor_id.value)?;
+    if executor.r#type() == executor_info::Type::Default {
+        return Err(
+            "executor.type is DEFAULT, which is for task groups; use LAUNCH_GROUP".to_owned()
+        );
+    }
+    if executor.command.is_none() {
+        return Err(
+            "executor.command is not set, which an executor that is not DEFAULT needs".to_owned()
+        );
+    }
+    if executor.shutdown_grace_period.is_some_and(|period| period.nanoseconds < 0) {
+        return Err("executor.shutdown_grace_period is negative".to_owned());
+    }
+    Ok(())
+}
+
+fn check_id(field: &str, id: &str) -> Result<(), String> {
+    let bad = |why: &str| Err(format!("{field} {id:?} {why}"));
     match id {
         "" => bad("is empty"),
         "." | ".." => bad("names a directory"),

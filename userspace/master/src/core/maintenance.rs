@@ -208,6 +208,7 @@ impl Master {
     }
 
     fn end_tasks_on(&mut self, agent: &str) {
+        self.shut_down_executors_on(agent);
         for key in self.tasks_of(agent) {
             if self.tasks.get(&key).is_none_or(Task::is_terminal) {
                 continue;

@@ -17,7 +17,7 @@ use muster_api::muster::master_message::Message as ToAgent;
 use muster_resources::Resources;
 
 use super::allocation::agree;
-use super::{Agent, Master, Offer, Task, launch};
+use super::{Agent, Executor, ExecutorKey, Master, Offer, Task, launch};
 use crate::registry::RegistryBatch as _;
 
 /// Mesos' default of `Filters.refuse_seconds`.
@@ -49,7 +49,10 @@ impl Master {
                 made: now,
             };
             let Some(agent) = self.agents.get(&offer.agent) else { continue };
-            offers.entry(offer.framework.clone()).or_default().push(message(&id, &offer, agent));
+            let mut told = message(&id, &offer, agent);
+            let there = self.executors_on(&offer.agent).filter(|(key, _)| key.0 == offer.framework);
+            told.executor_ids = there.map(|(key, _)| key.2.as_str().into()).collect();
+            offers.entry(offer.framework.clone()).or_default().push(told);
             self.offers.insert(id, offer);
             self.counters.offers += 1;
         }
@@ -259,10 +262,13 @@ impl Master {
         let checked = if self.tasks.contains_key(&key) {
             Err(format!("Task has duplicate id {:?}", key.1))
         } else {
-            launch::check(&task, &offer.agent, pool)
+            launch::check(&task, &offer.agent, pool).and_then(|resources| {
+                let started = self.check_executor(framework, offer, &mut task, &resources, pool)?;
+                Ok((resources, started))
+            })
         };
-        let resources = match checked {
-            Ok(resources) => resources,
+        let (resources, started) = match checked {
+            Ok(checked) => checked,
             Err(message) => {
                 return self.fail_launch(
                     now,
@@ -274,6 +280,13 @@ impl Master {
                 );
             }
         };
+        let launch_executor = started.is_some();
+        if let Some((key, executor)) = started {
+            let held = executor.resources.clone();
+            *pool -= &held;
+            agree(self.allocator.launch(framework, &offer.role, &offer.agent, &held));
+            self.insert_executor(key, executor);
+        }
         *pool -= &resources;
         agree(self.allocator.launch(framework, &offer.role, &offer.agent, &resources));
         let mut status = TaskStatus {
@@ -291,10 +304,45 @@ impl Master {
             framework_id: Some(framework.into()),
             task: Some(task.info.clone()),
             tell_killing: known.is_some_and(|f| f.has(capability::Type::TaskKillingState)),
+            framework: task.info.executor.as_ref().and(known.map(|f| f.info.clone())),
+            launch_executor,
         };
         self.insert_task(key, task);
         self.counters.launched += 1;
         self.say_to_agent(&offer.agent, ToAgent::Launch(message));
+    }
+
+    /// The executor that has to be started for a task that may be launched, if one has to.
+    fn check_executor(
+        &self,
+        framework: &str,
+        offer: &Offer,
+        task: &mut TaskInfo,
+        resources: &Resources,
+        pool: &Resources,
+    ) -> Result<Option<(ExecutorKey, Executor)>, String> {
+        let Some(info) = task.executor.take() else { return Ok(None) };
+        if info.framework_id.as_ref().is_some_and(|id| id.value != framework) {
+            return Err("executor.framework_id is another framework's".to_owned());
+        }
+        let executor = Executor::new(info, framework, Some(&offer.role))
+            .map_err(|error| format!("Executor uses invalid resources: {error}"))?;
+        task.executor = Some(executor.info.clone());
+        let id = executor.info.executor_id.value.clone();
+        let key = (framework.to_owned(), offer.agent.clone(), id);
+        if let Some(known) = self.executors.get(&key) {
+            return if known.info == executor.info {
+                Ok(None)
+            } else {
+                Err("Task has an executor that is not the same as the one of its id on the agent"
+                    .to_owned())
+            };
+        }
+        let both = resources.clone() + executor.resources.clone();
+        if !pool.contains(&both) {
+            return Err(format!("Task and its executor use {both}, more than available {pool}"));
+        }
+        Ok(Some((key, executor)))
     }
 
     fn fail_launch(

@@ -9,14 +9,23 @@ use muster_resources::Resources;
 
 use super::agents::entry;
 use super::maintenance::Maintenance;
-use super::{Agent, Framework, Liveness, Master, Task};
+use super::{Agent, Executor, Framework, Liveness, Master, Task};
 use crate::registry::Registry;
 use crate::{Error, quota};
 
 impl Master {
     pub(super) fn restore(&mut self, registry: Registry, now: Duration) -> Result<(), Error> {
-        let Registry { agents, frameworks, tasks, weights, quotas, schedule, machines, vips: _ } =
-            registry;
+        let Registry {
+            agents,
+            frameworks,
+            tasks,
+            executors,
+            weights,
+            quotas,
+            schedule,
+            machines,
+            vips: _,
+        } = registry;
         self.restore_policy(now, &agents, weights, quotas)?;
         self.maintenance = Maintenance::restore(schedule, machines);
         for (id, row) in agents {
@@ -74,6 +83,22 @@ impl Master {
             let task =
                 Task::from_report(info, status, None).map_err(|e| bad(&key.1, e.to_string()))?;
             self.insert_task(key, task);
+        }
+        for row in executors {
+            let bad = |key: &str, reason: String| Error::Row {
+                table: "executors",
+                key: key.to_owned(),
+                reason,
+            };
+            let (Some(framework), Some(info), Some(agent)) =
+                (row.framework_id, row.info, row.agent_id)
+            else {
+                return Err(bad("?", "it has no framework, info or agent".to_owned()));
+            };
+            let key = (framework.value, agent.value, info.executor_id.value.clone());
+            let executor =
+                Executor::new(info, &key.0, None).map_err(|e| bad(&key.2, e.to_string()))?;
+            self.executors.insert(key, executor);
         }
         Ok(())
     }

@@ -7,6 +7,8 @@ use muster_api::mesos::{Attribute, FrameworkInfo, Labels, TaskInfo, TaskStatus, 
 use muster_resources::Resources;
 use serde_json::{Map, Value, json};
 
+use crate::core::{Executor, ExecutorKey};
+
 /// `{"cpus":4.0,"mem":8192.0,"ports":"[31000-32000]"}`: what the endpoints call resources.
 /// The four that dashboards add up are always there.
 pub(super) fn resources(resources: &Resources) -> Value {
@@ -83,7 +85,7 @@ pub(super) fn task(
         "id": info.task_id.value,
         "name": info.name,
         "framework_id": framework,
-        "executor_id": "",
+        "executor_id": info.executor.as_ref().map_or("", |executor| &executor.executor_id.value),
         "slave_id": info.agent_id.value,
         "state": latest.state().as_str_name(),
         "role": role.unwrap_or_else(|| "*".to_owned()),
@@ -93,6 +95,24 @@ pub(super) fn task(
     });
     if let Some(info) = &info.discovery {
         object["discovery"] = json!(Json(info));
+    }
+    object
+}
+
+pub(super) fn executor(key: &ExecutorKey, executor: &Executor) -> Value {
+    let info = &executor.info;
+    let mut object = json!({
+        "executor_id": info.executor_id.value,
+        "name": info.name(),
+        "framework_id": key.0,
+        "slave_id": key.1,
+        "role": executor.role,
+        "resources": resources(&executor.resources),
+        "labels": labels(info.labels.as_ref()),
+        "type": info.r#type().as_str_name(),
+    });
+    if let Some(command) = &info.command {
+        object["command"] = json!(Json(command));
     }
     object
 }

@@ -13,6 +13,7 @@ use muster_api::mesos::master::call::Type;
 use muster_api::mesos::master::response::{
     GetExecutors, GetFlags, GetHealth, GetMaintenanceSchedule, GetMaintenanceStatus, GetMaster,
     GetMetrics, GetOperations, GetQuota, GetRoles, GetState, GetVersion, GetWeights, Type as Kind,
+    get_executors,
 };
 use muster_api::mesos::master::{Call, Response};
 use muster_api::mesos::{Flag, Metric, VersionInfo};
@@ -164,7 +165,7 @@ fn read(master: &Master, kind: Type) -> Response {
         Type::GetState => Response {
             get_state: Some(GetState {
                 get_tasks: Some(tasks::tasks(master)),
-                get_executors: Some(GetExecutors::default()),
+                get_executors: Some(executors(master)),
                 get_frameworks: Some(frameworks::frameworks(master)),
                 get_agents: Some(agents::agents(master)),
             }),
@@ -177,10 +178,10 @@ fn read(master: &Master, kind: Type) -> Response {
             get_frameworks: Some(frameworks::frameworks(master)),
             ..of(Kind::GetFrameworks)
         },
-        // Only tasks with a command run, and all that is done to resources is to launch them.
         Type::GetExecutors => {
-            Response { get_executors: Some(GetExecutors::default()), ..of(Kind::GetExecutors) }
+            Response { get_executors: Some(executors(master)), ..of(Kind::GetExecutors) }
         }
+        // All that is done to resources is to launch tasks.
         Type::GetOperations => {
             Response { get_operations: Some(GetOperations::default()), ..of(Kind::GetOperations) }
         }
@@ -222,6 +223,14 @@ fn read(master: &Master, kind: Type) -> Response {
             Response { get_version: Some(GetVersion { version_info }), ..of(Kind::GetVersion) }
         }
     }
+}
+
+fn executors(master: &Master) -> GetExecutors {
+    let executors = master.executors().iter().map(|(key, executor)| get_executors::Executor {
+        executor_info: executor.info.clone(),
+        agent_id: key.1.as_str().into(),
+    });
+    GetExecutors { executors: executors.collect(), ..GetExecutors::default() }
 }
 
 fn flags(master: &Master) -> GetFlags {

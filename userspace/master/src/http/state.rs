@@ -60,8 +60,11 @@ pub(super) fn slaves(master: &Master) -> Value {
 }
 
 fn describe_agent(master: &Master, id: &str, agent: &Agent) -> Value {
-    let used: Resources =
-        sum(master.tasks_on(id).filter(|task| !task.is_terminal()).map(|task| &task.resources));
+    let used: Resources = sum(master
+        .tasks_on(id)
+        .filter(|task| !task.is_terminal())
+        .map(|task| &task.resources)
+        .chain(master.executors_on(id).map(|(_, executor)| &executor.resources)));
     let offered = sum(master
         .offers()
         .values()
@@ -107,7 +110,8 @@ pub(super) fn frameworks(master: &Master) -> Value {
 fn describe_framework(master: &Master, id: &str, framework: &Framework) -> Value {
     let own: Vec<&Task> =
         master.tasks_of_framework(id).iter().filter_map(|key| master.tasks().get(key)).collect();
-    let used = sum(own.iter().filter(|task| !task.is_terminal()).map(|task| &task.resources));
+    let tasks = own.iter().filter(|task| !task.is_terminal()).map(|task| &task.resources);
+    let used = sum(tasks.chain(master.executors_of(id).map(|(_, executor)| &executor.resources)));
     let offers: Vec<_> =
         master.offers().iter().filter(|(_, offer)| offer.framework == id).collect();
     let offered = sum(offers.iter().map(|(_, offer)| &offer.resources));
@@ -148,7 +152,10 @@ fn describe_framework(master: &Master, id: &str, framework: &Framework) -> Value
                 "resources": mesos::resources(&held.resources),
             }))
             .collect::<Vec<_>>(),
-        "executors": [],
+        "executors": master
+            .executors_of(id)
+            .map(|(key, executor)| mesos::executor(key, executor))
+            .collect::<Vec<_>>(),
     })
 }
 

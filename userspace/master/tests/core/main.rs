@@ -3,6 +3,7 @@
 
 mod agents;
 mod allocation;
+mod executors;
 mod frameworks;
 mod maintenance;
 mod offers;

@@ -1,6 +1,6 @@
 //! What a task may use.
 
-use muster_api::mesos::TaskInfo;
+use muster_api::mesos::{Resource, TaskInfo};
 use muster_containerizer::{Limit, Resources};
 
 use super::Invalid;
@@ -40,6 +40,24 @@ pub(super) fn resources(info: &TaskInfo) -> Result<Resources, Invalid> {
         });
     }
     Ok(resources)
+}
+
+/// What is promised to a container that these are for, without limits beyond.
+pub(crate) fn promised<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Resources {
+    let (mut cpus, mut mem) = (0.0, 0.0);
+    for resource in resources {
+        let value = resource.scalar.map_or(0.0, |scalar| scalar.value);
+        match resource.name.as_str() {
+            "cpus" => cpus += value,
+            "mem" => mem += value,
+            _ => {}
+        }
+    }
+    Resources {
+        cpus_milli: units(cpus, CPUS).max(MIN_CPUS_MILLI),
+        mem_bytes: units(mem, MEGABYTE),
+        ..Resources::default()
+    }
 }
 
 /// The sum of a scalar resource.

@@ -30,6 +30,7 @@ fn info(agent: &Agent) -> AgentInfo {
 
 fn describe(master: &Master, id: &str, agent: &Agent) -> get_agents::Agent {
     let used = master.tasks_on(id).filter(|task| !task.is_terminal()).map(Task::allocated);
+    let used = used.chain(master.executors_on(id).map(|(_, executor)| executor.allocated()));
     let offers = master.offers().values().filter(|offer| offer.agent == id);
     let offered = offers.map(|offer| offer.resources.clone().allocated_to(&offer.role));
     // What the allocator takes every agent to be able to.

@@ -23,6 +23,7 @@ fn describe(master: &Master, id: &str, framework: &Framework) -> get_frameworks:
     let keys = master.tasks_of_framework(id);
     let tasks = keys.iter().filter_map(|key| master.tasks().get(key));
     let used = tasks.filter(|task| !task.is_terminal()).map(Task::allocated);
+    let used = used.chain(master.executors_of(id).map(|(_, executor)| executor.allocated()));
     let offers: Vec<_> =
         master.offers().iter().filter(|(_, offer)| offer.framework == id).collect();
     let offered = offers.iter().map(|(_, offer)| offer.resources.clone().allocated_to(&offer.role));
