@@ -9,7 +9,7 @@ mod group;
 mod hierarchies;
 
 pub(crate) use controller::{Controller, Version};
-pub(crate) use group::{Group, Place};
+pub(crate) use group::{Group, Place, group_name};
 #[cfg(test)]
 pub(crate) use hierarchies::fake;
 pub(crate) use hierarchies::{Hierarchies, inherit};

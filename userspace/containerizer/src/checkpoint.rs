@@ -8,6 +8,8 @@
 //! | `init.json` | the helper | before the command runs |
 //! | `limitation.json` | the containerizer | before it is killed for going over a limit |
 //! | `outcome.json` | the helper | when the command has ended, or could not be started |
+//!
+//! Nested containers have theirs in `containers/<id>/` in the one of their parent.
 
 mod directory;
 

@@ -2,10 +2,12 @@
 
 mod asking;
 mod entry;
+mod executing;
 mod killing;
 mod launching;
 mod recovery;
 mod supervision;
+mod tree;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -14,13 +16,11 @@ use std::time::Duration;
 
 use rustix::process::getuid;
 
-use crate::cgroup::{Controller, Group, Hierarchies};
+use crate::cgroup::{Controller, Group, Hierarchies, group_name};
 use crate::checkpoint::Checkpoints;
 use crate::helper::Program;
 use crate::image::Store;
 use crate::isolator::{Isolators, Subject};
-use crate::launch::order::{Entry as EnterOrder, Order, Report};
-use crate::spec::validate_command;
 use crate::{
     CommandSpec, Config, ContainerSpec, Error, ExecStatus, Resources, Status, Termination, Usage,
 };
@@ -28,10 +28,11 @@ use entry::{Entry, State};
 
 /// The oldest kernel that has what containers need: `cgroup.kill`.
 const KERNEL: (u32, u32) = (5, 14);
-/// How much longer than its command a helper may take to say how that went.
-const SLACK: Duration = Duration::from_secs(30);
 
 /// Runs containers. Cheap to clone. The last clone's end ends no container.
+///
+/// A container is named by its id; one that is nested in another by [`crate::nested_id`]. It
+/// ends with that one.
 ///
 /// Everything here works within a tokio runtime with I/O and time enabled.
 #[derive(Clone)]
@@ -49,7 +50,8 @@ pub struct Launched {
 /// A container found in the checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovered {
-    /// Its id.
+    /// Its name: its id, or after that of its parent and a `/` if it is nested (see
+    /// [`crate::split_id`]).
     pub id: String,
     /// Its first process, if one was recorded.
     pub pid: Option<u32>,
@@ -122,19 +124,7 @@ impl Containerizer {
     /// container then, and its id is free.
     pub async fn launch(&self, spec: ContainerSpec) -> Result<Launched, Error> {
         spec.validate()?;
-        // One of an earlier run that has not been taken over.
-        if self.inner.checkpoints.get(&spec.id).exists() {
-            return Err(Error::Exists { id: spec.id });
-        }
-        let entry = Entry::launching(&spec.id);
-        match self.inner.containers().entry(spec.id.clone()) {
-            std::collections::hash_map::Entry::Occupied(_) => {
-                return Err(Error::Exists { id: spec.id });
-            }
-            std::collections::hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(Arc::clone(&entry));
-            }
-        }
+        let entry = self.inner.enlist(&spec)?;
         let inner = Arc::clone(&self.inner);
         detached(launching::launch(inner, entry, spec)).await
     }
@@ -160,8 +150,8 @@ impl Containerizer {
         detached(async move { killing::kill(&inner, &entry, grace).await }).await
     }
 
-    /// Kills a container and removes all that belongs to it but its sandbox. Does nothing
-    /// for one that is not there.
+    /// Kills a container and removes all that belongs to it but its sandbox: first those that
+    /// are nested in it. Does nothing for one that is not there.
     ///
     /// # Errors
     /// A failed system call; to be tried again.
@@ -199,42 +189,7 @@ impl Containerizer {
         command: CommandSpec,
         timeout: Duration,
     ) -> Result<ExecStatus, Error> {
-        validate_command(&command)?;
-        let subject = self.inner.running(id)?;
-        let inner = Arc::clone(&self.inner);
-        let id = id.to_owned();
-        let (reports, lifeline) = blocking(move || {
-            let Some(init) = inner.checkpoints.get(&id).init()? else {
-                return Err(Error::NotRunning { id });
-            };
-            let mut helper = inner.program.start(None)?;
-            let plan = &subject.plan;
-            let order = Order::Enter(Box::new(EnterOrder {
-                init,
-                group: plan.group.clone(),
-                namespaces: plan.namespaces.clone(),
-                process: plan.process.with_command(&command),
-                timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
-            }));
-            if let Err(error) = helper.command(&order) {
-                helper.abandon();
-                return Err(error);
-            }
-            let (pidfd, reports, lifeline) = helper.detach()?;
-            // Its end needs no attention, but is to be collected.
-            tokio::spawn(crate::helper::ended(pidfd));
-            Ok((reports, lifeline))
-        })
-        .await?;
-        let mut reports = reports;
-        let report = tokio::time::timeout(timeout.saturating_add(SLACK), reports.next()).await;
-        drop(lifeline);
-        match report {
-            Ok(Ok(Report::Finished(status))) => Ok(status),
-            Ok(Ok(Report::Failed(error))) => Err(error.into()),
-            Ok(Ok(Report::Started(_))) | Err(_) => Ok(ExecStatus::TimedOut),
-            Ok(Err(error)) => Err(error),
-        }
+        executing::exec(&self.inner, id, command, timeout).await
     }
 
     /// What a running container uses.
@@ -289,10 +244,6 @@ impl Inner {
         known.ok_or_else(|| Error::NotFound { id: id.to_owned() })
     }
 
-    fn group_name(&self, id: &str) -> String {
-        format!("{}/{id}", self.config.cgroups_root)
-    }
-
     fn running(&self, id: &str) -> Result<Arc<Subject>, Error> {
         match self.known(id)?.state() {
             State::Running(subject) => Ok(subject),
@@ -300,14 +251,16 @@ impl Inner {
         }
     }
 
-    /// The cgroups of a new container.
+    /// The cgroups of a new container that is in no other.
     fn group(&self, id: &str) -> Group {
-        Group::new(&self.hierarchies, &self.group_name(id), &self.controllers)
+        let name = group_name(&self.config.cgroups_root, id);
+        Group::new(&self.hierarchies, &name, &self.controllers)
     }
 
     /// The cgroups that a container of an earlier run may have.
     fn any_group(&self, id: &str) -> Group {
-        Group::new(&self.hierarchies, &self.group_name(id), &self.hierarchies.controllers())
+        let name = group_name(&self.config.cgroups_root, id);
+        Group::new(&self.hierarchies, &name, &self.hierarchies.controllers())
     }
 }
 

@@ -8,8 +8,10 @@
 
 mod command;
 mod enter;
+mod hold;
 mod identity;
 mod init;
+mod join;
 mod limits;
 mod mounts;
 pub(crate) mod nursery;
@@ -21,6 +23,7 @@ mod privileges;
 pub(crate) mod rootfs;
 mod run;
 mod seccomp;
+mod streams;
 mod system;
 
 use std::fs::File;
@@ -34,6 +37,7 @@ use rustix::stdio::{dup2_stdin, dup2_stdout};
 use crate::SetupError;
 use crate::error::Step as _;
 use order::{Order, Report};
+pub(crate) use place::make_beneath;
 
 /// What `muster launch` does: starts helpers for the containerizer that started it, and is
 /// each of them. The calling process must not have started a thread, because it is going to

@@ -4,13 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockIo, CapabilitySet, Error, Resources, Rlimit, Secret, Volume};
+use crate::{BlockIo, CapabilitySet, Error, Resources, Rlimit, Secret, Volume, id};
 
 /// Where the sandbox is inside a container with an image (Mesos' `--sandbox_directory`).
 pub const SANDBOX: &str = "/mnt/mesos/sandbox";
 
-/// The longest container id, as in Mesos.
-const ID_MAX: usize = 242;
 const CAPABILITIES: &str = "linux/capabilities";
 /// The longest host name that Linux takes.
 const HOSTNAME_MAX: usize = 64;
@@ -18,11 +16,17 @@ const HOSTNAME_MAX: usize = 64;
 /// A container to launch. Whatever is not given is as Mesos has it by default.
 #[derive(Clone, Debug, Default)]
 pub struct ContainerSpec {
-    /// Unique among all containers of this containerizer, running or not yet destroyed:
+    /// Unique among all containers with the same parent, running or not yet destroyed:
     /// letters, digits, `-`, `_` and `.`, at most 242.
     pub id: String,
+    /// The name of the running container that it is nested in (see [`crate::nested_id`]). It
+    /// ends with that one. It has its network and, unless something else is said here, its
+    /// host name, root filesystem and cgroups.
+    pub parent: Option<String>,
+    /// What kind of container it is.
+    pub kind: Kind,
     /// An image of the store or of a registry, `name[:tag][@digest]`. `None` is the host's
-    /// root filesystem.
+    /// root filesystem, or the parent's.
     pub image: Option<String>,
     /// Docker's `config.json` with the credentials of the image's registry; `None` is the
     /// agent's.
@@ -43,12 +47,16 @@ pub struct ContainerSpec {
     pub user: Option<String>,
     /// An existing directory on the host, the container's own. With an image it is at
     /// [`SANDBOX`] inside, without one it is the working directory. `stdout` and `stderr`
-    /// are made in it.
+    /// are made in it. Empty for a nested container, which has `containers/<id>` in the
+    /// sandbox of its parent.
     pub sandbox: PathBuf,
     /// The container's host name. `None` is the host's.
     pub hostname: Option<String>,
     /// What it may use.
     pub resources: Resources,
+    /// Whether a nested container has cgroups with limits of its own, inside its parent's,
+    /// instead of sharing those. One that is in no other always has.
+    pub own_cgroups: bool,
     /// What it is given beside its sandbox, mounted in this order.
     pub volumes: Vec<Volume>,
     /// Resource limits of its command, each kind at most once.
@@ -62,12 +70,27 @@ pub struct ContainerSpec {
     pub block_io: Option<BlockIo>,
     /// Which system calls its command can make.
     pub seccomp: Seccomp,
-    /// Whether it sees the agent's processes instead of only its own.
+    /// Whether it sees the processes of its parent, or of the agent if it has none, instead of
+    /// only its own.
     pub share_pid_namespace: bool,
     /// Whose System V IPC, message queues and /dev/shm it has.
     pub ipc_mode: IpcMode,
     /// The size of its own /dev/shm in bytes; `None` is the agent's default.
     pub shm_bytes: Option<u64>,
+}
+
+/// Kinds of containers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Runs a command.
+    #[default]
+    Command,
+    /// Runs nothing of its own and is there for what is nested in it: its namespaces, limits
+    /// and sandbox. It ends on SIGTERM.
+    Pod,
+    /// A command in the namespaces, with the root filesystem, variables and restrictions of
+    /// its parent (Mesos' class DEBUG).
+    Debug,
 }
 
 /// Which system calls a container's commands can make.
@@ -88,7 +111,7 @@ pub enum IpcMode {
     /// Its own.
     #[default]
     Private,
-    /// The agent's.
+    /// Its parent's, or the agent's if it has none.
     ShareParent,
 }
 
@@ -115,16 +138,12 @@ impl ContainerSpec {
     /// Checks every field that can be judged without the image.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let refuse = |field, reason: String| Err(Error::Spec { field, reason });
-        if !valid_id(&self.id) {
-            return refuse(
-                "id",
-                format!(
-                    "`{}` is not 1 to {ID_MAX} letters, digits, `-`, `_` or `.` (no leading `.`)",
-                    self.id
-                ),
-            );
-        }
-        if !self.sandbox.is_absolute() || !self.sandbox.is_dir() {
+        id::validate(self.parent.as_deref(), &self.id)?;
+        if self.parent.is_some() {
+            if !self.sandbox.as_os_str().is_empty() {
+                return refuse("sandbox", "a nested container's is in that of its parent".into());
+            }
+        } else if !self.sandbox.is_absolute() || !self.sandbox.is_dir() {
             return refuse(
                 "sandbox",
                 format!(
@@ -133,6 +152,7 @@ impl ContainerSpec {
                 ),
             );
         }
+        self.validate_kind()?;
         if let Some(name) = &self.hostname
             && (name.is_empty()
                 || name.len() > HOSTNAME_MAX
@@ -151,7 +171,7 @@ impl ContainerSpec {
         if self.command.is_some() && !self.args.is_empty() {
             return refuse("args", "only without a command, as arguments of the image's".into());
         }
-        if self.command.is_none() && self.image.is_none() {
+        if self.command.is_none() && self.image.is_none() && self.kind != Kind::Pod {
             return refuse("command", "missing, and there is no image that has one".into());
         }
         let variables = self.environment.iter().map(|(name, value)| (name, value.as_str()));
@@ -167,6 +187,70 @@ impl ContainerSpec {
         self.volumes.iter().try_for_each(Volume::validate)?;
         self.rlimits.iter().try_for_each(Rlimit::validate)?;
         self.resources.validate()
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> String {
+        match &self.parent {
+            Some(parent) => id::nested(parent, &self.id),
+            None => self.id.clone(),
+        }
+    }
+
+    /// Whether it has limits and cgroups to which they apply.
+    pub(crate) fn has_cgroups(&self) -> bool {
+        self.parent.is_none() || self.own_cgroups
+    }
+
+    /// Checks what a container of its kind, and at its place, cannot have.
+    fn validate_kind(&self) -> Result<(), Error> {
+        let refuse = |field, reason: &str| Err(Error::Spec { field, reason: reason.into() });
+        match self.kind {
+            Kind::Debug if self.parent.is_none() => {
+                return refuse(
+                    "parent",
+                    "missing, and a container of the kind Debug is in another",
+                );
+            }
+            Kind::Debug if self.own_cgroups || self.share_pid_namespace => {
+                let field = if self.own_cgroups { "own_cgroups" } else { "share_pid_namespace" };
+                return refuse(field, "a container of the kind Debug has its parent's anyway");
+            }
+            Kind::Debug if self.command.is_none() => {
+                return refuse("command", "missing, and there is no image that has one");
+            }
+            Kind::Debug => {
+                if let Some((field, _)) = self.needs().first() {
+                    return refuse(field, "a container of the kind Debug has its parent's");
+                }
+            }
+            Kind::Pod if self.command.is_some() => {
+                return refuse("command", "a container of the kind Pod runs none");
+            }
+            Kind::Pod if !self.args.is_empty() => {
+                return refuse("args", "a container of the kind Pod runs no command");
+            }
+            Kind::Pod | Kind::Command => {}
+        }
+        if self.own_cgroups && self.parent.is_none() {
+            return refuse(
+                "own_cgroups",
+                "only for a nested container; this one has its own anyway",
+            );
+        }
+        let Resources { cpus_limit, mem_limit, pids_limit, .. } = self.resources;
+        let limits = [
+            (cpus_limit.is_some(), "resources.cpus_limit"),
+            (mem_limit.is_some(), "resources.mem_limit"),
+            (pids_limit.is_some(), "resources.pids_limit"),
+            (self.block_io.is_some(), "block_io"),
+        ];
+        match limits.into_iter().find(|(wanted, _)| *wanted && !self.has_cgroups()) {
+            Some((_, field)) => {
+                refuse(field, "a nested container without cgroups of its own shares its parent's")
+            }
+            None => Ok(()),
+        }
     }
 
     /// The isolators without which a field would have no effect: the field and the isolator.
@@ -186,13 +270,6 @@ impl ContainerSpec {
         let volumes = self.volumes.iter().map(|volume| ("volumes", volume.isolator()));
         wanted.map(|(_, field, isolator)| (field, isolator)).chain(volumes).collect()
     }
-}
-
-/// Whether `id` can name a container: it becomes a directory and a cgroup.
-pub(crate) fn valid_id(id: &str) -> bool {
-    (1..=ID_MAX).contains(&id.len())
-        && !id.starts_with('.')
-        && id.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
 }
 
 /// Checks a command by itself.

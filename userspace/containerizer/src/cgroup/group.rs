@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
@@ -25,7 +26,17 @@ pub(crate) struct Group {
     v1: BTreeMap<Controller, PathBuf>,
     /// The controllers whose files are in the v2 tree.
     v2: BTreeSet<Controller>,
+    /// Whether the directories in v1 are those of the container around this one.
+    shared: bool,
 }
+
+/// Where the processes of a container are whose group in v2 passes controllers on: the kernel
+/// lets none be in that itself.
+const LEAF: &str = "leaf";
+/// How often it is tried to pass a controller on: a process may just have come.
+const ADMISSIONS: u32 = 100;
+/// How long it takes at most until what was started in a group since it was killed is killed.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Where a group has the files of one controller, and in which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +45,13 @@ pub(crate) struct Place<'a> {
     pub(crate) version: Version,
     /// The group's directory in the tree of the controller.
     pub(crate) directory: &'a Path,
+}
+
+/// The name, below the agent's root, of the group of the container with this name.
+pub(crate) fn group_name(root: &str, container: &str) -> String {
+    let mut parts = container.split('/');
+    let top = format!("{root}/{}", parts.next().unwrap_or_default());
+    parts.fold(top, |path, id| format!("{path}/{}", nested_name(id)))
 }
 
 impl Group {
@@ -53,7 +71,72 @@ impl Group {
                 None => {}
             }
         }
-        Self { unified: hierarchies.unified(name), v1, v2 }
+        Self { unified: hierarchies.unified(name), v1, v2, shared: false }
+    }
+
+    /// The group of the container `id` that is nested in this group's: with limits of its own
+    /// for `controllers`, as far as this group is under them, or under this group's limits
+    /// alone. In v2 it has a directory in either case, where it is killed.
+    pub(crate) fn nested(&self, id: &str, controllers: Option<&BTreeSet<Controller>>) -> Self {
+        let unified = self.unified.join(nested_name(id));
+        let Some(controllers) = controllers else {
+            return Self { unified, v1: self.v1.clone(), v2: BTreeSet::new(), shared: true };
+        };
+        let v1 = self.v1.iter().filter(|(controller, _)| controllers.contains(controller));
+        let v1 = v1.map(|(controller, path)| (*controller, path.join(nested_name(id)))).collect();
+        Self { unified, v1, v2: &self.v2 & controllers, shared: false }
+    }
+
+    /// Whether it has limits of its own.
+    pub(crate) fn has_limits(&self) -> bool {
+        !self.shared
+    }
+
+    /// Passes this group's controllers in v2 on to what is nested in it.
+    pub(crate) fn admit(&self) -> Result<(), Error> {
+        let control = self.unified.join("cgroup.subtree_control");
+        for name in self.v2.iter().filter_map(|controller| controller.v2_name()) {
+            let enabled = file::read(&control)?;
+            if enabled.split_whitespace().any(|known| known == name) {
+                continue;
+            }
+            let mut tries = 0;
+            loop {
+                self.move_to_leaf()?;
+                match file::write(&control, &format!("+{name}")) {
+                    Err(Error::Io { source, .. })
+                        if source.raw_os_error() == Some(libc::EBUSY) && tries < ADMISSIONS =>
+                    {
+                        tries += 1;
+                    }
+                    written => break written?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the container's own processes to where they do not stand in the way.
+    fn move_to_leaf(&self) -> Result<(), Error> {
+        let leaf = self.unified.join(LEAF);
+        match fs::create_dir(&leaf) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.at("mkdir", &leaf)?,
+        }
+        for process in listed(&self.unified)? {
+            match file::write(&leaf.join("cgroup.procs"), &process.to_string()) {
+                // It has ended.
+                Err(Error::Io { source, .. }) if source.raw_os_error() == Some(libc::ESRCH) => {}
+                moved => moved?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The directory in v2 that the container's own processes are in.
+    pub(crate) fn home(&self) -> PathBuf {
+        let leaf = self.unified.join(LEAF);
+        if leaf.is_dir() { leaf } else { self.unified.clone() }
     }
 
     /// Where the files of `controller` are.
@@ -76,8 +159,10 @@ impl Group {
         self.v1.values().collect()
     }
 
+    /// Those that are this group's alone, in all trees.
     fn directories(&self) -> impl Iterator<Item = &PathBuf> {
-        std::iter::once(&self.unified).chain(self.v1())
+        let v1 = if self.shared { BTreeSet::new() } else { self.v1() };
+        std::iter::once(&self.unified).chain(v1)
     }
 
     /// Makes the directories. One that is there already is an error: it would be another's.
@@ -95,13 +180,9 @@ impl Group {
         }
     }
 
-    /// The processes in the group.
+    /// The container's own processes.
     pub(crate) fn processes(&self) -> Result<Vec<u32>, Error> {
-        let text = match file::read(&self.unified.join("cgroup.procs")) {
-            Err(Error::Io { source, .. }) if gone(&source) => return Ok(Vec::new()),
-            text => text?,
-        };
-        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+        listed(&self.home())
     }
 
     /// A descriptor of `process` if it is in the group; `None` if it has ended.
@@ -134,11 +215,37 @@ impl Group {
         }
     }
 
+    /// Kills every process in the group, and waits until none is left: also of what is being
+    /// started in it meanwhile.
+    pub(crate) async fn clear(&self) -> Result<(), Error> {
+        loop {
+            self.kill()?;
+            if let Ok(emptied) = tokio::time::timeout(AGAIN, self.emptied()).await {
+                return emptied;
+            }
+        }
+    }
+
     /// Removes the directories, and cgroups that the container made in them. All processes
     /// must have ended.
     pub(crate) fn remove(&self) -> Result<(), Error> {
         self.directories().try_for_each(|directory| remove_tree(directory).at("rmdir", directory))
     }
+}
+
+/// The directory of a nested container's group in that of the one around it: no other file or
+/// directory there has such a name.
+fn nested_name(id: &str) -> String {
+    format!("nested.{id}")
+}
+
+/// The processes in the group `directory` itself; none if it is gone.
+fn listed(directory: &Path) -> Result<Vec<u32>, Error> {
+    let text = match file::read(&directory.join("cgroup.procs")) {
+        Err(Error::Io { source, .. }) if gone(&source) => return Ok(Vec::new()),
+        text => text?,
+    };
+    Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
 }
 
 fn populated(events: &Path) -> Result<bool, Error> {
@@ -164,4 +271,54 @@ fn remove_tree(directory: &Path) -> io::Result<()> {
         }
     }
     fs::remove_dir(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroup::fake;
+
+    fn group(directory: &Path, version: Version) -> Group {
+        let trees = fake::trees(directory, version);
+        Group::new(&trees, "c", &trees.controllers())
+    }
+
+    #[test]
+    fn a_nested_group_has_limits_of_its_own_or_its_parents() {
+        let directory = tempfile::tempdir().unwrap();
+        let parent = group(directory.path(), Version::V1);
+        let own = parent.nested("x", Some(&[Controller::Memory].into()));
+        let memory = directory.path().join("c/memory/c/nested.x");
+        assert_eq!(own.v1(), [&memory].into());
+        own.create().unwrap();
+        assert!(memory.is_dir() && own.unified.ends_with("c/unified/c/nested.x"));
+        own.remove().unwrap();
+        let shared = parent.nested("x", None);
+        assert_eq!(shared.v1(), parent.v1(), "it joins them");
+        shared.create().unwrap();
+        shared.remove().unwrap();
+        assert!(!shared.unified.exists() && parent.v1().iter().all(|path| path.is_dir()));
+        assert_eq!(group_name("m/a", "c/x/y"), "m/a/c/nested.x/nested.y");
+    }
+
+    #[test]
+    fn processes_make_room_for_what_is_nested() {
+        let directory = tempfile::tempdir().unwrap();
+        let parent = group(directory.path(), Version::V2);
+        let write = |path: &Path, text| fs::write(path, text).unwrap();
+        write(&parent.unified.join("cgroup.procs"), "7\n");
+        write(&parent.unified.join("cgroup.subtree_control"), "cpu cpuset memory pids");
+        let leaf = parent.unified.join(LEAF);
+        fs::create_dir(&leaf).unwrap();
+        write(&leaf.join("cgroup.procs"), "");
+        parent.admit().unwrap();
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        assert_eq!(read(&leaf.join("cgroup.procs")), "7");
+        assert_eq!(read(&parent.unified.join("cgroup.subtree_control")), "+io");
+        assert_eq!(parent.home(), leaf);
+        let own = parent.nested("x", Some(&[Controller::Memory].into()));
+        let place = own.place(Controller::Memory).unwrap();
+        assert_eq!((place.version, place.directory), (Version::V2, own.unified.as_path()));
+        assert!(own.place(Controller::Cpu).is_err());
+    }
 }

@@ -14,11 +14,13 @@ use rustix::io::Errno;
 use super::{Checkpoint, Container, sync_directory};
 use crate::Error;
 use crate::error::At as _;
-use crate::spec::valid_id;
+use crate::id;
 
 /// How long another one may take to let go: a killed agent's lock lives on in a helper that
 /// was just being started, until its exec.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Where in a container's checkpoint those of what is nested in it are.
+const NESTED: &str = "containers";
 /// How often that is looked at.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
@@ -52,39 +54,49 @@ impl Checkpoints {
             }
         }
         let checkpoints = Self { root, _lock: lock };
-        for entry in checkpoints.entries()? {
-            // Not yet a container, or no longer one, when an earlier agent was killed.
-            if !entry.to_str().is_some_and(valid_id) {
-                let path = checkpoints.root.join(entry);
-                fs::remove_dir_all(&path).at("remove", &path)?;
-            }
-        }
+        tidy(&checkpoints.root)?;
         Ok(checkpoints)
     }
 
-    /// The checkpoint of `id`, whether it is there or not.
-    pub(crate) fn get(&self, id: &str) -> Checkpoint {
-        Checkpoint::at(self.root.join(id))
+    /// The checkpoint of the container with this name, whether it is there or not: those of
+    /// nested ones are in a directory of the one around them.
+    pub(crate) fn get(&self, name: &str) -> Checkpoint {
+        let mut parts = name.split('/');
+        let top = self.root.join(parts.next().unwrap_or_default());
+        Checkpoint::at(parts.fold(top, |path, id| path.join(NESTED).join(id)))
     }
 
-    /// The ids of all containers here.
-    pub(crate) fn ids(&self) -> Result<Vec<String>, Error> {
-        let mut ids: Vec<String> =
-            self.entries()?.into_iter().filter_map(|entry| entry.into_string().ok()).collect();
-        ids.retain(|id| valid_id(id));
-        ids.sort();
-        Ok(ids)
+    /// The names of all containers here, each after the one that it is nested in.
+    pub(crate) fn names(&self) -> Result<Vec<String>, Error> {
+        let mut names = ids(&self.root)?;
+        let mut next = 0;
+        while let Some(name) = names.get(next).cloned() {
+            names.extend(self.nested(&name)?);
+            next += 1;
+        }
+        Ok(names)
     }
 
-    fn entries(&self) -> Result<Vec<OsString>, Error> {
-        let entries = fs::read_dir(&self.root).at("read", &self.root)?;
-        entries.map(|entry| Ok(entry.at("read", &self.root)?.file_name())).collect()
+    /// The names of the containers that are nested in the one with this name, but not those
+    /// in these.
+    pub(crate) fn nested(&self, name: &str) -> Result<Vec<String>, Error> {
+        let ids = ids(&self.get(name).directory().join(NESTED))?;
+        Ok(ids.into_iter().map(|id| id::nested(name, &id)).collect())
     }
 
     /// Writes a new checkpoint: there as a whole and on disk, or not at all.
-    pub(crate) fn create(&self, id: &str, container: &Container) -> Result<Checkpoint, Error> {
-        let draft = self.root.join(format!(".new-{id}"));
-        let checkpoint = self.get(id);
+    pub(crate) fn create(&self, name: &str, container: &Container) -> Result<Checkpoint, Error> {
+        let checkpoint = self.get(name);
+        let (parent, id) = id::split(name);
+        let among = checkpoint.directory().with_file_name("");
+        if parent.is_some() {
+            // In the directory of the one around it, which is there; or else that is gone.
+            match DirBuilder::new().mode(0o700).create(&among) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => made.at("mkdir", &among)?,
+            }
+        }
+        let draft = among.join(format!(".new-{id}"));
         let created = fill(&draft, container).and_then(|()| {
             // Fails if there is one already: a directory that is not empty is not replaced.
             fs::rename(&draft, checkpoint.directory()).at("rename", checkpoint.directory())
@@ -93,20 +105,51 @@ impl Checkpoints {
             remove(&draft)?;
             return Err(error);
         }
-        sync_directory(&self.root)?;
+        sync_directory(&among)?;
         Ok(checkpoint)
     }
 
     /// Removes a checkpoint, at once as a whole; nothing if it is not there.
-    pub(crate) fn remove(&self, id: &str) -> Result<(), Error> {
-        let doomed = self.root.join(format!(".old-{id}"));
-        let checkpoint = self.get(id);
+    pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
+        let checkpoint = self.get(name);
+        let doomed = checkpoint.directory().with_file_name(format!(".old-{}", id::split(name).1));
         match fs::rename(checkpoint.directory(), &doomed) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             renamed => renamed.at("rename", checkpoint.directory())?,
         }
         remove(&doomed)
     }
+}
+
+/// Removes what in `directory` is not yet a container, or no longer one, since an earlier
+/// agent was killed; and what in those that are.
+fn tidy(directory: &Path) -> Result<(), Error> {
+    for entry in entries(directory)? {
+        let path = directory.join(&entry);
+        if entry.to_str().is_some_and(id::valid) {
+            tidy(&path.join(NESTED))?;
+        } else {
+            fs::remove_dir_all(&path).at("remove", &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The containers of `directory`, by their ids; none if it is not there.
+fn ids(directory: &Path) -> Result<Vec<String>, Error> {
+    let entries = entries(directory)?;
+    let mut ids: Vec<_> = entries.into_iter().filter_map(|id| id.into_string().ok()).collect();
+    ids.retain(|id| id::valid(id));
+    ids.sort();
+    Ok(ids)
+}
+
+fn entries(directory: &Path) -> Result<Vec<OsString>, Error> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.at("read", directory)?,
+    };
+    entries.map(|entry| Ok(entry.at("read", directory)?.file_name())).collect()
 }
 
 /// Makes a checkpoint's directory.

@@ -1,5 +1,6 @@
 //! One container, as the containerizer knows it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, watch};
@@ -26,6 +27,7 @@ pub(super) struct Entry {
     id: String,
     state: watch::Sender<State>,
     cancelled: watch::Sender<bool>,
+    closed: AtomicBool,
     /// Held while the container is given other resources, or removed.
     pub(super) change: AsyncMutex<()>,
     supervisor: Mutex<Option<AbortHandle>>,
@@ -43,12 +45,13 @@ impl Entry {
             id: id.to_owned(),
             state: watch::Sender::new(state),
             cancelled: watch::Sender::new(false),
+            closed: AtomicBool::new(false),
             change: AsyncMutex::new(()),
             supervisor: Mutex::new(None),
         })
     }
 
-    /// Its id.
+    /// Its name.
     pub(super) fn id(&self) -> &str {
         &self.id
     }
@@ -61,6 +64,16 @@ impl Entry {
     /// It is there now.
     pub(super) fn set(&self, state: State) {
         self.state.send_replace(state);
+    }
+
+    /// Nothing more is to be launched in it.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that is so. Both are asked and told under the lock of the table.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Asks that the launch be given up.

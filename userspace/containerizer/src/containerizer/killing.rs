@@ -53,6 +53,9 @@ pub(super) async fn destroy(inner: &Arc<Inner>, id: &str) -> Result<(), Error> {
             None => return Ok(()),
         },
     };
+    for nested in inner.close(&entry)? {
+        Box::pin(destroy(inner, &nested)).await?;
+    }
     if let State::Launching = entry.state() {
         entry.cancel();
     }
@@ -95,8 +98,7 @@ pub(super) async fn remove(
         Some(subject) => subject.plan.group.clone(),
         None => inner.any_group(entry.id()),
     };
-    group.kill()?;
-    group.emptied().await?;
+    group.clear().await?;
     let mut tries = 0;
     loop {
         let removed = group.remove();

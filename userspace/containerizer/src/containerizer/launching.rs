@@ -1,6 +1,7 @@
 //! From a specification to a running command.
 
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::entry::{Entry, State};
@@ -8,10 +9,16 @@ use super::{Inner, Launched, blocking, killing, supervision};
 use crate::checkpoint::Container;
 use crate::error::At as _;
 use crate::helper::{Helper, kill};
+use crate::image::Digest;
 use crate::isolator::{Draft, Places, Request, Subject};
+use crate::launch::make_beneath;
 use crate::launch::order::{Order, Report};
+use crate::launch::plan::{Plan, Root};
 use crate::pid::boot_id;
-use crate::{ContainerSpec, Error};
+use crate::{CommandSpec, ContainerSpec, Error, Kind};
+
+/// Where in a sandbox those of nested containers are.
+const NESTED: &str = "containers";
 
 /// Launches, or removes what there is of the container already.
 pub(super) async fn launch(
@@ -39,7 +46,7 @@ async fn bring_up(
 ) -> Result<Launched, Error> {
     let subject = {
         let inner = Arc::clone(inner);
-        blocking(move || plan(&inner, &spec)).await?
+        blocking(move || plan(&inner, spec)).await?
     };
     entry.check()?;
     let subject = Arc::new(subject);
@@ -66,6 +73,10 @@ async fn bring_up(
         Ok(init) => {
             entry.set(State::Running(Arc::clone(&subject)));
             supervision::supervise(inner, entry, &subject, pidfd);
+            // If the one around it has ended meanwhile, it may not have been seen there.
+            if !inner.is_held(entry.id()) {
+                subject.plan.group.kill()?;
+            }
             Ok(Launched { pid: init.pid })
         }
         Err(error) => {
@@ -84,7 +95,24 @@ async fn bring_up(
 
 /// Decides everything, and makes sure that the image's layers are there. Of the container
 /// nothing is made yet.
-fn plan(inner: &Inner, spec: &ContainerSpec) -> Result<Subject, Error> {
+fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<Subject, Error> {
+    let parent = spec.parent.as_ref().map(|parent| inner.running(parent)).transpose()?;
+    let name = spec.name();
+    let mut places = Places {
+        checkpoint: inner.checkpoints.get(&name).directory().to_owned(),
+        group: inner.group(&spec.id),
+        around: None,
+    };
+    if let Some(parent) = &parent {
+        let controllers = spec.own_cgroups.then_some(&inner.controllers);
+        places.group = parent.plan.group.nested(&spec.id, controllers);
+        places.around = inner.checkpoints.get(&parent.id).init()?;
+        spec.sandbox = parent.plan.sandbox.join(NESTED).join(&spec.id);
+        if spec.kind == Kind::Debug {
+            return Ok(debug(&spec, parent, places));
+        }
+    }
+    let parent = parent.as_deref();
     let image = match &spec.image {
         Some(reference) => {
             let secret = spec.image_config.as_ref();
@@ -92,19 +120,19 @@ fn plan(inner: &Inner, spec: &ContainerSpec) -> Result<Subject, Error> {
         }
         None => None,
     };
-    let scratch = scratch(&spec.sandbox, &spec.id);
-    let isolators = inner.isolators.names();
-    let request = Request { spec, image: image.as_ref(), isolators: &isolators, scratch: &scratch };
+    let mut isolators = inner.isolators.names();
+    if !spec.has_cgroups() {
+        isolators.retain(|name| !name.starts_with("cgroups/"));
+    }
+    let scratch = scratch(&spec, parent);
+    let image = image.as_ref();
+    let request = Request { spec: &spec, parent, image, isolators: &isolators, scratch: &scratch };
     let mut draft = Draft::new(&request);
     inner.isolators.prepare(&request, &mut draft)?;
-    let places = Places {
-        checkpoint: inner.checkpoints.get(&spec.id).directory().to_owned(),
-        group: inner.group(&spec.id),
-    };
     let (plan, notes) = draft.finish(&request, places)?;
     Ok(Subject {
-        id: spec.id.clone(),
-        parent: None,
+        id: name,
+        parent: spec.parent,
         isolators: isolators.into_iter().map(str::to_owned).collect(),
         notes,
         resources: spec.resources,
@@ -112,9 +140,57 @@ fn plan(inner: &Inner, spec: &ContainerSpec) -> Result<Subject, Error> {
     })
 }
 
-/// The container's own files, beside its sandbox: on the disk that is meant for such.
-fn scratch(sandbox: &Path, id: &str) -> PathBuf {
-    sandbox.parent().unwrap_or(sandbox).join(format!(".{id}.rootfs"))
+/// A command in what another container has: no isolator has to do with it.
+fn debug(spec: &ContainerSpec, parent: &Subject, places: Places) -> Subject {
+    let around = &parent.plan;
+    let mut process = around.process.clone();
+    process.argv = spec.command.as_ref().map(CommandSpec::argv).unwrap_or_default();
+    let secrets = spec.secrets.iter().map(|(name, secret)| (name, secret.reveal()));
+    let given = spec.environment.iter().map(|(name, value)| (name, value.as_str())).chain(secrets);
+    for (name, value) in given {
+        process.environment.retain(|(known, _)| known != name);
+        process.environment.push((name.clone(), value.to_owned()));
+    }
+    if let Some(user) = &spec.user {
+        process.user.clone_from(user);
+    }
+    Subject {
+        id: spec.name(),
+        parent: spec.parent.clone(),
+        isolators: Vec::new(),
+        notes: BTreeMap::new(),
+        resources: spec.resources,
+        plan: Plan {
+            checkpoint: places.checkpoint,
+            group: places.group,
+            memory: false,
+            around: places.around,
+            namespaces: BTreeSet::new(),
+            hostname: None,
+            scratch: scratch(spec, Some(parent)),
+            sandbox: spec.sandbox.clone(),
+            sandbox_top: around.sandbox_top.clone(),
+            root: Root::Parent { image: around.root.is_image() },
+            mounts: Vec::new(),
+            devices: Vec::new(),
+            masked: Vec::new(),
+            read_only: Vec::new(),
+            owned: Vec::new(),
+            process,
+        },
+    }
+}
+
+/// The container's own files, beside its sandbox or that of the outermost container around it:
+/// on the disk that is meant for such, and where no container can reach them.
+fn scratch(spec: &ContainerSpec, parent: Option<&Subject>) -> PathBuf {
+    let top = parent.map_or(&spec.sandbox, |parent| &parent.plan.sandbox_top);
+    let name = match parent {
+        None => format!(".{}.rootfs", spec.id),
+        // A name can be longer than a file's. No id begins with a plus sign.
+        Some(_) => format!(".+{}.rootfs", Digest::of(spec.name().as_bytes()).hex()),
+    };
+    top.parent().unwrap_or(top).join(name)
 }
 
 /// Makes the container's cgroups and what its isolators have for it, and starts its helper.
@@ -122,6 +198,14 @@ fn scratch(sandbox: &Path, id: &str) -> PathBuf {
 fn prepare(inner: &Inner, entry: &Entry, subject: &Subject) -> Result<Helper, Error> {
     let container = Container { boot_id: boot_id()?, subject: subject.clone() };
     let checkpoint = inner.checkpoints.create(entry.id(), &container)?;
+    if let Some(parent) = &subject.parent {
+        let plan = &subject.plan;
+        let below = plan.sandbox.strip_prefix(&plan.sandbox_top).unwrap_or(&plan.sandbox);
+        make_beneath(&plan.sandbox_top, below)?;
+        if plan.group.has_limits() {
+            inner.running(parent)?.plan.group.admit()?;
+        }
+    }
     subject.plan.group.create()?;
     inner.isolators.isolate(subject)?;
     entry.check()?;

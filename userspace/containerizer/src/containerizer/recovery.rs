@@ -13,7 +13,7 @@ use crate::{Error, Termination};
 /// Takes over every container that is on disk and not known.
 pub(super) async fn recover(inner: &Arc<Inner>) -> Result<Vec<Recovered>, Error> {
     let mut recovered = Vec::new();
-    for id in inner.checkpoints.ids()? {
+    for id in inner.checkpoints.names()? {
         if inner.containers().contains_key(&id) {
             continue;
         }
@@ -49,7 +49,7 @@ async fn tell_isolators(inner: &Arc<Inner>) -> Result<(), Error> {
 
 /// Takes over the container `id`; `None` if there is no checkpoint of it.
 pub(super) async fn adopt(inner: &Arc<Inner>, id: &str) -> Result<Option<Arc<Entry>>, Error> {
-    if !crate::spec::valid_id(id) {
+    if !crate::id::valid_name(id) {
         return Ok(None);
     }
     // Each is taken over once, whoever asks for it.
@@ -63,8 +63,7 @@ pub(super) async fn adopt(inner: &Arc<Inner>, id: &str) -> Result<Option<Arc<Ent
         Ok(Some(found)) => found,
         Err(error @ Error::Checkpoint { .. }) => {
             let group = inner.any_group(id);
-            group.kill()?;
-            group.emptied().await?;
+            group.clear().await?;
             let lost = Termination::Lost(error.to_string());
             return Ok(Some(insert(inner, Entry::new(id, State::Ended(None, lost)))));
         }

@@ -92,8 +92,7 @@ pub(super) async fn settle(
     reason: &str,
 ) -> Result<Termination, Error> {
     // Usually all is dead by now; what had left the pid namespace's reach is not.
-    group.kill()?;
-    group.emptied().await?;
+    group.clear().await?;
     match checkpoint.limitation() {
         Ok(Some(limitation)) => return Ok(Termination::Limited(limitation)),
         // One that cannot be read says less than the end itself.

@@ -52,12 +52,12 @@ impl Isolators {
     /// Has all decide.
     pub(crate) fn prepare(&self, request: &Request<'_>, draft: &mut Draft) -> Result<(), Error> {
         for (field, isolator) in request.spec.needs() {
-            if !self.chosen().any(|link| link.name == isolator) {
+            if !request.has(isolator) {
                 let reason = format!("needs the isolator {isolator}; add it to --isolation");
                 return Err(Error::Spec { field, reason });
             }
         }
-        self.chosen().try_for_each(|link| {
+        self.chosen().filter(|link| request.has(link.name)).try_for_each(|link| {
             draft.hand_to(link.name);
             link.isolator.prepare(request, draft)
         })

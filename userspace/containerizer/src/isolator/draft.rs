@@ -21,9 +21,9 @@ use crate::image::ImageError;
 use crate::launch::plan::{
     Attributes, DeviceAccess, DeviceKind, Mount, Namespace, Plan, Process, Root,
 };
+use crate::pid::ProcessId;
 use crate::seccomp::Filter;
-use crate::spec::SANDBOX;
-use crate::{CapabilitySet, Error, Rlimit};
+use crate::{CapabilitySet, Error, Kind, Rlimit};
 
 /// Docker's `PATH` for images that set none.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -62,6 +62,8 @@ pub(crate) struct Places {
     pub(crate) checkpoint: PathBuf,
     /// Its cgroups.
     pub(crate) group: Group,
+    /// The first process of the container that it is nested in.
+    pub(crate) around: Option<ProcessId>,
 }
 
 impl Draft {
@@ -157,7 +159,8 @@ impl Draft {
         self.read_only.push(path.into());
     }
 
-    /// Makes what will be at `path` of the sandbox the command's user's.
+    /// Makes what will be at `path` the command's user's: below its sandbox, or that of the
+    /// outermost container around it.
     pub(crate) fn own(&mut self, path: PathBuf) {
         self.owned.push(path);
     }
@@ -249,12 +252,10 @@ impl Draft {
         places: Places,
     ) -> Result<(Plan, BTreeMap<String, Value>), Error> {
         let spec = request.spec;
-        let inside = match request.image {
-            Some(_) => SANDBOX.into(),
-            None => spec.sandbox.clone(),
-        };
-        let argv = self.argv.unwrap_or_default();
-        if argv.first().is_none_or(String::is_empty) {
+        let inside = request.sandbox_inside();
+        let pod = spec.kind == Kind::Pod;
+        let argv = self.argv.filter(|_| !pod).unwrap_or_default();
+        if !pod && argv.first().is_none_or(String::is_empty) {
             let image = spec.image.clone().unwrap_or_default();
             return Err(ImageError::NoCommand { image }.into());
         }
@@ -281,11 +282,13 @@ impl Draft {
             checkpoint: places.checkpoint,
             group: places.group,
             memory: self.memory,
+            around: places.around,
             namespaces: self.namespaces,
             hostname: self.hostname,
             scratch: request.scratch.to_owned(),
             sandbox: spec.sandbox.clone(),
-            root: self.root.unwrap_or(Root::Host),
+            sandbox_top: request.sandbox_top().to_owned(),
+            root: self.root.unwrap_or_else(|| request.root_without_image()),
             mounts: self.mounts,
             devices: self.devices,
             masked: self.masked,

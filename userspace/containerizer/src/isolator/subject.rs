@@ -1,14 +1,15 @@
 //! Containers, as isolators see them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::image::Image;
-use crate::launch::plan::Plan;
+use crate::launch::plan::{Plan, Root, Spread, What};
+use crate::spec::SANDBOX;
 use crate::{ContainerSpec, Error, Resources};
 
 /// A container that is wanted.
@@ -16,6 +17,8 @@ use crate::{ContainerSpec, Error, Resources};
 pub(crate) struct Request<'a> {
     /// What the caller wants.
     pub(crate) spec: &'a ContainerSpec,
+    /// The container that it is nested in.
+    pub(crate) parent: Option<&'a Subject>,
     /// Its image, which is ready to be mounted.
     pub(crate) image: Option<&'a Image>,
     /// The names of all isolators that it gets.
@@ -30,15 +33,50 @@ impl Request<'_> {
     pub(crate) fn has(&self, name: &str) -> bool {
         self.isolators.contains(&name)
     }
+
+    /// Whether its root filesystem is an image's, its own or its parent's, and not the host's.
+    pub(crate) fn in_image(&self) -> bool {
+        self.image.is_some() || self.parent.is_some_and(|parent| parent.plan.root.is_image())
+    }
+
+    /// Its root filesystem if it has no image.
+    pub(crate) fn root_without_image(&self) -> Root {
+        match self.parent {
+            Some(parent) => Root::Parent { image: parent.plan.root.is_image() },
+            None => Root::Host,
+        }
+    }
+
+    /// Where its sandbox is inside.
+    pub(crate) fn sandbox_inside(&self) -> PathBuf {
+        if self.in_image() { SANDBOX.into() } else { self.spec.sandbox.clone() }
+    }
+
+    /// The directory above its sandbox, or itself, to which no container can write a link.
+    pub(crate) fn sandbox_top(&self) -> &Path {
+        self.parent.map_or(&self.spec.sandbox, |parent| &parent.plan.sandbox_top)
+    }
+
+    /// The file or directory `path`, which is its sandbox or in it or in its parent's.
+    pub(crate) fn sandboxed(&self, path: &Path) -> What {
+        let top = self.sandbox_top();
+        let beneath = path.strip_prefix(top).ok().filter(|below| !below.as_os_str().is_empty());
+        What::Host {
+            path: top.to_owned(),
+            beneath: beneath.map(Path::to_owned),
+            recursive: true,
+            propagation: Spread::None,
+        }
+    }
 }
 
 /// A container that has been decided on. All of it is in its checkpoint, so that every step
 /// after a crash is taken with what the steps before it were.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Subject {
-    /// Its id.
+    /// Its name (see [`crate::nested_id`]).
     pub(crate) id: String,
-    /// The container that it is nested in.
+    /// The name of the container that it is nested in.
     pub(crate) parent: Option<String>,
     /// The isolators that it was prepared by, in their order: only these have to do with it,
     /// whatever the agent is told to use by now.

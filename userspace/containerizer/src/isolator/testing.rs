@@ -52,7 +52,8 @@ pub(crate) fn planned(
     image: Option<&Image>,
 ) -> Result<(Plan, BTreeMap<String, Value>), Error> {
     let names: Vec<&str> = isolators.iter().map(|(name, _)| *name).collect();
-    let request = Request { spec, image, isolators: &names, scratch: Path::new("/work/.c") };
+    let request =
+        Request { spec, parent: None, image, isolators: &names, scratch: Path::new("/work/.c") };
     let mut draft = Draft::new(&request);
     for (name, isolator) in isolators {
         draft.hand_to(name);
@@ -65,7 +66,7 @@ pub(crate) fn planned(
 fn places(directory: &Path, version: Version) -> Places {
     let trees = fake::trees(directory, version);
     let group = Group::new(&trees, "c", &trees.controllers());
-    Places { checkpoint: "/run/containers/c".into(), group }
+    Places { checkpoint: "/run/containers/c".into(), group, around: None }
 }
 
 /// A container whose cgroups are plain `files`, by path and text, below a directory of
@@ -78,7 +79,8 @@ pub(crate) fn subject(version: Version, files: &[(&str, &str)]) -> (TempDir, Sub
     }
     let spec = spec();
     let scratch = directory.path().join(".c.rootfs");
-    let request = Request { spec: &spec, image: None, isolators: &[], scratch: &scratch };
+    let request =
+        Request { spec: &spec, parent: None, image: None, isolators: &[], scratch: &scratch };
     let (plan, notes) = Draft::new(&request).finish(&request, places).unwrap();
     let subject = Subject {
         id: "c".into(),

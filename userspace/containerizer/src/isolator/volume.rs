@@ -6,7 +6,6 @@ pub(super) mod sandbox_path;
 use std::path::PathBuf;
 
 use super::Request;
-use crate::spec::SANDBOX;
 use crate::{Error, Volume};
 
 /// Where `volume` comes to be inside.
@@ -14,13 +13,13 @@ fn target(request: &Request<'_>, volume: &Volume) -> Result<PathBuf, Error> {
     let inside = &volume.container_path;
     match (inside.is_absolute(), request.image) {
         (true, Some(_)) => Ok(inside.clone()),
-        (true, None) if inside.exists() => Ok(inside.clone()),
+        // In an image of its parent's there is no telling from here; the helper will find out.
+        (true, None) if request.in_image() || inside.exists() => Ok(inside.clone()),
         // Nothing is made on the host.
         (true, None) => Err(Error::Spec {
             field: "volumes",
             reason: format!("{} is not there, and there is no image", inside.display()),
         }),
-        (false, Some(_)) => Ok(PathBuf::from(SANDBOX).join(inside)),
-        (false, None) => Ok(request.spec.sandbox.join(inside)),
+        (false, _) => Ok(request.sandbox_inside().join(inside)),
     }
 }

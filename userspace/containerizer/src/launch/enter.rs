@@ -1,21 +1,19 @@
 //! A command that joins a running container.
 
 use std::convert::Infallible;
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, chdir, kill_process_group, pidfd_send_signal};
-use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
-use super::init::{self, Streams};
 use super::order::Entry;
-use super::plan::Namespace;
 use super::run::{Child, start};
+use super::streams::Streams;
 use super::system::SingleThreaded;
+use super::{init, join};
 use crate::error::Step as _;
 use crate::{ExecStatus, SetupError};
 
@@ -25,17 +23,12 @@ const TIMEOUT_MAX: Duration = Duration::from_hours(30 * 24);
 /// Runs the command and returns how it ended. It is killed when its time is over, and when
 /// the containerizer closes its end of standard input, as its death does.
 pub(super) fn enter(entry: &Entry, alone: SingleThreaded) -> Result<ExecStatus, SetupError> {
-    let Some(container) = entry.init.open()? else {
-        return Err(SetupError::new("enter the container", "it has ended"));
-    };
+    let container = join::open(entry.init)?;
     let timeout = Duration::from_millis(entry.timeout_ms).min(TIMEOUT_MAX);
     let deadline = Instant::now() + timeout;
-    // This process stays where it is: a pid namespace is entered by the children.
-    if entry.namespaces.contains(&Namespace::Pid) {
-        move_into_thread_name_spaces(container.as_fd(), ThreadNameSpaceType::PROCESS_ID)
-            .step(|| "enter the pid namespace".into())?;
-    }
-    let child = start(&entry.group, 0, alone, |_| Ok(()), |go| join(entry, &container, &go))?;
+    join::namespaces(&container)?;
+    let child =
+        start(&entry.group, 0, true, alone, |_| Ok(()), |go| enter_files(entry, &container, &go))?;
     if await_end(&child, deadline)? {
         return child.wait();
     }
@@ -45,23 +38,10 @@ pub(super) fn enter(entry: &Entry, alone: SingleThreaded) -> Result<ExecStatus, 
 }
 
 /// The child's part.
-fn join(entry: &Entry, container: &OwnedFd, go: &OwnedFd) -> Result<Infallible, SetupError> {
+fn enter_files(entry: &Entry, container: &OwnedFd, go: &OwnedFd) -> Result<Infallible, SetupError> {
     init::isolate_from_helper(&entry.process)?;
-    let null = || {
-        File::options().read(true).write(true).open("/dev/null").step(|| "open /dev/null".into())
-    };
-    let streams = Streams { input: null()?, output: null()?, errors: null()? };
-    let own = entry.namespaces.iter().filter_map(|namespace| match namespace {
-        Namespace::Mount => Some(ThreadNameSpaceType::MOUNT),
-        Namespace::Uts => Some(ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME),
-        Namespace::Ipc => Some(ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION),
-        Namespace::Pid => None,
-    });
-    let own: ThreadNameSpaceType = own.collect();
-    if !own.is_empty() {
-        move_into_thread_name_spaces(container.as_fd(), own)
-            .step(|| "enter the namespaces".into())?;
-    }
+    let streams = Streams::null()?;
+    join::files(container)?;
     chdir("/").step(|| "chdir /".into())?;
     let identity = init::identity(&entry.process)?;
     init::become_command(&entry.process, &identity, &streams, go)

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,41 +17,36 @@ use rustix::system::sethostname;
 
 use super::identity::Identity;
 use super::plan::{Namespace, Plan, Process};
-use super::{command, limits, place, privileges, rootfs, seccomp, system};
+use super::streams::Streams;
+use super::{command, hold, join, limits, place, privileges, rootfs, seccomp, system};
 use crate::SetupError;
 use crate::error::Step as _;
 
-/// A command's standard streams.
-pub(super) struct Streams {
-    /// Standard input.
-    pub(super) input: File,
-    /// Standard output.
-    pub(super) output: File,
-    /// Standard error.
-    pub(super) errors: File,
-}
-
 /// Sets the container up from inside its new namespaces, waits for the helper's word, and
 /// becomes its command: process 1, as in Docker.
-pub(super) fn run(plan: &Plan, go: &OwnedFd) -> Result<Infallible, SetupError> {
+pub(super) fn run(
+    plan: &Plan,
+    around: Option<&OwnedFd>,
+    go: &OwnedFd,
+) -> Result<Infallible, SetupError> {
     isolate_from_helper(&plan.process)?;
-    let sandbox = File::open(&plan.sandbox).step(|| format!("open {}", plan.sandbox.display()))?;
-    let owned = plan.owned.iter().map(|path| place::beneath(&plan.sandbox, path));
+    let sandbox = sandbox(plan)?;
+    let owned = plan.owned.iter().map(|path| place::beneath(&plan.sandbox_top, path));
     let owned = owned.collect::<Result<Vec<_>, _>>()?;
-    let streams = Streams {
-        input: File::open("/dev/null").step(|| "open /dev/null".into())?,
-        output: log(&plan.sandbox.join("stdout"))?,
-        errors: log(&plan.sandbox.join("stderr"))?,
-    };
+    let streams = Streams::logs(sandbox.as_fd(), &plan.sandbox)?;
     if let Some(name) = &plan.hostname {
         sethostname(name.as_bytes()).step(|| "sethostname".into())?;
     }
     if plan.namespaces.contains(&Namespace::Mount) {
-        rootfs::enter(plan)?;
+        rootfs::enter(plan, around)?;
+    } else if let Some(around) = around {
+        join::files(around)?;
+        chdir("/").step(|| "chdir /".into())?;
     }
     let identity = identity(&plan.process)?;
     if identity.uid != 0 || identity.gid != 0 {
-        let mut files = vec![sandbox.as_fd(), streams.output.as_fd(), streams.errors.as_fd()];
+        let mut files = vec![sandbox.as_fd()];
+        files.extend(streams.owned());
         files.extend(owned.iter().map(OwnedFd::as_fd));
         for file in files {
             give(file, &identity)?;
@@ -60,6 +54,15 @@ pub(super) fn run(plan: &Plan, go: &OwnedFd) -> Result<Infallible, SetupError> {
     }
     drop((sandbox, owned));
     become_command(&plan.process, &identity, &streams, go)
+}
+
+/// The sandbox, with no link of a container around this one on the way.
+fn sandbox(plan: &Plan) -> Result<OwnedFd, SetupError> {
+    match plan.sandbox.strip_prefix(&plan.sandbox_top) {
+        Ok(below) if !below.as_os_str().is_empty() => place::beneath(&plan.sandbox_top, below),
+        _ => system::open_directory(&plan.sandbox)
+            .step(|| format!("open {}", plan.sandbox.display())),
+    }
 }
 
 /// Makes `file`, of whatever kind it is open, `identity`'s.
@@ -118,6 +121,9 @@ pub(super) fn become_command(
     dup2_stdout(&streams.output).step(|| "dup stdout".into())?;
     dup2_stderr(&streams.errors).step(|| "dup stderr".into())?;
     system::close_on_exec_from(3).step(|| "close_range".into())?;
+    if process.argv.is_empty() {
+        return hold::hold();
+    }
     if let Some(filter) = &process.seccomp
         && process.no_new_privs
     {
@@ -142,23 +148,4 @@ fn hung_up(go: &OwnedFd) -> Result<bool, SetupError> {
     let mut fds = [PollFd::from_borrowed_fd(go.as_fd(), PollFlags::IN)];
     poll(&mut fds, Some(&Timespec::default())).step(|| "poll the helper".into())?;
     Ok(fds[0].revents().contains(PollFlags::HUP))
-}
-
-/// A log in the sandbox. What is there already is kept; a link is not followed.
-fn log(path: &Path) -> Result<File, SetupError> {
-    let step = || format!("open {}", path.display());
-    let file = File::options()
-        .append(true)
-        .create(true)
-        .mode(0o644)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)
-        .step(step)?;
-    let kind = file.metadata().step(step)?;
-    if !kind.is_file() {
-        return Err(SetupError::new(step(), "not a file"));
-    }
-    // Whatever the agent's umask: Mesos' mode for logs.
-    file.set_permissions(fs::Permissions::from_mode(0o644)).step(step)?;
-    Ok(file)
 }

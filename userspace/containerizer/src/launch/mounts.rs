@@ -58,11 +58,15 @@ fn fresh(kind: &str, target: &Path, flags: MountFlags, options: &CStr) -> Result
 
 /// A copy of what `mount` takes from the host, if it does.
 pub(super) fn take(mount: &Mount) -> Result<Option<OwnedFd>, SetupError> {
-    let What::Host { path, beneath, recursive, propagation } = &mount.what else {
-        return Ok(None);
+    let (path, beneath, recursive, propagation) = match &mount.what {
+        What::Host { path, beneath, recursive, propagation } => {
+            (path, beneath.as_ref(), *recursive, *propagation)
+        }
+        What::Parent(path) => (path, None, true, Spread::None),
+        What::New { .. } | What::Link(_) => return Ok(None),
     };
     let name = || mount.source().display().to_string();
-    let flags = clone_flags(*recursive);
+    let flags = clone_flags(recursive);
     let tree = match beneath {
         None => open_tree(CWD, path, flags),
         Some(beneath) => {
@@ -90,7 +94,7 @@ pub(super) fn take(mount: &Mount) -> Result<Option<OwnedFd>, SetupError> {
         // As it was taken.
         Spread::Both => 0,
     };
-    mount_setattr(tree.as_fd(), c"", *recursive, set, clear, spread)
+    mount_setattr(tree.as_fd(), c"", recursive, set, clear, spread)
         .step(|| format!("mount_setattr {}", name()))?;
     Ok(Some(tree))
 }
@@ -106,7 +110,7 @@ pub(super) fn put(mount: &Mount, source: Option<OwnedFd>) -> Result<(), SetupErr
             })?;
             fresh(filesystem, target, flags(mount.attributes), &options)
         }
-        (What::Host { .. }, Some(tree)) => {
+        (What::Host { .. } | What::Parent(_), Some(tree)) => {
             let kind = fstat(&tree).step(|| format!("fstat for {}", target.display()))?;
             let place = if FileType::from_raw_mode(kind.st_mode).is_dir() {
                 place::directory(target)?
@@ -115,9 +119,9 @@ pub(super) fn put(mount: &Mount, source: Option<OwnedFd>) -> Result<(), SetupErr
             };
             attach(&tree, &place, target)
         }
-        (What::Host { path, .. }, None) => {
+        (What::Host { path, .. } | What::Parent(path), None) => {
             let step = format!("mount {} on {}", path.display(), target.display());
-            Err(SetupError::new(step, "it was not taken from the host"))
+            Err(SetupError::new(step, "it was not taken from where it is"))
         }
     }
 }

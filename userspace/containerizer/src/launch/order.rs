@@ -1,11 +1,10 @@
 //! What the containerizer and its helper say to each other.
 
-use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Namespace, Plan, Process};
+use super::plan::{Plan, Process};
 use crate::cgroup::Group;
 use crate::error::Step as _;
 use crate::pid::ProcessId;
@@ -30,8 +29,6 @@ pub(crate) struct Entry {
     pub(crate) init: ProcessId,
     /// The container's cgroups.
     pub(crate) group: Group,
-    /// The namespaces that the container has of its own.
-    pub(crate) namespaces: BTreeSet<Namespace>,
     /// The command.
     pub(crate) process: Process,
     /// After so many milliseconds it is killed.
@@ -97,7 +94,6 @@ mod tests {
         let order = Order::Enter(Box::new(Entry {
             init: ProcessId { pid: 1, started: 2 },
             group: subject.plan.group,
-            namespaces: [Namespace::Pid].into(),
             process: subject.plan.process,
             timeout_ms: 5,
         }));

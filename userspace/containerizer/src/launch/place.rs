@@ -67,6 +67,24 @@ pub(super) fn beneath(directory: &Path, path: &Path) -> Result<OwnedFd, SetupErr
     openat2(&directory, path, flags, Mode::empty(), resolve).step(step)
 }
 
+/// Makes the directories of `path` below `directory` that are missing. No link is followed.
+pub(crate) fn make_beneath(directory: &Path, path: &Path) -> Result<(), SetupError> {
+    let (flags, mode) = (OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let mut at =
+        openat(CWD, directory, flags, mode).step(|| format!("open {}", directory.display()))?;
+    for part in path {
+        match mkdirat(&at, part, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => {
+                return Err(error).step(|| format!("mkdir {}", directory.join(path).display()));
+            }
+        }
+        at = openat(&at, part, flags | OFlags::NOFOLLOW, mode)
+            .step(|| format!("open {}", directory.join(path).display()))?;
+    }
+    Ok(())
+}
+
 fn split(path: &Path) -> Result<(&Path, &OsStr), SetupError> {
     path.parent()
         .zip(path.file_name())
@@ -108,11 +126,17 @@ mod tests {
     #[test]
     fn beneath_means_without_any_link() {
         let top = tempfile::tempdir().unwrap();
+        make_beneath(top.path(), Path::new("made/below")).unwrap();
+        make_beneath(top.path(), Path::new("made/below/too")).unwrap();
+        assert!(top.path().join("made/below/too").is_dir());
         fs::create_dir(top.path().join("real")).unwrap();
         symlink("real", top.path().join("link")).unwrap();
         beneath(top.path(), Path::new("real")).unwrap();
         for path in ["link", "../x", "real/../.."] {
             assert!(beneath(top.path(), Path::new(path)).is_err(), "{path}");
         }
+        let error = make_beneath(top.path(), Path::new("link/x")).unwrap_err();
+        assert_eq!(error.errno, Some(libc::ENOTDIR), "{error}");
+        assert!(!top.path().join("real/x").exists());
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::Capabilities;
 use crate::cgroup::Group;
+use crate::pid::ProcessId;
 use crate::seccomp::Filter;
 use crate::{CommandSpec, Rlimit};
 
@@ -26,7 +27,10 @@ pub(crate) struct Plan {
     pub(crate) group: Group,
     /// Whether its memory has a limit, and news of that running out are to be waited for.
     pub(crate) memory: bool,
-    /// The namespaces that it has of its own. The others are the agent's.
+    /// The first process of the container that it is nested in.
+    pub(crate) around: Option<ProcessId>,
+    /// The namespaces that it has of its own. The others are those of the container around it,
+    /// or the agent's.
     pub(crate) namespaces: BTreeSet<Namespace>,
     /// Its host name, if not the host's.
     pub(crate) hostname: Option<String>,
@@ -34,6 +38,9 @@ pub(crate) struct Plan {
     pub(crate) scratch: PathBuf,
     /// Its sandbox on the host.
     pub(crate) sandbox: PathBuf,
+    /// The directory above it, or itself, to which no container can write a link: the sandbox
+    /// of the outermost container around it.
+    pub(crate) sandbox_top: PathBuf,
     /// Its root filesystem.
     pub(crate) root: Root,
     /// What is mounted in it, in this order.
@@ -44,7 +51,7 @@ pub(crate) struct Plan {
     pub(crate) masked: Vec<PathBuf>,
     /// Paths in it that cannot be written, as far as they are there.
     pub(crate) read_only: Vec<PathBuf>,
-    /// Paths in its sandbox that are its user's, beside the sandbox itself.
+    /// Paths below `sandbox_top` that are its user's, beside the sandbox itself.
     pub(crate) owned: Vec<PathBuf>,
     /// Its command.
     pub(crate) process: Process,
@@ -68,6 +75,11 @@ pub(crate) enum Namespace {
 pub(crate) enum Root {
     /// The host's own.
     Host,
+    /// That of the container around it, with all that is mounted there.
+    Parent {
+        /// Whether that is an image's, and not the host's.
+        image: bool,
+    },
     /// Layers, uppermost first, below the container's own writable one: `upper`, `work` and
     /// `root` in its scratch directory.
     Layers(Vec<PathBuf>),
@@ -77,7 +89,7 @@ pub(crate) enum Root {
 /// joins it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
-    /// The program and its arguments, never empty.
+    /// The program and its arguments; empty for a pod, which runs none.
     pub(crate) argv: Vec<String>,
     /// Each variable once.
     pub(crate) environment: Vec<(String, String)>,
@@ -95,6 +107,17 @@ pub(crate) struct Process {
     pub(crate) oom_score: Option<i32>,
     /// Its resource limits; what is not among them is as the agent's.
     pub(crate) rlimits: Vec<Rlimit>,
+}
+
+impl Root {
+    /// Whether it is an image's, and not the host's.
+    pub(crate) fn is_image(&self) -> bool {
+        match self {
+            Self::Host => false,
+            Self::Parent { image } => *image,
+            Self::Layers(_) => true,
+        }
+    }
 }
 
 impl Process {

@@ -11,18 +11,25 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 
-use super::mounts;
 use super::plan::{Mount, Plan, Root, Spread, What};
 use super::system::{mount_setattr, open_directory};
+use super::{join, mounts, system};
 use crate::SetupError;
 use crate::error::Step as _;
 
 /// Makes this process see the container's files. It has a mount namespace of its own, in
 /// which all this happens: on the host nothing is mounted, and nothing is left.
-pub(super) fn enter(plan: &Plan) -> Result<(), SetupError> {
-    let sources = take(&plan.mounts)?;
+pub(super) fn enter(plan: &Plan, around: Option<&OwnedFd>) -> Result<(), SetupError> {
+    let sources = take(&plan.mounts, around)?;
+    if let (Root::Parent { .. }, Some(around)) = (&plan.root, around) {
+        join::files(around)?;
+        // A copy of them, in which what happens there later is seen, but not the other way.
+        system::unshare_mounts().step(|| "unshare the mounts".into())?;
+        mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+            .step(|| "part from the parent's mounts".into())?;
+    }
     match &plan.root {
-        Root::Host => {
+        Root::Host | Root::Parent { .. } => {
             // As in a container with an image: its own /dev is the only way to a device.
             mount_setattr(CWD, c"/", true, libc::MOUNT_ATTR_NODEV, 0, 0)
                 .step(|| "mount_setattr /".into())?;
@@ -46,12 +53,21 @@ pub(super) fn enter(plan: &Plan) -> Result<(), SetupError> {
 
 /// Takes what comes from the host, before that is out of sight: first what is to be one with
 /// it, then what is to follow it, and the rest when neither sees the other any more.
-fn take(wanted: &[Mount]) -> Result<Vec<Option<OwnedFd>>, SetupError> {
+fn take(wanted: &[Mount], around: Option<&OwnedFd>) -> Result<Vec<Option<OwnedFd>>, SetupError> {
     let mut taken: Vec<Option<OwnedFd>> = wanted.iter().map(|_| None).collect();
     let spread_of = |mount: &Mount| match mount.what {
         What::Host { propagation, .. } => Some(propagation),
-        What::New { .. } | What::Link(_) => None,
+        What::Parent(_) | What::New { .. } | What::Link(_) => None,
     };
+    let of_parent = |mount: &Mount| matches!(mount.what, What::Parent(_));
+    if let Some(around) = around.filter(|_| wanted.iter().any(of_parent)) {
+        let own = join::own_files()?;
+        join::files(around)?;
+        for (mount, taken) in wanted.iter().zip(&mut taken).filter(|(mount, _)| of_parent(mount)) {
+            *taken = mounts::take(mount)?;
+        }
+        join::return_to(&own)?;
+    }
     for (spread, next) in [
         (Spread::Both, MountPropagationFlags::DOWNSTREAM),
         (Spread::Inward, MountPropagationFlags::PRIVATE),

@@ -11,11 +11,11 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::Answers;
-use super::init;
 use super::oom::OomWatch;
 use super::order::Report;
 use super::plan::{Namespace, Plan};
 use super::system::{self, Forked, SingleThreaded, fork, open_directory};
+use super::{init, join};
 use crate::checkpoint::{Checkpoint, Outcome, Reserved};
 use crate::error::Step as _;
 use crate::pid::ProcessId;
@@ -42,12 +42,17 @@ pub(super) fn run(
     let mut status = checkpoint.reserve_outcome().map_err(|error| refuse(&mut answers, &error))?;
     let oom = if plan.memory { OomWatch::new(&plan.group).map(Some) } else { Ok(None) };
     let started = oom.and_then(|oom| {
+        let around = plan.around.map(join::open).transpose()?;
+        if let Some(around) = &around {
+            join::namespaces(around)?;
+        }
         let child = start(
             &plan.group,
             clone_flags(&plan.namespaces),
+            around.is_some(),
             alone,
             |child| Ok(checkpoint.write_init(child)?),
-            |go| init::run(plan, &go),
+            |go| init::run(plan, around.as_ref(), &go),
         )?;
         Ok((oom, child))
     });
@@ -119,19 +124,21 @@ fn watch(plan: &Plan, child: &Child, oom: &mut OomWatch) -> Result<bool, SetupEr
 }
 
 /// Forks into the container's cgroups, lets `record` note the child, and returns when it
-/// has become its command.
+/// has become its command. If this process has `joined` another container's namespaces, new
+/// ones are made in those.
 pub(super) fn start(
     group: &crate::cgroup::Group,
     namespaces: i32,
+    joined: bool,
     alone: SingleThreaded,
     record: impl FnOnce(ProcessId) -> Result<(), SetupError>,
     part: impl FnOnce(OwnedFd) -> Result<std::convert::Infallible, SetupError>,
 ) -> Result<Child, SetupError> {
     let pipe = || pipe_with(PipeFlags::CLOEXEC).step(|| "pipe".into());
     let ((go, lifeline), (failures, failed)) = (pipe()?, pipe()?);
-    let cgroup =
-        open_directory(&group.unified).step(|| format!("open {}", group.unified.display()))?;
-    let forked = fork(alone, namespaces, cgroup.as_fd()).step(|| "clone3".into())?;
+    let home = group.home();
+    let cgroup = open_directory(&home).step(|| format!("open {}", home.display()))?;
+    let forked = fork(alone, namespaces, joined, cgroup.as_fd()).step(|| "clone3".into())?;
     let (pid, pidfd) = match forked {
         Forked::Parent { pid, pidfd } => (pid, pidfd),
         Forked::Child => {

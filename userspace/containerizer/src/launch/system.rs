@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::mem::size_of;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd};
 use std::path::Path;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use crate::SetupError;
 use crate::error::Step as _;
@@ -50,14 +51,58 @@ impl SingleThreaded {
 
 /// Forks a child into new namespaces (`CLONE_NEW…` flags) and into the v2 cgroup whose
 /// directory is `cgroup` (clone3, Linux 5.7): it is there from its first instruction.
+///
+/// If this process has `joined` another pid namespace for its children, a new one is made in
+/// that: which only a process in it can do. One comes between for as long as that takes.
 pub(super) fn fork(
     alone: SingleThreaded,
     namespaces: i32,
+    joined: bool,
     cgroup: BorrowedFd<'_>,
 ) -> io::Result<Forked> {
     let flags = u64::from(namespaces.cast_unsigned()) | CLONE_INTO_CGROUP;
-    let signal = u64::from(libc::SIGCHLD.cast_unsigned());
-    clone(alone, flags, signal, u64::from(cgroup.as_raw_fd().cast_unsigned()))
+    let (signal, cgroup) =
+        (u64::from(libc::SIGCHLD.cast_unsigned()), u64::from(cgroup.as_raw_fd().cast_unsigned()));
+    if !joined || namespaces & libc::CLONE_NEWPID == 0 {
+        return clone(alone, flags, signal, cgroup);
+    }
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let shared = u64::from(libc::CLONE_FILES.cast_unsigned());
+    let between = match clone(alone, shared, signal, 0)? {
+        Forked::Parent { pidfd, .. } => pidfd,
+        Forked::Child => {
+            // With the parent of this process as its own, and the signal that it gets.
+            let brother = flags | u64::from(libc::CLONE_PARENT.cast_unsigned());
+            let answer = match clone(alone, brother, 0, cgroup) {
+                Ok(Forked::Child) => return Ok(Forked::Child),
+                // Its descriptors are those of its parent, too.
+                Ok(Forked::Parent { pidfd, .. }) => pidfd.into_raw_fd(),
+                Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
+            };
+            let sent = rustix::io::write(&writer, &answer.to_ne_bytes());
+            exit(i32::from(sent.is_err()));
+        }
+    };
+    // Not before it has ended: what is closed here is closed there.
+    waitid(WaitId::PidFd(between.as_fd()), WaitIdOptions::EXITED)?;
+    drop(writer);
+    let mut answer = [0; 4];
+    File::from(reader).read_exact(&mut answer)?;
+    match i32::from_ne_bytes(answer) {
+        errno @ ..0 => Err(io::Error::from_raw_os_error(-errno)),
+        pidfd => {
+            // SAFETY: the process between has opened it in the descriptors of both, and is gone.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Forked::Parent { pid: number(&pidfd)?, pidfd })
+        }
+    }
+}
+
+/// The number, in this process' pid namespace, of the process that is open as `pidfd`.
+fn number(pidfd: &OwnedFd) -> io::Result<u32> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
+    let number = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    number.ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
 }
 
 /// Forks a child of this process' parent (`CLONE_PARENT`). That is who is told of its end.
@@ -104,7 +149,7 @@ pub(super) fn child(failures: OwnedFd, part: impl FnOnce() -> Result<Infallible,
     struct Exit;
     impl Drop for Exit {
         fn drop(&mut self) {
-            exit()
+            exit(127)
         }
     }
     let _exit_on_panic = Exit;
@@ -112,12 +157,29 @@ pub(super) fn child(failures: OwnedFd, part: impl FnOnce() -> Result<Infallible,
     let text = serde_json::to_vec(&error).unwrap_or_default();
     // Who should read this is the parent; if it is gone, so is the reason to tell.
     let _ = File::from(failures).write_all(&text);
-    exit()
+    exit(127)
 }
 
-fn exit() -> ! {
+/// Ends this forked process with `code`.
+pub(super) fn exit(code: i32) -> ! {
     // SAFETY: ends the process without running the parent's exit handlers a second time.
-    unsafe { libc::_exit(127) }
+    unsafe { libc::_exit(code) }
+}
+
+/// Closes every descriptor from `first` on (Linux 5.9): for a process that uses none of them
+/// any more, whoever holds them.
+pub(super) fn close_from(first: u32) -> io::Result<()> {
+    // SAFETY: the caller is about to hold still for good; whatever owns a descriptor is neither
+    // used nor dropped after this.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives this process a copy of its mounts.
+pub(super) fn unshare_mounts() -> io::Result<()> {
+    // SAFETY: changes what paths mean, and no memory or descriptor.
+    let result = unsafe { libc::unshare(libc::CLONE_NEWNS) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Marks every descriptor from `first` on to be closed by exec (Linux 5.11).

@@ -13,6 +13,7 @@ mod images;
 mod life;
 mod limits;
 mod namespaces;
+mod nested;
 mod places;
 mod pulls;
 mod recovery;

@@ -44,8 +44,7 @@ impl Isolator for Pids {
     fn usage(&self, subject: &Subject, usage: &mut Usage) -> Result<(), Error> {
         let place = subject.plan.group.place(Controller::Pids)?;
         usage.threads = file::number(&place.directory.join("pids.current"))?;
-        let processes = file::read(&subject.plan.group.unified.join("cgroup.procs"))?;
-        usage.processes = Some(processes.lines().count() as u64);
+        usage.processes = Some(subject.plan.group.processes()?.len() as u64);
         Ok(())
     }
 }

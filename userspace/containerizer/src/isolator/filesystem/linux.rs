@@ -31,9 +31,12 @@ impl Isolator for Linux {
         if let Some(image) = request.image {
             let layers = [&image.places].into_iter().chain(&image.layers);
             draft.root(Root::Layers(layers.cloned().collect()))?;
-            draft.mount(Mount::host(&request.spec.sandbox, SANDBOX, Attributes::DATA))?;
         } else {
-            draft.root(Root::Host)?;
+            draft.root(request.root_without_image())?;
+        }
+        if request.in_image() {
+            let what = request.sandboxed(&request.spec.sandbox);
+            draft.mount(Mount { target: SANDBOX.into(), what, attributes: Attributes::DATA })?;
         }
         if !request.has("namespaces/ipc") {
             draft.mount(ipc::shm(Isolation::SHM_BYTES))?;

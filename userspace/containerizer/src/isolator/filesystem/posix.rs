@@ -3,13 +3,12 @@
 
 use crate::Error;
 use crate::isolator::{Draft, Isolator, Request};
-use crate::launch::plan::Root;
 
 /// The isolator.
 pub(in crate::isolator) struct Posix;
 
 impl Isolator for Posix {
-    fn prepare(&self, _request: &Request<'_>, draft: &mut Draft) -> Result<(), Error> {
-        draft.root(Root::Host)
+    fn prepare(&self, request: &Request<'_>, draft: &mut Draft) -> Result<(), Error> {
+        draft.root(request.root_without_image())
     }
 }

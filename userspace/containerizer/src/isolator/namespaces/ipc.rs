@@ -1,12 +1,13 @@
 //! `namespaces/ipc`: a container's own System V IPC, POSIX message queues and /dev/shm. A task
-//! may want to have the agent's instead (`LinuxInfo.ipc_mode`).
+//! may want to have those of the container around it instead, or the agent's
+//! (`LinuxInfo.ipc_mode`).
 
 use std::fs;
 use std::path::Path;
 
 use crate::error::At as _;
 use crate::isolator::{Draft, Isolation, Isolator, Request};
-use crate::launch::plan::{Attributes, Mount, Namespace};
+use crate::launch::plan::{Attributes, Mount, Namespace, What};
 use crate::{Error, IpcMode};
 
 const SHM: &str = "/dev/shm";
@@ -32,12 +33,16 @@ impl Isolator for Ipc {
                 draft.namespace(Namespace::Ipc);
                 draft.mount(shm(request.spec.shm_bytes.unwrap_or(self.shm_bytes)))?;
             }
-            IpcMode::ShareParent if !self.sharing => {
+            IpcMode::ShareParent if !self.sharing && request.parent.is_none() => {
                 let reason = "this agent has --disallow-sharing-agent-ipc-namespace";
                 return refuse("ipc_mode", reason);
             }
             IpcMode::ShareParent if request.spec.shm_bytes.is_some() => {
                 return refuse("shm_bytes", "a shared /dev/shm is as large as it is");
+            }
+            IpcMode::ShareParent if request.parent.is_some() => {
+                let (what, target) = (What::Parent(SHM.into()), SHM.into());
+                draft.mount(Mount { target, what, attributes: Attributes::QUIET })?;
             }
             IpcMode::ShareParent => {
                 draft.mount(Mount::host(Path::new(SHM), SHM, Attributes::QUIET))?;
@@ -63,7 +68,7 @@ mod tests {
     use super::*;
     use crate::ContainerSpec;
     use crate::isolator::testing::{plan, spec};
-    use crate::launch::plan::{Plan, What};
+    use crate::launch::plan::Plan;
 
     fn planned(spec: &ContainerSpec, flags: &Isolation) -> Result<Plan, String> {
         let planned = plan(&[("namespaces/ipc", &Ipc::new(flags))], spec, None);

@@ -1,6 +1,6 @@
 //! `namespaces/pid`: a container's own numbers of processes. Its command is process 1, and
-//! everything ends with it. A task may want to see the agent's instead
-//! (`LinuxInfo.share_pid_namespace`).
+//! everything ends with it. A task may want to see those of the container around it instead, or
+//! the agent's (`LinuxInfo.share_pid_namespace`).
 
 use crate::Error;
 use crate::isolator::{Draft, Isolation, Isolator, Request};
@@ -20,7 +20,8 @@ impl Pid {
 
 impl Isolator for Pid {
     fn prepare(&self, request: &Request<'_>, draft: &mut Draft) -> Result<(), Error> {
-        match (request.spec.share_pid_namespace, self.sharing) {
+        let sharing = self.sharing || request.parent.is_some();
+        match (request.spec.share_pid_namespace, sharing) {
             (false, _) => {
                 draft.namespace(Namespace::Pid);
                 Ok(())

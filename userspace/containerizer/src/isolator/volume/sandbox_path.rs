@@ -1,13 +1,12 @@
 //! `volume/sandbox_path`: a part of the sandbox at another place in the container. A
 //! directory that is not there is made, and is the command's user's.
 
-use std::fs;
 use std::path::PathBuf;
 
 use super::target;
-use crate::error::At as _;
 use crate::isolator::{Draft, Isolator, Request, Subject};
-use crate::launch::plan::{Attributes, Mount, Spread, What};
+use crate::launch::make_beneath;
+use crate::launch::plan::{Attributes, Mount};
 use crate::{Error, VolumeSource};
 
 const NAME: &str = "volume/sandbox_path";
@@ -18,22 +17,25 @@ pub(in crate::isolator) struct SandboxPath;
 impl Isolator for SandboxPath {
     fn prepare(&self, request: &Request<'_>, draft: &mut Draft) -> Result<(), Error> {
         let mut made = Vec::new();
+        let top = request.sandbox_top();
         for volume in &request.spec.volumes {
             let VolumeSource::SandboxPath { path, parent } = &volume.source else { continue };
-            if *parent {
-                let reason = "a container that is in no other has no parent's sandbox".into();
-                return Err(Error::Spec { field: "volumes", reason });
-            }
-            if !request.spec.sandbox.join(path).exists() {
-                made.push(path.clone());
-                draft.own(path.clone());
-            }
-            let what = What::Host {
-                path: request.spec.sandbox.clone(),
-                beneath: Some(path.clone()),
-                recursive: true,
-                propagation: Spread::None,
+            let sandbox = match (parent, request.parent) {
+                (false, _) => &request.spec.sandbox,
+                (true, Some(parent)) => &parent.plan.sandbox,
+                (true, None) => {
+                    let reason = "a container that is in no other has no parent's sandbox".into();
+                    return Err(Error::Spec { field: "volumes", reason });
+                }
             };
+            let path = sandbox.join(path);
+            if !path.exists()
+                && let Ok(below) = path.strip_prefix(top)
+            {
+                made.push(below.to_owned());
+                draft.own(below.to_owned());
+            }
+            let what = request.sandboxed(&path);
             let attributes = Attributes { read_only: volume.read_only, ..Attributes::DATA };
             draft.mount(Mount { target: target(request, volume)?, what, attributes })?;
         }
@@ -42,15 +44,15 @@ impl Isolator for SandboxPath {
 
     fn isolate(&self, subject: &Subject) -> Result<(), Error> {
         let made: Vec<PathBuf> = subject.note(NAME)?.unwrap_or_default();
-        made.iter().try_for_each(|path| {
-            let path = subject.plan.sandbox.join(path);
-            fs::create_dir_all(&path).at("mkdir", &path)
-        })
+        let top = &subject.plan.sandbox_top;
+        made.iter().try_for_each(|path| Ok(make_beneath(top, path)?))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::cgroup::Version;
     use crate::isolator::testing;

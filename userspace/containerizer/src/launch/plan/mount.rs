@@ -32,6 +32,8 @@ pub(crate) enum What {
         /// Which later mounts below it are seen on the other side.
         propagation: Spread,
     },
+    /// What is at a path of the container around this one, with what is mounted below it.
+    Parent(PathBuf),
     /// A new filesystem of the container's own.
     New {
         /// The kernel's name of its type: `tmpfs`.
@@ -125,7 +127,7 @@ impl Mount {
     pub(crate) fn source(&self) -> PathBuf {
         match &self.what {
             What::Host { path, beneath: Some(beneath), .. } => path.join(beneath),
-            What::Host { path, .. } => path.clone(),
+            What::Host { path, .. } | What::Parent(path) => path.clone(),
             What::New { .. } | What::Link(_) => self.target.clone(),
         }
     }
