@@ -108,6 +108,11 @@ impl Config {
             "effective_capabilities":
                 self.isolation.effective_capabilities.map(|set| set.to_string()),
             "bounding_capabilities": self.isolation.bounding_capabilities.to_string(),
+            "container_disk_watch_interval":
+                format!("{}secs", self.isolation.disk_watch_interval.as_secs_f64()),
+            "enforce_container_disk_quota": self.isolation.enforce_disk_quota.to_string(),
+            "xfs_project_range": self.isolation.project_range.to_string(),
+            "xfs_kill_containers": self.isolation.xfs_kill_containers.to_string(),
             "seccomp_config_dir":
                 self.isolation.seccomp_dir.as_ref().map(|path| path.display().to_string()),
             "seccomp_profile_name": self.isolation.seccomp_profile,

@@ -6,6 +6,7 @@
 
 mod cgroups;
 mod chain;
+mod disk;
 mod docker;
 mod draft;
 mod environment_secret;
@@ -28,6 +29,7 @@ use crate::{Error, Limitation, Resources, Status, Usage};
 
 pub(crate) use cgroups::exceeded;
 pub(crate) use chain::Isolators;
+pub use disk::ProjectRange;
 pub(crate) use draft::{Draft, Places};
 pub use isolation::Isolation;
 pub(crate) use subject::{Request, Subject};

@@ -41,7 +41,7 @@ pub use containerizer::{Containerizer, Launched, Recovered};
 pub use error::{Error, SetupError};
 pub use id::{nested as nested_id, split as split_id};
 pub use image::{ImageError, Registries};
-pub use isolator::Isolation;
+pub use isolator::{Isolation, ProjectRange};
 pub use limitation::{Amount, Cause, Limitation};
 pub use resources::{Limit, Resources};
 pub use rlimit::{Rlimit, RlimitKind};

@@ -49,6 +49,16 @@ impl fmt::Display for Limitation {
     }
 }
 
+/// A size in the largest unit that divides it, as Mesos prints sizes.
+pub(crate) fn bytes(size: u64) -> String {
+    let units = [("TB", 40), ("GB", 30), ("MB", 20), ("KB", 10)];
+    let fits = |(_, shift): &&(&str, u32)| size >> shift > 0 && size.is_multiple_of(1 << shift);
+    match units.iter().find(fits) {
+        Some((unit, shift)) => format!("{}{unit}", size >> shift),
+        None => format!("{size}B"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,10 @@ pub struct Resources {
     pub mem_limit: Option<Limit>,
     /// The most tasks (threads of all its processes). `None` is the agent's limit.
     pub pids_limit: Option<Limit>,
+    /// Disk space that it is promised for its sandbox and its changes of the image, in bytes:
+    /// its limit where that is enforced. `None` is no limit.
+    #[serde(default)]
+    pub disk_bytes: Option<u64>,
 }
 
 /// A limit, or that there is to be none.

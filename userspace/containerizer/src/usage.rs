@@ -44,6 +44,11 @@ pub struct Usage {
     pub mem_soft_limit_bytes: Option<u64>,
     /// The memory limit in bytes; `None` also when there is none.
     pub mem_limit_bytes: Option<u64>,
+    /// What its sandbox and its changes of the image take, in bytes; `None` also before that has
+    /// been found out.
+    pub disk_used_bytes: Option<u64>,
+    /// The disk space that it is promised, in bytes.
+    pub disk_limit_bytes: Option<u64>,
     /// Tasks (threads) in it.
     pub threads: Option<u64>,
     /// Processes in it.

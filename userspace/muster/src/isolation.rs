@@ -1,11 +1,12 @@
 //! Flags of isolators: what containers get.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use muster_containerizer::{BlockIo, CapabilitySet, Isolation, Throttle};
+use muster_containerizer::{BlockIo, CapabilitySet, Isolation, ProjectRange, Throttle};
 
-use crate::bytes;
+use crate::{bytes, duration};
 
 #[derive(Debug, Args)]
 pub(crate) struct IsolationFlags {
@@ -59,6 +60,26 @@ pub(crate) struct IsolationFlags {
         default_value_t = CapabilitySet::DOCKER
     )]
     bounding_capabilities: CapabilitySet,
+    /// How often the disk space of containers is looked at. Needs disk/du or disk/xfs.
+    #[arg(
+        long,
+        env = "MUSTER_CONTAINER_DISK_WATCH_INTERVAL",
+        default_value = "15secs",
+        value_parser = duration::positive
+    )]
+    container_disk_watch_interval: Duration,
+    /// Kills containers that take more disk space than they are promised, or has the filesystem
+    /// refuse that where it can. Needs disk/du.
+    #[arg(long, env = "MUSTER_ENFORCE_CONTAINER_DISK_QUOTA")]
+    enforce_container_disk_quota: bool,
+    /// Projects that containers get on filesystems with project quotas. Nobody else on the
+    /// machine may have them.
+    #[arg(long, env = "MUSTER_XFS_PROJECT_RANGE", default_value_t = ProjectRange::default())]
+    xfs_project_range: ProjectRange,
+    /// Kills containers that take more disk space than they are promised, before the filesystem
+    /// refuses that. Needs disk/xfs.
+    #[arg(long, env = "MUSTER_XFS_KILL_CONTAINERS")]
+    xfs_kill_containers: bool,
     /// Where profiles of system calls are, in Docker's JSON format. Tasks choose among them.
     #[arg(long, env = "MUSTER_SECCOMP_CONFIG_DIR")]
     seccomp_config_dir: Option<PathBuf>,
@@ -83,6 +104,10 @@ impl From<IsolationFlags> for Isolation {
             shm_bytes: flags.default_container_shm_size,
             effective_capabilities: flags.effective_capabilities,
             bounding_capabilities: flags.bounding_capabilities,
+            disk_watch_interval: flags.container_disk_watch_interval,
+            enforce_disk_quota: flags.enforce_container_disk_quota,
+            project_range: flags.xfs_project_range,
+            xfs_kill_containers: flags.xfs_kill_containers,
             seccomp_dir: flags.seccomp_config_dir,
             seccomp_profile: flags.seccomp_profile_name,
         }

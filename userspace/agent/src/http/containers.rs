@@ -142,6 +142,8 @@ fn statistics_of(usage: &Usage, now: Duration) -> Value {
         ("mem_unevictable_bytes", usage.mem_unevictable_bytes),
         ("mem_soft_limit_bytes", usage.mem_soft_limit_bytes),
         ("mem_limit_bytes", usage.mem_limit_bytes),
+        ("disk_limit_bytes", usage.disk_limit_bytes),
+        ("disk_used_bytes", usage.disk_used_bytes),
         ("threads", usage.threads),
         ("processes", usage.processes),
     ];
@@ -184,6 +186,8 @@ mod tests {
             cpus_user_time_secs: Some(1.5),
             mem_rss_bytes: Some(4096),
             processes: Some(2),
+            disk_used_bytes: Some(5),
+            disk_limit_bytes: Some(7),
             ..Usage::default()
         };
         let expected = json!({
@@ -192,6 +196,8 @@ mod tests {
             "mem_rss_bytes": 4096,
             "mem_anon_bytes": 4096,
             "processes": 2,
+            "disk_used_bytes": 5,
+            "disk_limit_bytes": 7,
         });
         assert_eq!(statistics_of(&usage, Duration::from_millis(12500)), expected);
         let device = DeviceIo {

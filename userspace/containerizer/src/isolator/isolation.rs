@@ -1,7 +1,9 @@
 //! The flags of isolators.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use super::ProjectRange;
 use crate::{BlockIo, CapabilitySet};
 
 /// Which isolators containers get, and what these are told. Flags of one isolator that is
@@ -33,6 +35,15 @@ pub struct Isolation {
     pub effective_capabilities: Option<CapabilitySet>,
     /// `--bounding-capabilities`: what no container has more than.
     pub bounding_capabilities: CapabilitySet,
+    /// `--container-disk-watch-interval`: how often disk/du finds out what containers take.
+    pub disk_watch_interval: Duration,
+    /// `--enforce-container-disk-quota`: no container takes more disk space than it is promised.
+    pub enforce_disk_quota: bool,
+    /// `--xfs-project-range`: the projects that containers get on filesystems with project
+    /// quotas.
+    pub project_range: ProjectRange,
+    /// `--xfs-kill-containers`: disk/xfs kills a container that takes too much.
+    pub xfs_kill_containers: bool,
     /// `--seccomp-config-dir`: where profiles of system calls are, Docker's JSON.
     pub seccomp_dir: Option<PathBuf>,
     /// `--seccomp-profile-name`: the one of these that a container has whose task does not say.
@@ -45,6 +56,8 @@ impl Isolation {
     pub const PIDS_LIMIT: u64 = 4096;
     /// How large a /dev/shm is unless somebody says otherwise, in bytes: as in Docker.
     pub const SHM_BYTES: u64 = 64 << 20;
+    /// How often disk space is looked at unless somebody says otherwise: as in Mesos.
+    pub const DISK_WATCH_INTERVAL: Duration = Duration::from_secs(15);
 }
 
 impl Default for Isolation {
@@ -60,6 +73,10 @@ impl Default for Isolation {
             shm_bytes: Self::SHM_BYTES,
             effective_capabilities: None,
             bounding_capabilities: CapabilitySet::DOCKER,
+            disk_watch_interval: Self::DISK_WATCH_INTERVAL,
+            enforce_disk_quota: false,
+            project_range: ProjectRange::default(),
+            xfs_kill_containers: false,
             seccomp_dir: None,
             seccomp_profile: None,
         }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Isolation, Isolator, cgroups, docker, environment_secret, filesystem, linux, namespaces, posix,
-    volume,
+    Isolation, Isolator, cgroups, disk, docker, environment_secret, filesystem, linux, namespaces,
+    posix, volume,
 };
 use crate::Error;
 use crate::cgroup::{Controller, Hierarchies};
@@ -43,6 +43,8 @@ pub(super) const TABLE: &[Row] = &[
     part("namespaces/pid", |flags| boxed(namespaces::pid::Pid::new(flags))),
     part("volume/sandbox_path", |_| boxed(volume::sandbox_path::SandboxPath)),
     part("volume/host_path", |_| boxed(volume::host_path::HostPath)),
+    row("disk/du", |flags| boxed(disk::du::Du::new(flags))),
+    row("disk/xfs", |flags| boxed(disk::xfs::Xfs::new(flags))),
     part("linux/seccomp", |flags| boxed(linux::seccomp::Seccomp::new(flags)?)),
     row("environment_secret", |_| boxed(environment_secret::EnvironmentSecret)),
 ];
@@ -65,8 +67,6 @@ const ABSENT: &[&str] = &[
     "cgroups/net_cls",
     "cgroups/net_prio",
     "cgroups/perf_event",
-    "disk/du",
-    "disk/xfs",
     "docker/volume",
     "filesystem/shared",
     "filesystem/windows",
@@ -123,6 +123,9 @@ pub(super) fn choose(
         }
         [false, false] => drop(chosen.insert("filesystem/posix")),
         _ => {}
+    }
+    if ["disk/du", "disk/xfs"].iter().all(|name| chosen.contains(name)) {
+        return refuse("disk/du and disk/xfs exclude each other".into());
     }
     let implied = |row: &&Row| row.implied_by.is_some_and(|by| chosen.contains(by));
     let implied: Vec<_> = TABLE.iter().filter(implied).map(|row| row.name).collect();
@@ -213,6 +216,8 @@ mod tests {
         assert_eq!(plain, ["filesystem/posix", "posix/cpu", "posix/mem", "environment_secret"]);
         let error = chosen("filesystem/posix,filesystem/linux").unwrap_err();
         assert!(error.ends_with("exclude each other"), "{error}");
+        let error = chosen("posix/disk,disk/xfs").unwrap_err();
+        assert_eq!(error, "isolation: disk/du and disk/xfs exclude each other");
     }
 
     #[test]

@@ -1,16 +1,14 @@
 //! Limits that containers are kept within.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use muster_containerizer::{
-    BlockIo, CommandSpec, ContainerSpec, DeviceNumber, Error, ExecStatus, Limit, Propagation,
-    Resources, Rlimit, RlimitKind, Volume, VolumeSource,
+    BlockIo, CommandSpec, ContainerSpec, Error, ExecStatus, Limit, Propagation, Resources, Rlimit,
+    RlimitKind, Volume, VolumeSource,
 };
 
+use super::disks::Loop;
 use super::world::{PATIENCE, World, resources};
 
 #[test]
@@ -111,53 +109,12 @@ fn whole_cpus_are_pinned_if_the_flag_says_so() {
     }
 }
 
-/// A filesystem on a device of its own.
-struct Loop {
-    device: PathBuf,
-    at: PathBuf,
-}
-
-impl Loop {
-    fn new(world: &World) -> Self {
-        let (image, at) = (world.work().join("disk"), world.work().join("mounted"));
-        fs::create_dir_all(&at).unwrap();
-        let disk = fs::File::create(&image).unwrap();
-        disk.set_len(16 << 20).unwrap();
-        let output = |program: &str, arguments: &[&str]| {
-            let output = Command::new(program).args(arguments).output().unwrap();
-            assert!(output.status.success(), "{program}: {output:?}");
-            String::from_utf8(output.stdout).unwrap()
-        };
-        output("mkfs.ext4", &["-q", image.to_str().unwrap()]);
-        let device = output("losetup", &["--find", "--show", image.to_str().unwrap()]);
-        let device = PathBuf::from(device.trim());
-        let mounted = Self { device, at };
-        let (kind, flags) = ("ext4", rustix::mount::MountFlags::empty());
-        rustix::mount::mount(&mounted.device, &mounted.at, kind, flags, None).unwrap();
-        mounted
-    }
-
-    fn number(&self) -> DeviceNumber {
-        let number = fs::metadata(&self.device).unwrap().rdev();
-        let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
-        DeviceNumber { major, minor }
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        // As far as it got.
-        let _ = rustix::mount::unmount(&self.at, rustix::mount::UnmountFlags::DETACH);
-        let _ = Command::new("losetup").arg("--detach").arg(&self.device).status();
-    }
-}
-
 #[test]
 fn reads_of_a_device_are_counted_and_held_back() {
     let Some(mut world) = World::new() else { return };
     let listed = "cgroups,cgroups/pids,cgroups/blkio,filesystem/linux,docker/runtime";
     world.restart_with(|isolation| isolation.names = listed.into());
-    let disk = Loop::new(&world);
+    let disk = Loop::new(&world, "ext4", 16 << 20);
     fs::write(disk.at.join("file"), vec![1; 2 << 20]).unwrap();
     rustix::fs::syncfs(fs::File::open(&disk.at).unwrap()).unwrap();
     let number = disk.number();

@@ -1,5 +1,5 @@
 //! Containers on the real kernel. Needs root, cgroups with cpu and memory, and
-//! busybox-static; docker-registry, skopeo, umoci and openssl for what is pulled.
+//! busybox-static; btrfs-progs; docker-registry, skopeo, umoci and openssl for what is pulled.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,6 +8,7 @@
 )]
 
 mod commands;
+mod disks;
 mod image;
 mod images;
 mod life;

@@ -16,6 +16,7 @@ pub(super) fn resources(info: &TaskInfo) -> Result<Resources, Invalid> {
     let mut resources = Resources {
         cpus_milli: scalar(info, "cpus", CPUS).max(MIN_CPUS_MILLI),
         mem_bytes: scalar(info, "mem", MEGABYTE),
+        disk_bytes: disk(&info.resources),
         ..Resources::default()
     };
     for (name, limit) in &info.limits {
@@ -44,8 +45,9 @@ pub(super) fn resources(info: &TaskInfo) -> Result<Resources, Invalid> {
 
 /// What is promised to a container that these are for, without limits beyond.
 pub(crate) fn promised<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Resources {
+    let resources: Vec<&Resource> = resources.into_iter().collect();
     let (mut cpus, mut mem) = (0.0, 0.0);
-    for resource in resources {
+    for resource in &resources {
         let value = resource.scalar.map_or(0.0, |scalar| scalar.value);
         match resource.name.as_str() {
             "cpus" => cpus += value,
@@ -56,8 +58,23 @@ pub(crate) fn promised<'a>(resources: impl IntoIterator<Item = &'a Resource>) ->
     Resources {
         cpus_milli: units(cpus, CPUS).max(MIN_CPUS_MILLI),
         mem_bytes: units(mem, MEGABYTE),
+        disk_bytes: disk(resources),
         ..Resources::default()
     }
+}
+
+/// What there is for the sandbox: of `disk`, what is no volume or disk of its own. Who has none
+/// is not limited.
+fn disk<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Option<u64> {
+    let disks = resources.into_iter().filter(|resource| resource.name == "disk");
+    let common = disks.filter(|resource| {
+        resource.disk.as_ref().is_none_or(|disk| {
+            disk.persistence.is_none() && disk.volume.is_none() && disk.source.is_none()
+        })
+    });
+    let scalars: Vec<f64> =
+        common.filter_map(|resource| resource.scalar).map(|scalar| scalar.value).collect();
+    (!scalars.is_empty()).then(|| units(scalars.into_iter().sum(), MEGABYTE))
 }
 
 /// The sum of a scalar resource.
@@ -82,6 +99,8 @@ fn units(value: f64, factor: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use muster_api::mesos::resource::DiskInfo;
+    use muster_api::mesos::resource::disk_info::Persistence;
     use muster_api::mesos::value::Scalar;
 
     use super::*;
@@ -94,6 +113,17 @@ mod tests {
             (resources.cpus_milli, resources.mem_bytes)
         };
         assert_eq!(made(testing::task("t")), (500, 64 << 20));
+        let disk = |resources| {
+            self::resources(&TaskInfo { resources, ..testing::task("t") }).unwrap().disk_bytes
+        };
+        assert_eq!(disk(vec![scalar("cpus", 1.0)]), None);
+        assert_eq!(disk(vec![scalar("disk", 5.0), scalar("disk", 0.5)]), Some(11 << 19));
+        let mut volume = scalar("disk", 7.0);
+        volume.disk = Some(DiskInfo {
+            persistence: Some(Persistence { id: "p".into(), principal: None }),
+            ..DiskInfo::default()
+        });
+        assert_eq!(disk(vec![volume]), None, "a volume is no part of the sandbox");
         let resources = vec![scalar("cpus", 0.1), scalar("mem", 32.0), scalar("cpus", 0.05)];
         assert_eq!(made(TaskInfo { resources, ..testing::task("t") }), (150, 32 << 20));
         let resources = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::{limit, max_usage};
 use crate::cgroup::{Controller, Group, Version, file};
-use crate::limitation::Amount;
+use crate::limitation::{Amount, bytes};
 use crate::{Cause, Error, Limitation};
 
 /// What a group went over in which memory ran out: if that is `known`, or if the kernel
@@ -33,16 +33,6 @@ pub(crate) fn exceeded(group: &Group, known: bool) -> Result<Option<Limitation>,
         ),
         resources: vec![Amount::bytes("mem", used)],
     }))
-}
-
-/// A size in the largest unit that divides it, as Mesos prints sizes.
-fn bytes(size: u64) -> String {
-    let units = [("GB", 30), ("MB", 20), ("KB", 10)];
-    let fits = |(_, shift): &&(&str, u32)| size >> shift > 0 && size.is_multiple_of(1 << shift);
-    match units.iter().find(fits) {
-        Some((unit, shift)) => format!("{}{unit}", size >> shift),
-        None => format!("{size}B"),
-    }
 }
 
 #[cfg(test)]
