@@ -5,16 +5,19 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Isolation, Registries, Resources,
+    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, Isolation, Registries, Resources,
 };
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next().ok_or("an argument is missing");
+    let image_dir = next()?.into();
+    let runtime_dir = PathBuf::from(next()?);
     let containerizer = Containerizer::new(Config {
-        image_dir: next()?.into(),
-        runtime_dir: next()?.into(),
+        image_dir,
+        fetching: Fetching::new(runtime_dir.join("fetch")),
+        runtime_dir,
         cgroups_root: next()?,
         helper: next()?.into(),
         registries: Registries::default(),

@@ -3,6 +3,7 @@
 mod asking;
 mod entry;
 mod executing;
+mod fetching;
 mod killing;
 mod launching;
 mod recovery;
@@ -18,6 +19,7 @@ use rustix::process::getuid;
 
 use crate::cgroup::{Controller, Group, Hierarchies, group_name};
 use crate::checkpoint::Checkpoints;
+use crate::fetcher::Fetcher;
 use crate::helper::Program;
 use crate::image::Store;
 use crate::isolator::{Isolators, Subject};
@@ -66,6 +68,7 @@ struct Inner {
     /// Those that containers are put under.
     controllers: BTreeSet<Controller>,
     images: Store,
+    fetcher: Fetcher,
     checkpoints: Checkpoints,
     program: Program,
     containers: Mutex<HashMap<String, Arc<Entry>>>,
@@ -92,6 +95,7 @@ impl Containerizer {
         tracing::info!(isolation = isolators.names().join(","), "containerizer");
         let inner = Inner {
             images: Store::new(config.image_dir.clone(), config.registries.clone()),
+            fetcher: Fetcher::new(config.fetching.clone(), config.registries.certificates.clone())?,
             checkpoints: Checkpoints::open(&config.runtime_dir)?,
             program: Program::new(&config.helper)?,
             hierarchies,

@@ -66,6 +66,18 @@ pub enum Error {
         /// The container's id.
         id: String,
     },
+    /// A file that the container wants in its sandbox cannot be had.
+    #[error(
+        "Failed to fetch all URIs for container '{container}': Failed to fetch '{uri}': {reason}"
+    )]
+    Fetch {
+        /// The container's id.
+        container: String,
+        /// Which file.
+        uri: String,
+        /// Why not.
+        reason: String,
+    },
     /// The image cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),

@@ -20,6 +20,7 @@ mod tree;
 pub use error::ImageError;
 pub use registry::Registries;
 
+pub(crate) use archive::Archive;
 pub(crate) use digest::Digest;
 pub(crate) use places::{FILES, as_root_of};
 pub(crate) use store::{Image, Store};

@@ -17,6 +17,7 @@ mod mounts;
 pub(crate) mod nursery;
 mod oom;
 pub(crate) mod order;
+mod ownership;
 pub(crate) mod place;
 pub(crate) mod plan;
 mod privileges;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockIo, CapabilitySet, Error, Resources, Rlimit, Secret, Volume, id};
+use crate::{BlockIo, CapabilitySet, Error, Resources, Rlimit, Secret, Uri, Volume, id};
 
 /// Where the sandbox is inside a container with an image (Mesos' `--sandbox_directory`).
 pub const SANDBOX: &str = "/mnt/mesos/sandbox";
@@ -50,6 +50,8 @@ pub struct ContainerSpec {
     /// are made in it. Empty for a nested container, which has `containers/<id>` in the
     /// sandbox of its parent.
     pub sandbox: PathBuf,
+    /// Files that are put into its sandbox, in this order, before its command runs.
+    pub uris: Vec<Uri>,
     /// The container's host name. `None` is the host's.
     pub hostname: Option<String>,
     /// What it may use.

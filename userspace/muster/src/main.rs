@@ -3,6 +3,7 @@
 mod agent;
 mod bytes;
 mod duration;
+mod fetching;
 mod flags;
 mod isolation;
 mod master;

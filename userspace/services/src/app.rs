@@ -2,6 +2,7 @@
 
 mod constraint;
 mod container;
+mod fetch;
 mod health_check;
 mod id;
 mod port;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use constraint::{Constraint, Operator};
 pub use container::Container;
+pub use fetch::Fetch;
 pub use health_check::{HealthCheck, Probe, ProbePort};
 pub use id::AppId;
 pub use port::{PortDefinition, Protocol};
@@ -31,6 +33,9 @@ pub struct Spec {
     pub args: Vec<String>,
     /// The user that runs it; `None` is the framework's.
     pub user: Option<String>,
+    /// Files that are put into the sandbox.
+    #[serde(default)]
+    pub fetch: Vec<Fetch>,
     /// Environment variables, over those that every task gets.
     pub env: BTreeMap<String, String>,
     /// Free-form labels.

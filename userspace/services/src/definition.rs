@@ -6,6 +6,7 @@
 mod command;
 mod constraint;
 mod container;
+mod fetch;
 mod health;
 mod ports;
 mod strategy;
@@ -72,6 +73,7 @@ fn read_fields(object: &mut Object<'_>, role: &str) -> Option<Definition> {
     let disk = amount(object, "disk", 0.0, 0.0);
     let labels = command::strings(object, "labels");
     let env = command::env(object);
+    let fetch = fetch::read(object);
     let user = object.field("user").and_then(|user| command::text(&user));
     let container = container::read(object);
     let command = command::read(object, container.is_some());
@@ -93,6 +95,7 @@ fn read_fields(object: &mut Object<'_>, role: &str) -> Option<Definition> {
         cmd,
         args,
         user,
+        fetch: fetch?,
         env: env?,
         labels: labels?,
         cpus: cpus?,

@@ -6,7 +6,7 @@ mod health;
 
 use muster_api::mesos::{
     CommandInfo, ContainerInfo, DurationInfo, Environment, Image, KillPolicy, Label, Labels,
-    Resource, TaskInfo, container_info, environment as env, image,
+    Resource, TaskInfo, command_info, container_info, environment as env, image,
 };
 
 pub use environment::variables;
@@ -48,7 +48,15 @@ fn command(app: &App, instance: &Instance) -> CommandInfo {
         let runs_image = spec.container.as_ref().is_some_and(|c| c.image.is_some());
         spec.args.first().filter(|_| !runs_image).cloned()
     };
+    let uris = spec.fetch.iter().map(|fetch| command_info::Uri {
+        value: fetch.uri.clone(),
+        executable: Some(fetch.executable),
+        extract: Some(fetch.extract),
+        cache: Some(fetch.cache),
+        output_file: fetch.dest_path.clone(),
+    });
     CommandInfo {
+        uris: uris.collect(),
         environment: Some(Environment { variables: variables.collect() }),
         shell: Some(spec.cmd.is_some()),
         value: spec.cmd.clone().or_else(program),

@@ -8,8 +8,8 @@ mod volumes;
 
 use std::fmt;
 
-use muster_api::mesos::{self, ContainerInfo, container_info, image};
-use muster_containerizer::{ContainerSpec, SANDBOX, Secret};
+use muster_api::mesos::{self, ContainerInfo, command_info, container_info, image};
+use muster_containerizer::{ContainerSpec, SANDBOX, Secret, Uri};
 
 pub(crate) use limits::promised;
 
@@ -55,7 +55,6 @@ pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, In
     let (command, args, user, variables) = match &info.command {
         None => (None, Vec::new(), None, Variables::default()),
         Some(info) => {
-            refuse(&[("command.uris", !info.uris.is_empty())])?;
             let spec = command("command", info)?;
             let args = if spec.is_none() { info.arguments.clone() } else { Vec::new() };
             (spec, args, info.user.clone(), environment(info.environment.as_ref())?)
@@ -85,6 +84,7 @@ pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, In
         environment,
         user,
         sandbox,
+        uris: info.command.iter().flat_map(|command| &command.uris).map(uri).collect(),
         hostname: info.container.as_ref().and_then(|container| container.hostname.clone()),
         secrets: variables.secret,
         resources: limits::resources(info)?,
@@ -122,6 +122,17 @@ fn given(settings: &Settings, task: &Task, outside: &str, inside: &str) -> Vec<(
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
+}
+
+/// A file that a task wants. Whether it can be had is the fetcher's to say.
+fn uri(uri: &command_info::Uri) -> Uri {
+    Uri {
+        value: uri.value.clone(),
+        executable: uri.executable(),
+        extract: uri.extract(),
+        cache: uri.cache(),
+        output_file: uri.output_file.as_ref().map(Into::into),
+    }
 }
 
 /// An image that a task wants.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Isolation, Registries, Resources,
+    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, Isolation, Registries, Resources,
     Termination,
 };
 use tokio::runtime::Runtime;
@@ -37,6 +37,7 @@ pub(crate) fn serve(
             cgroups_root: cgroups.to_owned(),
             helper: helper.to_owned(),
             registries: Registries::default(),
+            fetching: Fetching::new(work.join("fetch")),
             isolation: Isolation { cfs_quota: true, ..Isolation::default() },
         })?
     };

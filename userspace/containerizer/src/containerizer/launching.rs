@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::entry::{Entry, State};
-use super::{Inner, Launched, blocking, killing, supervision};
+use super::{Inner, Launched, blocking, fetching, killing, supervision};
 use crate::checkpoint::Container;
 use crate::error::At as _;
 use crate::helper::{Helper, kill};
@@ -44,12 +44,13 @@ async fn bring_up(
     entry: &Arc<Entry>,
     spec: ContainerSpec,
 ) -> Result<Launched, Error> {
-    let subject = {
+    let (spec, subject) = {
         let inner = Arc::clone(inner);
         blocking(move || plan(&inner, spec)).await?
     };
     entry.check()?;
-    let subject = Arc::new(subject);
+    let subject = Arc::new(fetching::fetch(inner, entry, spec, subject).await?);
+    entry.check()?;
     let helper = {
         let (inner, entry, subject) = (Arc::clone(inner), Arc::clone(entry), Arc::clone(&subject));
         blocking(move || prepare(&inner, &entry, &subject)).await?
@@ -95,7 +96,7 @@ async fn bring_up(
 
 /// Decides everything, and makes sure that the image's layers are there. Of the container
 /// nothing is made yet.
-fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<Subject, Error> {
+fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<(ContainerSpec, Subject), Error> {
     let parent = spec.parent.as_ref().map(|parent| inner.running(parent)).transpose()?;
     let name = spec.name();
     let mut places = Places {
@@ -109,7 +110,8 @@ fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<Subject, Error> {
         places.around = inner.checkpoints.get(&parent.id).init()?;
         spec.sandbox = parent.plan.sandbox.join(NESTED).join(&spec.id);
         if spec.kind == Kind::Debug {
-            return Ok(debug(&spec, parent, places));
+            let subject = debug(&spec, parent, places);
+            return Ok((spec, subject));
         }
     }
     let parent = parent.as_deref();
@@ -130,14 +132,15 @@ fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<Subject, Error> {
     let mut draft = Draft::new(&request);
     inner.isolators.prepare(&request, &mut draft)?;
     let (plan, notes) = draft.finish(&request, places)?;
-    Ok(Subject {
+    let subject = Subject {
         id: name,
-        parent: spec.parent,
+        parent: spec.parent.clone(),
         isolators: isolators.into_iter().map(str::to_owned).collect(),
         notes,
         resources: spec.resources,
         plan,
-    })
+    };
+    Ok((spec, subject))
 }
 
 /// A command in what another container has: no isolator has to do with it.
@@ -176,6 +179,7 @@ fn debug(spec: &ContainerSpec, parent: &Subject, places: Places) -> Subject {
             masked: Vec::new(),
             read_only: Vec::new(),
             owned: Vec::new(),
+            fetched: Vec::new(),
             process,
         },
     }

@@ -294,6 +294,7 @@ impl Draft {
             masked: self.masked,
             read_only: self.read_only,
             owned: self.owned,
+            fetched: Vec::new(),
             process,
         };
         Ok((plan, self.notes))

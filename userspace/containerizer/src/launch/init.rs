@@ -3,11 +3,10 @@
 use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{AtFlags, Gid, Uid, chownat};
 use rustix::process::{
     DumpableBehavior, Signal, chdir, set_dumpable_behavior, set_parent_process_death_signal,
     setsid, umask,
@@ -18,7 +17,7 @@ use rustix::system::sethostname;
 use super::identity::Identity;
 use super::plan::{Namespace, Plan, Process};
 use super::streams::Streams;
-use super::{command, hold, join, limits, place, privileges, rootfs, seccomp, system};
+use super::{command, hold, join, limits, ownership, place, privileges, rootfs, seccomp, system};
 use crate::SetupError;
 use crate::error::Step as _;
 
@@ -49,7 +48,10 @@ pub(super) fn run(
         files.extend(streams.owned());
         files.extend(owned.iter().map(OwnedFd::as_fd));
         for file in files {
-            give(file, &identity)?;
+            ownership::give(file, &identity)?;
+        }
+        for path in &plan.fetched {
+            ownership::give_all(sandbox.as_fd(), path, &identity)?;
         }
     }
     drop((sandbox, owned));
@@ -63,13 +65,6 @@ fn sandbox(plan: &Plan) -> Result<OwnedFd, SetupError> {
         _ => system::open_directory(&plan.sandbox)
             .step(|| format!("open {}", plan.sandbox.display())),
     }
-}
-
-/// Makes `file`, of whatever kind it is open, `identity`'s.
-fn give(file: BorrowedFd<'_>, identity: &Identity) -> Result<(), SetupError> {
-    let (user, group) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
-    chownat(file, "", Some(user), Some(group), AtFlags::EMPTY_PATH)
-        .step(|| "chown the sandbox".into())
 }
 
 /// Leaves the helper's session and its habits. Until exec nobody may trace or look into

@@ -68,7 +68,7 @@ pub(super) fn beneath(directory: &Path, path: &Path) -> Result<OwnedFd, SetupErr
 }
 
 /// Makes the directories of `path` below `directory` that are missing. No link is followed.
-pub(crate) fn make_beneath(directory: &Path, path: &Path) -> Result<(), SetupError> {
+pub(crate) fn make_beneath(directory: &Path, path: &Path) -> Result<OwnedFd, SetupError> {
     let (flags, mode) = (OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let mut at =
         openat(CWD, directory, flags, mode).step(|| format!("open {}", directory.display()))?;
@@ -82,7 +82,7 @@ pub(crate) fn make_beneath(directory: &Path, path: &Path) -> Result<(), SetupErr
         at = openat(&at, part, flags | OFlags::NOFOLLOW, mode)
             .step(|| format!("open {}", directory.join(path).display()))?;
     }
-    Ok(())
+    Ok(at)
 }
 
 fn split(path: &Path) -> Result<(&Path, &OsStr), SetupError> {

@@ -53,6 +53,9 @@ pub(crate) struct Plan {
     pub(crate) read_only: Vec<PathBuf>,
     /// Paths below `sandbox_top` that are its user's, beside the sandbox itself.
     pub(crate) owned: Vec<PathBuf>,
+    /// What was fetched into its sandbox: names in it that are its user's, with all below.
+    #[serde(default)]
+    pub(crate) fetched: Vec<PathBuf>,
     /// Its command.
     pub(crate) process: Process,
 }

@@ -9,6 +9,7 @@
 
 mod commands;
 mod disks;
+mod fetches;
 mod image;
 mod images;
 mod life;

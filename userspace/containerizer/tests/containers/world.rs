@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Error, Isolation, Launched, Registries,
-    Resources, Termination,
+    CommandSpec, Config, ContainerSpec, Containerizer, Error, Fetching, Isolation, Launched,
+    Registries, Resources, Termination,
 };
 use tokio::runtime::Runtime;
 
@@ -54,6 +54,7 @@ impl World {
             cgroups_root: format!("muster-containerizer-test/{}-{number}", std::process::id()),
             helper: helper(),
             registries: Registries::default(),
+            fetching: Fetching::new(path.join("fetch")),
             isolation: Isolation { cfs_quota: true, ..Isolation::default() },
         };
         Image::new(&config.image_dir, "busybox").layer(busybox()).tag("latest");

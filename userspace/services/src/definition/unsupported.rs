@@ -21,11 +21,10 @@ const READ_ONLY: [&str; 12] = [
 ];
 
 /// Field and what to do instead.
-const UNSUPPORTED: [(&str, &str); 13] = [
+const UNSUPPORTED: [(&str, &str); 11] = [
     ("check", "use healthChecks"),
     ("dependencies", "start the applications in order"),
     ("executorResources", "leave it out"),
-    ("fetch", "put the files into the image"),
     ("gpus", "leave it out"),
     ("ipAddress", "leave it out, which is host networking, and use portDefinitions"),
     ("readinessChecks", "use healthChecks"),
@@ -34,7 +33,6 @@ const UNSUPPORTED: [(&str, &str); 13] = [
     ("secrets", "leave it out"),
     ("storeUrls", "put the files into the image"),
     ("taskRateLimit", "use backoffSeconds"),
-    ("uris", "put the files into the image"),
 ];
 
 /// Takes the fields that are read-only or unsupported out of `object`.

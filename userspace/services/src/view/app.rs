@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{statistics, task};
 use crate::app::{
-    App, AppId, HealthCheck, PortDefinition, Probe, ProbePort, Spec, UnreachableStrategy,
+    App, AppId, Fetch, HealthCheck, PortDefinition, Probe, ProbePort, Spec, UnreachableStrategy,
 };
 use crate::instance::{Condition, Instance};
 use crate::records::Failure;
@@ -58,6 +58,9 @@ fn spec(spec: &Spec) -> Map<String, Value> {
         put("env", json!(spec.env));
     }
     put("executor", json!(""));
+    if !spec.fetch.is_empty() {
+        put("fetch", spec.fetch.iter().map(fetch).collect());
+    }
     put("gpus", json!(0));
     if !spec.health_checks.is_empty() {
         put("healthChecks", spec.health_checks.iter().map(health_check).collect());
@@ -83,6 +86,19 @@ fn spec(spec: &Spec) -> Map<String, Value> {
         put("user", json!(user));
     }
     map
+}
+
+fn fetch(fetch: &Fetch) -> Value {
+    let mut value = json!({
+        "uri": fetch.uri,
+        "extract": fetch.extract,
+        "executable": fetch.executable,
+        "cache": fetch.cache,
+    });
+    if let Some(path) = &fetch.dest_path {
+        value["destPath"] = json!(path);
+    }
+    value
 }
 
 fn port_definition(port: &PortDefinition) -> Value {

@@ -70,8 +70,6 @@ fn unsupported_fields_are_refused_by_name() {
     for (fields, path) in [
         (json!({"gpus": 1}), "/gpus"),
         (json!({"dependencies": ["/b"]}), "/dependencies"),
-        (json!({"fetch": [{"uri": "http://x"}]}), "/fetch"),
-        (json!({"uris": ["http://x"]}), "/uris"),
         (json!({"secrets": {"a": {"source": "b"}}}), "/secrets"),
         (json!({"env": {"A": {"secret": "b"}}}), "/env/A"),
         (json!({"ipAddress": {"networkName": "dcos"}}), "/ipAddress"),
@@ -140,6 +138,11 @@ fn impossible_values_are_refused_by_path() {
         (json!({"cmd": "a\u{0}b"}), "/cmd"),
         (json!({"args": ["x"]}), "/args"),
         (json!({"env": {"A=B": "x"}}), "/env/A=B"),
+        (json!({"uris": [""]}), "/uris(0)"),
+        (json!({"uris": ["/a"], "fetch": [{"uri": "/b"}]}), "/uris"),
+        (json!({"fetch": [{"cache": true}]}), "/fetch(0)/uri"),
+        (json!({"fetch": [{"uri": "/a", "destPath": "../b"}]}), "/fetch(0)/destPath"),
+        (json!({"fetch": [{"uri": "/a", "mode": 5}]}), "/fetch(0)/mode"),
         (json!({"portDefinitions": [{"port": 70000}]}), "/portDefinitions(0)/port"),
         (json!({"portDefinitions": [{"port": -1}]}), "/portDefinitions(0)/port"),
         (json!({"portDefinitions": [{"protocol": "sctp"}]}), "/portDefinitions(0)/protocol"),
@@ -207,6 +210,23 @@ fn impossible_values_are_refused_by_path() {
     }
     assert_eq!(refused(json!({"id": "a"})), ["/"]);
     assert_eq!(refused(json!({"cmd": "a"})), ["/id"]);
+}
+
+#[test]
+fn files_to_fetch_in_both_forms() {
+    let fetch = |fields: Value| {
+        let fetch = read(&app(fields), "*").unwrap().spec.fetch;
+        let [fetch] = <[_; 1]>::try_from(fetch).unwrap();
+        (fetch.uri, fetch.extract, fetch.executable, fetch.cache, fetch.dest_path)
+    };
+    let uri = || "http://h/a.tgz".to_owned();
+    assert_eq!(fetch(json!({"uris": [uri()]})), (uri(), true, false, false, None));
+    assert_eq!(fetch(json!({"uris": ["/a.jar"], "fetch": []})).1, false);
+    assert_eq!(fetch(json!({"fetch": [{"uri": uri()}]})), (uri(), true, false, false, None));
+    let all = json!({"uri": uri(), "extract": false, "executable": true, "cache": true,
+        "destPath": "bin/a"});
+    let expected = (uri(), false, true, true, Some("bin/a".to_owned()));
+    assert_eq!(fetch(json!({"fetch": [all]})), expected);
 }
 
 #[test]

@@ -143,9 +143,32 @@ fn commands_that_cannot_be_run_are_refused() {
     let none = TaskInfo { command: None, ..testing::task("t") };
     assert!(refused(none).starts_with("command.value is missing, and there is no image"));
     assert!(refused(with_command(CommandInfo::default())).starts_with("command.value is missing"));
-    let uris = vec![command_info::Uri { value: "http://x".into(), ..Default::default() }];
-    let command = CommandInfo { uris, ..Default::default() };
-    assert_eq!(refused(with_command(command)), "command.uris is not supported by this agent");
+}
+
+#[test]
+fn files_to_fetch_have_mesos_defaults() {
+    let plain = command_info::Uri { value: "http://h/x".into(), ..Default::default() };
+    let full = command_info::Uri {
+        executable: Some(true),
+        extract: Some(false),
+        cache: Some(true),
+        output_file: Some("bin/x".into()),
+        ..plain.clone()
+    };
+    let value = Some("./x".to_owned());
+    let command = CommandInfo { uris: vec![plain, full], value, ..Default::default() };
+    let value = || "http://h/x".to_owned();
+    let expected = [
+        Uri { value: value(), executable: false, extract: true, cache: false, output_file: None },
+        Uri {
+            value: value(),
+            executable: true,
+            extract: false,
+            cache: true,
+            output_file: Some("bin/x".into()),
+        },
+    ];
+    assert_eq!(made(with_command(command)).uris, expected);
 }
 
 #[test]

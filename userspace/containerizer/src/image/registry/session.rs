@@ -1,27 +1,21 @@
 //! Talking with one registry about one repository.
 
-use std::fs;
 use std::io::Read as _;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
 use ureq::http::{Response, StatusCode};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
 use super::super::ImageError;
 use super::challenge::Challenge;
 use super::credentials::Credentials;
 use super::settings::{Endpoint, Registries};
+use crate::web;
 
-const CONNECT: Duration = Duration::from_secs(15);
 /// How long a registry may say nothing.
 const SILENCE: Duration = Duration::from_mins(1);
-/// Where Debian and Alpine, and where Fedora keeps whom it trusts.
-const SYSTEM: [&str; 2] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 /// A token and what surrounds it, in bytes.
 const TOKEN_MAX: u64 = 1 << 20;
 
@@ -52,28 +46,16 @@ impl Session {
         credentials: Option<Credentials>,
         registries: &Registries,
     ) -> Result<Self, ImageError> {
-        let mut builder = Agent::config_builder()
-            .http_status_as_error(false)
-            .https_only(endpoint.secure)
-            .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(CONNECT))
-            .timeout_recv_response(Some(SILENCE))
-            .timeout_per_read(Some(SILENCE));
-        if endpoint.secure {
-            let roots = roots(registries.certificates.as_deref()).map_err(|reason| {
-                let (image, registry) = (image.to_owned(), endpoint.host.clone());
-                ImageError::Registry { image, registry, step: "trust".into(), reason }
-            })?;
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let tls =
-                TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider);
-            builder = builder.tls_config(tls.build());
-        }
+        let certificates = registries.certificates.as_deref();
+        let agent = web::client(endpoint.secure, SILENCE, certificates).map_err(|reason| {
+            let (image, registry) = (image.to_owned(), endpoint.host.clone());
+            ImageError::Registry { image, registry, step: "trust".into(), reason }
+        })?;
         Ok(Self {
             image: image.to_owned(),
             endpoint,
             repository: repository.to_owned(),
-            agent: Agent::new_with_config(builder.build()),
+            agent,
             credentials,
             authorization: Mutex::default(),
         })
@@ -179,25 +161,4 @@ impl Session {
         };
         self.failed(step, format!("{status}{hint}"))
     }
-}
-
-fn roots(file: Option<&Path>) -> Result<RootCerts, String> {
-    let system = || SYSTEM.iter().map(Path::new).find(|path| path.is_file());
-    let path = file.or_else(system).ok_or(
-        "this machine trusts nobody: install ca-certificates or give --docker-registry-ca",
-    )?;
-    let shown = path.display();
-    let text = fs::read(path).map_err(|error| format!("read {shown}: {error}"))?;
-    let mut certificates = Vec::new();
-    for item in parse_pem(&text) {
-        if let PemItem::Certificate(certificate) =
-            item.map_err(|error| format!("{shown}: {error}"))?
-        {
-            certificates.push(certificate);
-        }
-    }
-    if certificates.is_empty() {
-        return Err(format!("{shown} holds no certificate"));
-    }
-    Ok(RootCerts::from(certificates))
 }

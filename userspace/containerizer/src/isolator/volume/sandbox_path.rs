@@ -45,7 +45,7 @@ impl Isolator for SandboxPath {
     fn isolate(&self, subject: &Subject) -> Result<(), Error> {
         let made: Vec<PathBuf> = subject.note(NAME)?.unwrap_or_default();
         let top = &subject.plan.sandbox_top;
-        made.iter().try_for_each(|path| Ok(make_beneath(top, path)?))
+        made.iter().try_for_each(|path| Ok(make_beneath(top, path).map(drop)?))
     }
 }
 
