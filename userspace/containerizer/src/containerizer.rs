@@ -94,7 +94,7 @@ impl Containerizer {
         hierarchies.prepare(&config.cgroups_root, &controllers)?;
         tracing::info!(isolation = isolators.names().join(","), "containerizer");
         let inner = Inner {
-            images: Store::new(config.image_dir.clone(), config.registries.clone()),
+            images: Store::new(config.image_dir.clone(), config.registries.clone())?,
             fetcher: Fetcher::new(config.fetching.clone(), config.registries.certificates.clone())?,
             checkpoints: Checkpoints::open(&config.runtime_dir)?,
             program: Program::new(&config.helper)?,

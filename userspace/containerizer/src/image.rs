@@ -3,7 +3,8 @@
 //! `<image_dir>/<name>/` is an image layout (OCI image-spec 1.1); tags are the
 //! `org.opencontainers.image.ref.name` annotations of its `index.json`. Layers are
 //! extracted once each into `<image_dir>/.layers/sha256/<digest>`, in the form that
-//! overlayfs stacks. What has no layout is pulled from a registry.
+//! overlayfs stacks; what a layer leaves open is settled by a thin one on top of each stack.
+//! What has no layout is pulled from a registry.
 
 mod archive;
 mod blob;

@@ -118,6 +118,14 @@ pub enum ImageError {
         /// The step that failed.
         source: crate::SetupError,
     },
+    /// The layer on top of all others, with what they leave open, cannot be made.
+    #[error("image {image}: join its layers: {source}")]
+    Joined {
+        /// The image.
+        image: String,
+        /// The step that failed.
+        source: crate::SetupError,
+    },
     /// A system call on the store failed.
     #[error("image {image}: {operation} {path}: {source}")]
     Io {

@@ -3,9 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -37,11 +38,16 @@ struct Metadata {
     attributes: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Extracts the uncompressed archive `source` into the empty directory `root`.
-pub(crate) fn extract(source: impl Read, root: &Path) -> Result<(), EntryError> {
+/// How much of a file is written at a time.
+const BUFFER: usize = 256 << 10;
+
+/// Extracts the uncompressed archive `source` into the empty directory `root`. Returns the
+/// directories in it that have no entry, but something below them has: nobody said what they
+/// are like. The root is the empty path.
+pub(crate) fn extract(source: impl Read, root: &Path) -> Result<BTreeSet<PathBuf>, EntryError> {
     let damaged = |error: io::Error| EntryError { entry: String::new(), reason: error.to_string() };
-    let mut layer =
-        Layer { tree: Tree::open(root).map_err(damaged)?, directories: BTreeMap::new() };
+    let tree = Tree::open(root).map_err(damaged)?;
+    let mut layer = Layer { tree, directories: BTreeMap::new(), buffer: vec![0; BUFFER] };
     let mut archive = Archive::new(source);
     while let Some(member) = archive.next().map_err(damaged)? {
         layer.add(&member, &mut archive).map_err(|error| EntryError {
@@ -56,6 +62,8 @@ struct Layer {
     tree: Tree,
     /// When directories were modified, set at the end because their entries change it.
     directories: BTreeMap<PathBuf, Timespec>,
+    /// For the data of one file after the other.
+    buffer: Vec<u8>,
 }
 
 impl Layer {
@@ -83,11 +91,12 @@ impl Layer {
                     place.make_opaque()?;
                 }
                 metadata.apply(&place, false)?;
+                self.tree.is_named(&path)?;
                 self.directories.insert(path, metadata.modified);
                 return Ok(());
             }
             EntryType::Regular | EntryType::Continuous => {
-                io::copy(data, &mut place.create()?)?;
+                copy(data, &mut place.create()?, &mut self.buffer)?;
             }
             EntryType::Symlink => {
                 symlinkat(OsStr::from_bytes(&member.link), place.parent, &place.name)?;
@@ -163,7 +172,8 @@ impl Layer {
         }
     }
 
-    fn finish(mut self) -> io::Result<()> {
+    fn finish(mut self) -> io::Result<BTreeSet<PathBuf>> {
+        let root = (!self.directories.contains_key(Path::new(""))).then(PathBuf::new);
         for (path, modified) in std::mem::take(&mut self.directories) {
             if path.as_os_str().is_empty() {
                 set_modified(&Place { parent: self.tree.root(), name: ".".into() }, modified)?;
@@ -175,7 +185,9 @@ impl Layer {
                 set_modified(&place, modified)?;
             }
         }
-        Ok(())
+        let mut implied = self.tree.into_implied();
+        implied.extend(root);
+        Ok(implied)
     }
 }
 
@@ -206,6 +218,23 @@ impl Metadata {
             })?;
         }
         set_modified(place, self.modified)
+    }
+}
+
+/// In pieces as large as the buffer: `io::copy` has a small one, and a system call for each.
+fn copy(data: &mut impl Read, file: &mut File, buffer: &mut [u8]) -> io::Result<()> {
+    loop {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match data.read(&mut buffer[filled..])? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        file.write_all(&buffer[..filled])?;
+        if filled < buffer.len() {
+            return Ok(());
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, unshare};
-use rustix::fs::{FlockOperation, flock, syncfs};
+use rustix::fs::{FlockOperation, flock};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use sha2::Digest as _;
 use sha2::Sha256;
@@ -50,11 +50,24 @@ pub(super) fn places(directory: &Path, layers: &[PathBuf]) -> Result<PathBuf, Se
     remove(&staging)?;
     let made = fill(&staging, layers).and_then(|()| {
         let step = || format!("rename to {}", target.display());
-        File::open(&staging).and_then(|directory| Ok(syncfs(&directory)?)).step(step)?;
+        sync(&staging.join("upper")).step(step)?;
         fs::rename(staging.join("upper"), &target).step(step)
     });
     remove(&staging)?;
     made.map(|()| target)
+}
+
+/// Puts a small directory on the disk. The rest of that is not waited for.
+fn sync(path: &Path) -> io::Result<()> {
+    let found = path.symlink_metadata()?;
+    if found.is_dir() {
+        for entry in fs::read_dir(path)? {
+            sync(&entry?.path())?;
+        }
+    } else if !found.is_file() {
+        return Ok(());
+    }
+    File::open(path)?.sync_all()
 }
 
 /// Gives `directory` the owner and mode of `model`, the root of the layer below.

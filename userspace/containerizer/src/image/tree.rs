@@ -1,5 +1,6 @@
 //! A directory that is filled from an untrusted archive.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -34,6 +35,8 @@ pub(crate) struct Tree {
     root: OwnedFd,
     /// The directory of the entry before: archives are sorted by directory.
     recent: Option<(PathBuf, OwnedFd)>,
+    /// Directories that were made because something below them was.
+    implied: BTreeSet<PathBuf>,
 }
 
 /// A name in a directory of a tree.
@@ -48,7 +51,7 @@ impl Tree {
     /// The tree below the directory `root`.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         let root = open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { root, recent: None })
+        Ok(Self { root, recent: None, implied: BTreeSet::new() })
     }
 
     /// The root directory.
@@ -77,7 +80,7 @@ impl Tree {
     }
 
     /// The directory at `path`, made if missing, open for use as an anchor.
-    fn directory(&self, path: &Path) -> io::Result<OwnedFd> {
+    fn directory(&mut self, path: &Path) -> io::Result<OwnedFd> {
         match self.existing(path) {
             Err(Errno::NOENT) => {}
             Err(Errno::NOTDIR) => {
@@ -91,10 +94,41 @@ impl Tree {
             _ => self.root.try_clone()?,
         };
         match mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) => Ok(self.existing(path)?),
+            Ok(()) => {
+                let made = self.existing(path)?;
+                let real = self.real(made.as_fd())?;
+                self.implied.insert(real);
+                Ok(made)
+            }
             Err(Errno::EXIST) => Err(io::Error::other("its parent is a dangling symbolic link")),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Takes note that the directory at `path` has an entry of its own.
+    pub(crate) fn is_named(&mut self, path: &Path) -> io::Result<()> {
+        if self.implied.is_empty() {
+            return Ok(());
+        }
+        let place = self.place(path)?;
+        let (parent, name) = (place.parent.try_clone_to_owned()?, place.name);
+        let real = self.real(parent.as_fd())?.join(name);
+        self.implied.remove(&real);
+        Ok(())
+    }
+
+    /// The directories that were made though nobody said what they are like, by their paths
+    /// without links. Some may be gone again.
+    pub(crate) fn into_implied(self) -> BTreeSet<PathBuf> {
+        self.implied
+    }
+
+    /// Where the directory `fd` is below the root.
+    fn real(&self, fd: BorrowedFd<'_>) -> io::Result<PathBuf> {
+        let path =
+            |fd: BorrowedFd<'_>| std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+        let (root, path) = (path(self.root.as_fd())?, path(fd)?);
+        path.strip_prefix(root).map(Path::to_owned).map_err(io::Error::other)
     }
 
     /// The directory at `path`, links resolved below the root.

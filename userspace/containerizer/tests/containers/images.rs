@@ -207,3 +207,48 @@ fn links_in_an_image_do_not_lead_out_of_it() {
     let error = world.launch(of(&world, "d", "proc", "true")).unwrap_err().to_string();
     assert_eq!(error, "mount on /proc: the image has something else than a directory there");
 }
+
+#[test]
+fn a_directory_without_an_entry_is_as_below() {
+    let Some(world) = World::new() else { return };
+    let store = &world.config.image_dir;
+    let upper = || Layer::new().file("srv/deep/new", 0o644, "");
+    // The same layer upon others.
+    for (name, mode, other) in [("one", 0o750, 0o701), ("two", 0o1777, 0o555)] {
+        let lower = Layer::new()
+            .directory("./", other)
+            .directory("srv/", mode)
+            .directory("srv/deep/", other)
+            .file("srv/deep/old", 0o644, "");
+        Image::new(store, name).layer(busybox()).layer(lower).layer(upper()).tag("latest");
+    }
+    let gone = Layer::new().directory("srv/", 0o711).file("srv/.wh.deep", 0, "");
+    let lower = Layer::new().directory("srv/", 0o700).directory("srv/deep/", 0o700);
+    let image = Image::new(store, "three").layer(busybox()).layer(lower).layer(gone);
+    image.layer(upper()).tag("latest");
+    let seen = |name| {
+        let line = "cd /; stat -c %a . srv srv/deep; ls srv/deep";
+        world.finish(of(&world, name, name, line)).1
+    };
+    assert_eq!(seen("one"), "701\n750\n701\nnew\nold\n");
+    assert_eq!(seen("two"), "555\n1777\n555\nnew\nold\n");
+    // What an upper layer has hidden has no say.
+    assert_eq!(seen("three"), "755\n711\n755\nnew\n");
+}
+
+#[test]
+fn a_layer_that_is_not_on_the_disk_does_not_outlive_its_boot() {
+    let Some(world) = World::new() else { return };
+    let layers = world.config.image_dir.join(".layers");
+    world.output("first", "true");
+    let marks = || fs::read_dir(layers.join("unsynced")).unwrap().count();
+    world.await_that("the layer is on the disk", || marks() == 0);
+    let [layer] =
+        fs::read_dir(layers.join("sha256")).unwrap().collect::<Vec<_>>().try_into().unwrap();
+    let layer = layer.unwrap();
+    // As it may be after a loss of power: files without their data, and the mark.
+    fs::write(layer.path().join("bin/busybox"), "").unwrap();
+    fs::write(layers.join("unsynced").join(layer.file_name()), "an earlier boot").unwrap();
+    assert_eq!(world.output("second", "echo whole"), "whole\n");
+    world.await_that("the layer is on the disk", || marks() == 0);
+}

@@ -1,15 +1,17 @@
 //! What a container's root looks like, against what umoci makes of the same image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 use muster_containerizer::{ContainerSpec, Registries};
 use rustix::fs::{XattrFlags, lgetxattr, llistxattr, setxattr};
+use serde_json::Value;
 
 use super::image::{Image, busybox};
 use super::registry::{Options, Registry, run};
@@ -17,6 +19,9 @@ use super::world::World;
 
 /// `CAP_NET_BIND_SERVICE`, effective and permitted (`struct vfs_cap_data`, revision 2).
 const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// When some directories were modified, in seconds since 1970.
+const EARLIER: i64 = 1_000_000_000;
 
 /// Everything about every file below `root`, of its filesystem only.
 fn tree(root: &Path) -> BTreeMap<PathBuf, String> {
@@ -79,6 +84,27 @@ fn change(layout: &str, work: &Path, change: impl FnOnce(&Path)) {
     fs::remove_dir_all(&bundle).unwrap();
 }
 
+/// Makes a directory look as if it had not changed for long.
+fn touch(directory: &Path) {
+    let earlier = UNIX_EPOCH + Duration::from_secs(EARLIER.unsigned_abs());
+    fs::File::open(directory).unwrap().set_modified(earlier).unwrap();
+}
+
+/// The paths in the uppermost layer of the only image in `layout`.
+fn names_of_last_layer(layout: &Path) -> BTreeSet<String> {
+    let blob = |descriptor: &Value| {
+        let digest = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
+        fs::read(layout.join("blobs/sha256").join(digest)).unwrap()
+    };
+    let json = |text: Vec<u8>| serde_json::from_slice::<Value>(&text).unwrap();
+    let index = json(fs::read(layout.join("index.json")).unwrap());
+    let manifest = json(blob(&index["manifests"][0]));
+    let layer = blob(manifest["layers"].as_array().unwrap().last().unwrap());
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(layer.as_slice()));
+    let entries = archive.entries().unwrap();
+    entries.map(|entry| entry.unwrap().path().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn roots_are_as_umoci_unpacks_them() {
     let Some(mut world) = World::new() else { return };
@@ -97,6 +123,12 @@ fn roots_are_as_umoci_unpacks_them() {
         symlink("../../etc/passwd", root.join("kept/link")).unwrap();
         symlink("nowhere", root.join("kept/dangling")).unwrap();
         chown(root.join("kept"), Some(1000), Some(2000)).unwrap();
+        for (name, mode) in [("kept", 0o2750), ("kept/some", 0o1711)] {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            fs::set_permissions(root.join(name), mode).unwrap();
+        }
+        setxattr(root.join("kept/some"), "user.of", b"directory", XattrFlags::empty()).unwrap();
+        touch(&root.join("kept/some"));
         fs::write(root.join("kept/server"), "x").unwrap();
         let flags = XattrFlags::empty();
         setxattr(root.join("kept/server"), "security.capability", &CAPABILITY, flags).unwrap();
@@ -127,10 +159,20 @@ fn roots_are_as_umoci_unpacks_them() {
         fs::remove_file(root.join("kept/some/file")).unwrap_or_default();
         fs::remove_file(root.join("kept/link")).unwrap();
         // umoci goes by times in seconds: within one, it would leave the directory itself out
-        // of the layer.
-        let earlier = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
-        fs::File::open(root.join("kept")).unwrap().set_modified(earlier).unwrap();
+        // of the layer. That is right for one that has only lost something.
+        touch(&root.join("kept/some"));
+        touch(&root.join("kept"));
     });
+    change(&layout, &work, |root| {
+        // A directory whose files change while it seems not to: the layer has no entry for it.
+        let some = root.join("kept/some");
+        fs::write(some.join("late"), "late").unwrap();
+        touch(&some);
+        touch(&root.join("kept"));
+    });
+    let names = names_of_last_layer(&work.join("layout"));
+    assert!(names.contains("kept/some/late"), "{names:?}");
+    assert!(!names.contains("kept/some/") && !names.contains("kept/"), "{names:?}");
     let expected = work.join("expected");
     run(Command::new("umoci").args(["unpack", "--image", &layout]).arg(&expected));
     registry.push(&work.join("layout"), "t", "made/by-umoci:1", &[]);
@@ -143,7 +185,11 @@ fn roots_are_as_umoci_unpacks_them() {
     let image = Some("made/by-umoci:1".into());
     let spec = ContainerSpec { image, ..world.shell("c", "sleep 1000") };
     let launched = world.launch(spec).unwrap();
-    let found = tree(Path::new(&format!("/proc/{}/root/", launched.pid)));
+    let root = PathBuf::from(format!("/proc/{}/root/", launched.pid));
+    for name in ["kept", "kept/some"] {
+        assert_eq!(fs::metadata(root.join(name)).unwrap().mtime(), EARLIER, "{name}");
+    }
+    let found = tree(&root);
     let expected = tree(&expected.join("rootfs"));
     assert!(expected.len() > 40, "{}", expected.len());
     for name in ["kept/server", "opaque/new", "kept/to-directory", "kept/fifo"] {

@@ -1,8 +1,9 @@
 //! Archives, kind and hostile.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use rustix::fs::{XattrFlags, getxattr, lgetxattr, setxattr};
@@ -88,11 +89,15 @@ impl Ground {
         Some(ground)
     }
 
-    fn root(&self) -> std::path::PathBuf {
+    fn root(&self) -> PathBuf {
         self.0.path().join("root")
     }
 
     fn extract(&self, items: &[Item]) -> Result<(), EntryError> {
+        self.implied(items).map(drop)
+    }
+
+    fn implied(&self, items: &[Item]) -> Result<BTreeSet<PathBuf>, EntryError> {
         extract(archive(items).as_slice(), &self.root())
     }
 }
@@ -337,4 +342,22 @@ proptest! {
         prop_assert_eq!(fs::read_dir(ground.0.path()).unwrap().count(), 2);
         prop_assert_eq!(fs::metadata("/").unwrap().mode(), host.mode());
     }
+}
+
+#[test]
+fn directories_without_an_entry_are_told() {
+    let Some(ground) = Ground::new() else { return };
+    let items = [
+        directory("named"),
+        file("named/implied/file", ""),
+        file("late/file", ""),
+        link(EntryType::Symlink, "link", "named"),
+        file("link/through/file", ""),
+        directory("late"),
+    ];
+    let implied = ground.implied(&items).unwrap();
+    let implied: Vec<_> = implied.iter().map(|path| path.to_str().unwrap()).collect();
+    assert_eq!(implied, ["", "named/implied", "named/through"]);
+    let Some(ground) = Ground::new() else { return };
+    assert!(ground.implied(&[directory("./"), file("file", "")]).unwrap().is_empty());
 }

@@ -1,0 +1,299 @@
+//! Extracted layers: `<image_dir>/.layers/`.
+//!
+//! | directory | what |
+//! |---|---|
+//! | `sha256/<digest>/` | a layer, as overlayfs wants it |
+//! | `implied/<digest>` | its directories without an entry, each path ended by a NUL |
+//! | `unsynced/<digest>` | the boot in which it was extracted, until it is on the disk |
+//! | `joined/<digest>/` | what has to be on top of a stack of layers ([`super::joined`]) |
+//! | `staging/` | what is in the making, and locks |
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use flate2::bufread::MultiGzDecoder;
+use oci_spec::image::{Descriptor, MediaType};
+use rustix::fs::{FlockOperation, flock, syncfs};
+use ruzstd::decoding::StreamingDecoder;
+
+use super::ahead::ahead;
+use crate::image::ImageError;
+use crate::image::blob::Blob;
+use crate::image::extract::extract;
+
+/// How many layers of an image are extracted at a time.
+const PARALLEL: usize = 2;
+
+/// The directory of extracted layers. Several processes may use it.
+#[derive(Clone, Debug)]
+pub(super) struct Layers {
+    directory: PathBuf,
+    /// The boot that this is.
+    boot: String,
+}
+
+/// Blobs of an image, to be extracted.
+#[derive(Clone, Copy)]
+pub(super) struct Blobs<'a> {
+    /// The image, for messages.
+    pub(super) image: &'a str,
+    /// The layout that has them.
+    pub(super) layout: &'a Path,
+}
+
+/// How a layer is packed.
+#[derive(Clone, Copy)]
+enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Layers {
+    /// Those in `directory`, which need not be there yet; `boot` is this boot's id.
+    pub(super) fn new(directory: PathBuf, boot: String) -> Self {
+        Self { directory, boot }
+    }
+
+    /// Where they are.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The directories of layers, the uppermost first; they are extracted, some at a time,
+    /// if they are not there. After a failure no further one is begun.
+    pub(super) fn extracted(
+        &self,
+        blobs: Blobs<'_>,
+        descriptors: &[Descriptor],
+    ) -> Result<Vec<PathBuf>, ImageError> {
+        let mut seen = BTreeSet::new();
+        let mut layers = Vec::with_capacity(descriptors.len());
+        // A layer that occurs twice is needed only where it is uppermost.
+        for descriptor in descriptors.iter().rev() {
+            let blob = Blob::new(blobs.image, descriptor)?;
+            let compression = compression(blobs.image, descriptor)?;
+            if seen.insert(blob.digest().clone()) {
+                layers.push((blob, compression));
+            }
+        }
+        let queue = Mutex::new(layers.iter());
+        let failure = Mutex::new(None);
+        let work = || loop {
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((blob, compression)) = next else { return };
+            if let Err(error) = self.one(blobs, blob, *compression) {
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                queue.lock().unwrap_or_else(PoisonError::into_inner).by_ref().for_each(drop);
+            }
+        };
+        if layers.iter().all(|(blob, _)| self.has(blob)) {
+            work();
+        } else {
+            std::thread::scope(|scope| {
+                for _ in 1..PARALLEL.min(layers.len()) {
+                    scope.spawn(work);
+                }
+                work();
+            });
+        }
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(layers.iter().map(|(blob, _)| self.target(blob)).collect()),
+        }
+    }
+
+    /// Directories of the extracted `layer` that have no entry: what their owner, mode and the
+    /// rest are has to be seen from the layers below.
+    pub(super) fn implied(&self, layer: &Path) -> io::Result<BTreeSet<PathBuf>> {
+        let note = self.directory.join("implied").join(layer.file_name().unwrap_or_default());
+        let text = match fs::read(&note) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            text => text?,
+        };
+        let paths = text.split_inclusive(|byte| *byte == 0);
+        let paths = paths.filter_map(|path| path.strip_suffix(b"\0"));
+        Ok(paths.map(|path| PathBuf::from(OsString::from_vec(path.to_vec()))).collect())
+    }
+
+    fn target(&self, blob: &Blob<'_>) -> PathBuf {
+        self.directory.join("sha256").join(blob.digest().hex())
+    }
+
+    /// Whether the layer is there as a whole: on the disk, or in memory since this boot.
+    fn has(&self, blob: &Blob<'_>) -> bool {
+        self.target(blob).is_dir()
+            && match fs::read_to_string(self.unsynced(blob)) {
+                Err(error) => error.kind() == io::ErrorKind::NotFound,
+                Ok(boot) => boot == self.boot,
+            }
+    }
+
+    fn unsynced(&self, blob: &Blob<'_>) -> PathBuf {
+        self.directory.join("unsynced").join(blob.digest().hex())
+    }
+
+    /// Extracts a layer, unless it is there.
+    fn one(
+        &self,
+        blobs: Blobs<'_>,
+        blob: &Blob<'_>,
+        compression: Compression,
+    ) -> Result<(), ImageError> {
+        if self.has(blob) {
+            return Ok(());
+        }
+        let failed = |operation, path: &Path| {
+            let (image, path) = (blobs.image.to_owned(), path.to_owned());
+            move |source: io::Error| ImageError::Io { image, operation, path, source }
+        };
+        for name in ["sha256", "implied", "unsynced", "staging"] {
+            // Closed to others: set-user-ID files of an image are not for the host's users.
+            let directory = self.directory.join(name);
+            let mut builder = fs::DirBuilder::new();
+            let made = builder.recursive(true).mode(0o700).create(&directory);
+            made.map_err(failed("mkdir", &directory))?;
+        }
+        // Held until the layer is in its place: others wait and then find it, and what a
+        // killed one left behind is free to be removed.
+        let staging = self.directory.join("staging");
+        let lock_path = staging.join(format!("{}.lock", blob.digest().hex()));
+        let lock = File::create(&lock_path).map_err(failed("open", &lock_path))?;
+        flock(&lock, FlockOperation::LockExclusive)
+            .map_err(|error| failed("flock", &lock_path)(error.into()))?;
+        if self.has(blob) {
+            return Ok(());
+        }
+        let (target, partial) = (self.target(blob), staging.join(blob.digest().hex()));
+        for path in [&partial, &target] {
+            // The latter is of an earlier boot, whose containers have all ended with it.
+            remove(path).map_err(failed("remove", path))?;
+        }
+        fs::create_dir(&partial).map_err(failed("mkdir", &partial))?;
+        let mark = self.unsynced(blob);
+        write(&mark, self.boot.as_bytes()).map_err(failed("write", &mark))?;
+        tracing::info!(image = blobs.image, layer = %blob.digest(), "extracting");
+        let implied = match unpack(blobs, blob, compression, &partial) {
+            Ok(implied) => implied,
+            Err(error) => {
+                remove(&partial).map_err(failed("remove", &partial))?;
+                fs::remove_file(&mark).map_err(failed("remove", &mark))?;
+                return Err(error);
+            }
+        };
+        if !implied.is_empty() {
+            let path = self.directory.join("implied").join(blob.digest().hex());
+            let mut text = Vec::new();
+            for directory in &implied {
+                text.extend_from_slice(directory.as_os_str().as_bytes());
+                text.push(0);
+            }
+            write(&path, &text).map_err(failed("write", &path))?;
+        }
+        fs::rename(&partial, &target).map_err(failed("rename", &target))?;
+        sync(target, mark);
+        Ok(())
+    }
+}
+
+/// Puts a layer on the disk, for which nobody waits, and takes its mark away. Until that has
+/// happened it does not outlive a loss of power.
+fn sync(layer: PathBuf, mark: PathBuf) {
+    std::thread::spawn(move || {
+        let synced = File::open(&layer).and_then(|directory| Ok(syncfs(&directory)?));
+        if let Err(error) = synced.and_then(|()| fs::remove_file(&mark)) {
+            // It is extracted again after the next boot.
+            tracing::warn!(layer = %layer.display(), %error, "cannot be put on the disk");
+        }
+    });
+}
+
+/// A small file, as a whole and on the disk, or not at all.
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+fn compression(image: &str, descriptor: &Descriptor) -> Result<Compression, ImageError> {
+    let media_type = descriptor.media_type();
+    Ok(match media_type {
+        MediaType::ImageLayer | MediaType::ImageLayerNonDistributable => Compression::None,
+        MediaType::ImageLayerGzip | MediaType::ImageLayerNonDistributableGzip => Compression::Gzip,
+        MediaType::ImageLayerZstd | MediaType::ImageLayerNonDistributableZstd => Compression::Zstd,
+        MediaType::Other(docker)
+            if docker == "application/vnd.docker.image.rootfs.diff.tar.gzip" =>
+        {
+            Compression::Gzip
+        }
+        other => {
+            return Err(ImageError::MediaType {
+                image: image.to_owned(),
+                blob: descriptor.digest().to_string(),
+                media_type: other.to_string(),
+            });
+        }
+    })
+}
+
+/// Reading with its digest, decompression, and what is made of it: each on a thread.
+fn unpack(
+    blobs: Blobs<'_>,
+    blob: &Blob<'_>,
+    compression: Compression,
+    target: &Path,
+) -> Result<BTreeSet<PathBuf>, ImageError> {
+    let damaged = |reason: String| ImageError::Blob {
+        image: blobs.image.to_owned(),
+        blob: blob.digest().to_string(),
+        reason,
+    };
+    let source = blob.open(blobs.layout)?;
+    std::thread::scope(|scope| {
+        let (packed, thread) = ahead(scope, source);
+        let extracted = match compression {
+            Compression::None => extract(packed, target),
+            Compression::Gzip => {
+                let (plain, _) = ahead(scope, MultiGzDecoder::new(packed));
+                extract(plain, target)
+            }
+            Compression::Zstd => {
+                let decoder = StreamingDecoder::new(packed);
+                let decoder = decoder.map_err(|error| damaged(format!("zstd: {error}")))?;
+                let (plain, _) = ahead(scope, decoder);
+                extract(plain, target)
+            }
+        };
+        // Damage explains a bad archive better than the archive does.
+        let source = thread.join().map_err(|_| damaged("its reader died".into()))?;
+        blob.verify(source)?;
+        extracted.map_err(|error| {
+            if error.entry.is_empty() {
+                return damaged(error.reason);
+            }
+            ImageError::Entry {
+                image: blobs.image.to_owned(),
+                blob: blob.digest().to_string(),
+                entry: error.entry,
+                reason: error.reason,
+            }
+        })
+    })
+}
+
+/// Removes a directory and all in it, if it is there.
+fn remove(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
