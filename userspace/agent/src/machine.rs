@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use muster_api::mesos::{Attribute, Resource};
-use muster_resources::Resources;
+use muster_resources::{Name, Resources, Scalar};
 use tonic::transport::{Endpoint, Uri};
 
 use crate::{Config, Error};
@@ -52,7 +52,7 @@ impl Machine {
             }
         }
         Ok(Self {
-            resources: resources(&config.resources)?,
+            resources: resources(&config.resources, gpus(config)?)?,
             attributes: attributes(&config.attributes)?,
             master: master(&config.master)?,
             cgroup: cgroup2()?.join(&config.cgroups_root),
@@ -80,8 +80,13 @@ fn master(value: &str) -> Result<Endpoint, Error> {
     Endpoint::from_shared(format!("http://{host}:{port}")).map_err(|_| bad())
 }
 
-/// What the flag says, and of cpus, mem and ports what it leaves open.
-fn resources(value: &str) -> Result<Resources, Error> {
+/// How many GPUs tasks can be given; `None` if that is not for the isolator to say.
+fn gpus(config: &Config) -> Result<Option<usize>, Error> {
+    Ok(muster_containerizer::gpus(&config.isolation)?)
+}
+
+/// What the flag says, and of cpus, mem, ports and `gpus` what it leaves open.
+fn resources(value: &str, gpus: Option<usize>) -> Result<Resources, Error> {
     let bad = |error: muster_resources::Error| flag("resources", value, &error.to_string());
     let mut resources = if value.trim().is_empty() {
         Resources::default()
@@ -99,6 +104,14 @@ fn resources(value: &str) -> Result<Resources, Error> {
         let memory = memory_mb()?;
         let system = if memory > 2 * SYSTEM_MEMORY_MB { SYSTEM_MEMORY_MB } else { memory / 2 };
         found.push(format!("mem:{}", memory - system));
+    }
+    if let Some(there) = gpus {
+        if missing("gpus") {
+            found.push(format!("gpus:{there}"));
+        } else if resources.scalar(Name::GPUS) > Scalar::whole(there as u64) {
+            let problem = format!("asks for more GPUs than the {there} that there are");
+            return Err(flag("resources", value, &problem));
+        }
     }
     if missing("ports") {
         found.push(PORTS.to_owned());
@@ -169,7 +182,7 @@ mod tests {
     #[test]
     fn what_is_not_given_is_found_out() {
         let names = |text: &str| {
-            let found = resources(text).unwrap().to_proto();
+            let found = resources(text, None).unwrap().to_proto();
             found.into_iter().map(|r| (r.name, r.scalar.map(|s| s.value))).collect::<Vec<_>>()
         };
         let all = names("");
@@ -178,10 +191,16 @@ mod tests {
             assert!(found.1.unwrap() >= least, "{all:?}");
         }
         assert!(all.iter().any(|(name, _)| name == "ports"));
+        let gpus = |text: &str, there| {
+            let found = resources(text, Some(there)).map(|found| found.scalar(Name::GPUS).as_f64());
+            found.map_err(|error| error.to_string())
+        };
+        assert_eq!((gpus("", 2), gpus("gpus:1", 2)), (Ok(2.0), Ok(1.0)));
+        assert!(gpus("gpus:3", 2).unwrap_err().contains("more GPUs than the 2 that there are"));
         let some = names("cpus:2.5;disk:7");
         assert!(some.contains(&("cpus".into(), Some(2.5))), "{some:?}");
         assert!(some.contains(&("disk".into(), Some(7.0))), "{some:?}");
-        assert!(resources("cpus:x").unwrap_err().to_string().starts_with("--resources"));
+        assert!(resources("cpus:x", None).unwrap_err().to_string().starts_with("--resources"));
     }
 
     #[test]

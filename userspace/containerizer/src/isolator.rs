@@ -11,6 +11,7 @@ mod docker;
 mod draft;
 mod environment_secret;
 mod filesystem;
+mod gpu;
 mod isolation;
 mod linux;
 mod namespaces;
@@ -30,7 +31,9 @@ use crate::{Error, Limitation, Resources, Status, Usage};
 pub(crate) use cgroups::exceeded;
 pub(crate) use chain::Isolators;
 pub use disk::ProjectRange;
+use draft::PATH;
 pub(crate) use draft::{Draft, Places};
+pub use gpu::nvidia::gpus;
 pub use isolation::Isolation;
 pub(crate) use subject::{Request, Subject};
 
@@ -51,7 +54,7 @@ pub(crate) trait Isolator: Send + Sync {
     }
 
     /// Decides: adds to the draft what the container gets. Nothing is made yet, and nothing
-    /// remembered: there may be no container in the end.
+    /// remembered but what [`Self::forget`] forgets: there may be no container in the end.
     fn prepare(&self, _request: &Request<'_>, _draft: &mut Draft) -> Result<(), Error> {
         Ok(())
     }
@@ -89,6 +92,10 @@ pub(crate) trait Isolator: Send + Sync {
     fn cleanup(&self, _subject: &Subject) -> Result<(), Error> {
         Ok(())
     }
+
+    /// There is no container `id`, though it was prepared, or no longer: what was set aside for
+    /// it is free.
+    fn forget(&self, _id: &str) {}
 
     /// The containers of earlier runs of the agent that it prepared. Called once, before any
     /// other is launched. There are no others that anything could be left of, but those whose

@@ -24,6 +24,7 @@ mod privileges;
 pub(crate) mod rootfs;
 mod run;
 mod seccomp;
+mod secrets;
 mod streams;
 mod system;
 

@@ -22,6 +22,9 @@ pub struct Resources {
     /// its limit where that is enforced. `None` is no limit.
     #[serde(default)]
     pub disk_bytes: Option<u64>,
+    /// GPUs that it has for itself.
+    #[serde(default)]
+    pub gpus: u32,
 }
 
 /// A limit, or that there is to be none.

@@ -265,6 +265,7 @@ impl ContainerSpec {
             (self.effective_capabilities.is_some(), "effective_capabilities", CAPABILITIES),
             (self.bounding_capabilities.is_some(), "bounding_capabilities", CAPABILITIES),
             (matches!(self.seccomp, Seccomp::Profile(_)), "seccomp", "linux/seccomp"),
+            (self.resources.gpus > 0, "resources.gpus", "gpu/nvidia"),
             (self.shm_bytes.is_some(), "shm_bytes", "namespaces/ipc"),
             (self.ipc_mode == IpcMode::ShareParent, "ipc_mode", "namespaces/ipc"),
         ];

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::Error;
+use crate::{Error, SecretData};
 
 /// A file or directory at a place in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum VolumeSource {
         /// Whether the sandbox is that of the container around this one.
         parent: bool,
     },
+    /// A file with this text, in memory, for the command's user alone.
+    Secret(SecretData),
 }
 
 /// Whose later mounts below a volume are seen by whom.
@@ -64,7 +66,10 @@ impl Volume {
             VolumeSource::SandboxPath { path, .. } if !is_plain(path) => {
                 refuse(format!("`{}` is no path in a sandbox", path.display()))
             }
-            VolumeSource::SandboxPath { .. } => Ok(()),
+            VolumeSource::Secret(secret) if secret.reveal().len() > SecretData::MAX => {
+                refuse(format!("the secret for `{}` has more than 1 MB", inside.display()))
+            }
+            VolumeSource::SandboxPath { .. } | VolumeSource::Secret(_) => Ok(()),
         }
     }
 
@@ -73,6 +78,7 @@ impl Volume {
         match self.source {
             VolumeSource::HostPath { .. } => "volume/host_path",
             VolumeSource::SandboxPath { .. } => "volume/sandbox_path",
+            VolumeSource::Secret(_) => "volume/secret",
         }
     }
 }
@@ -111,5 +117,7 @@ mod tests {
         assert!(!refused("a", sandbox("x/y")));
         assert!(refused("a", sandbox("/x")) && refused("a", sandbox("../x")));
         assert!(refused("a", sandbox("")));
+        let secret = |size: usize| VolumeSource::Secret(SecretData::new(vec![0; size]));
+        assert!(!refused("a", secret(1 << 20)) && refused("a", secret((1 << 20) + 1)));
     }
 }

@@ -80,6 +80,13 @@ pub(crate) struct IsolationFlags {
     /// refuses that. Needs disk/xfs.
     #[arg(long, env = "MUSTER_XFS_KILL_CONTAINERS")]
     xfs_kill_containers: bool,
+    /// GPUs that tasks may have, by the numbers of their nodes: "0,2". All, by default. Needs
+    /// gpu/nvidia.
+    #[arg(long, env = "MUSTER_NVIDIA_GPU_DEVICES", value_delimiter = ',')]
+    nvidia_gpu_devices: Option<Vec<u32>>,
+    /// Below which the NVIDIA driver has its nodes (dev/nvidia0) and files.
+    #[arg(long, env = "MUSTER_NVIDIA_ROOT", default_value = "/")]
+    nvidia_root: PathBuf,
     /// Where profiles of system calls are, in Docker's JSON format. Tasks choose among them.
     #[arg(long, env = "MUSTER_SECCOMP_CONFIG_DIR")]
     seccomp_config_dir: Option<PathBuf>,
@@ -108,6 +115,8 @@ impl From<IsolationFlags> for Isolation {
             enforce_disk_quota: flags.enforce_container_disk_quota,
             project_range: flags.xfs_project_range,
             xfs_kill_containers: flags.xfs_kill_containers,
+            nvidia_gpu_devices: flags.nvidia_gpu_devices.map(|minors| minors.into_iter().collect()),
+            nvidia_root: flags.nvidia_root,
             seccomp_dir: flags.seccomp_config_dir,
             seccomp_profile: flags.seccomp_profile_name,
         }

@@ -89,6 +89,10 @@ fn isolation(isolation: &Isolation) -> Value {
         "enforce_container_disk_quota": isolation.enforce_disk_quota.to_string(),
         "xfs_project_range": isolation.project_range.to_string(),
         "xfs_kill_containers": isolation.xfs_kill_containers.to_string(),
+        "nvidia_gpu_devices": isolation.nvidia_gpu_devices.as_ref().map(|minors| {
+            minors.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+        }),
+        "nvidia_root": isolation.nvidia_root.display().to_string(),
         "seccomp_config_dir":
             isolation.seccomp_dir.as_ref().map(|path| path.display().to_string()),
         "seccomp_profile_name": isolation.seccomp_profile,

@@ -29,9 +29,12 @@ pub(super) async fn launch(
     let launched = bring_up(&inner, &entry, spec).await;
     if launched.is_err() {
         let removed = killing::remove(&inner, &entry, None).await;
-        if let Err(error) = removed {
+        match removed {
+            Ok(()) => inner.isolators.forget(entry.id()),
             // It can still be destroyed; the launch's own error is the one to be told.
-            tracing::warn!(id = entry.id(), %error, "cannot remove what was not launched");
+            Err(error) => {
+                tracing::warn!(id = entry.id(), %error, "cannot remove what was not launched");
+            }
         }
         inner.containers().remove(entry.id());
         entry.set(State::Gone(None));
@@ -72,6 +75,8 @@ async fn bring_up(
     };
     match report {
         Ok(init) => {
+            // Nobody has to do with its secrets any more.
+            let subject = Arc::new(subject.without_secrets());
             entry.set(State::Running(Arc::clone(&subject)));
             supervision::supervise(inner, entry, &subject, pidfd);
             // If the one around it has ended meanwhile, it may not have been seen there.
@@ -200,7 +205,7 @@ fn scratch(spec: &ContainerSpec, parent: Option<&Subject>) -> PathBuf {
 /// Makes the container's cgroups and what its isolators have for it, and starts its helper.
 /// The checkpoint comes first, so that all of it can be found after a crash.
 fn prepare(inner: &Inner, entry: &Entry, subject: &Subject) -> Result<Helper, Error> {
-    let container = Container { boot_id: boot_id()?, subject: subject.clone() };
+    let container = Container { boot_id: boot_id()?, subject: subject.without_secrets() };
     let checkpoint = inner.checkpoints.create(entry.id(), &container)?;
     if let Some(parent) = &subject.parent {
         let plan = &subject.plan;

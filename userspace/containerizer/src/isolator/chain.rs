@@ -116,6 +116,11 @@ impl Isolators {
         result
     }
 
+    /// Has all forget a container that there is not.
+    pub(crate) fn forget(&self, id: &str) {
+        self.all.iter().for_each(|link| link.isolator.forget(id));
+    }
+
     /// Tells all which containers there are.
     pub(crate) fn recover(&self, known: &[Arc<Subject>]) -> Result<(), Error> {
         for subject in known {

@@ -26,7 +26,7 @@ use crate::seccomp::Filter;
 use crate::{CapabilitySet, Error, Kind, Rlimit};
 
 /// Docker's `PATH` for images that set none.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Takes what isolators decide, and refuses what contradicts it.
 pub(crate) struct Draft {
@@ -130,6 +130,11 @@ impl Draft {
 
     /// Gives it the host's device at `path`, at the same path, for reading and writing.
     pub(crate) fn device(&mut self, path: &Path) -> Result<(), Error> {
+        self.device_at(path, path)
+    }
+
+    /// The same, at the path `inside`.
+    pub(crate) fn device_at(&mut self, path: &Path, inside: &Path) -> Result<(), Error> {
         let found = fs::metadata(path).at("stat", path)?;
         let kind = match found.file_type() {
             kind if kind.is_char_device() => DeviceKind::Character,
@@ -137,7 +142,7 @@ impl Draft {
             _ => return Err(io::Error::other("it is no device")).at("stat", path),
         };
         let (major, minor) = (major(found.rdev()), minor(found.rdev()));
-        self.mount(Mount::file(path, path, Attributes::DEVICE))?;
+        self.mount(Mount::file(path, inside, Attributes::DEVICE))?;
         self.devices.push(DeviceAccess {
             kind,
             major: Some(major),

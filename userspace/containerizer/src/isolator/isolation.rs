@@ -1,5 +1,6 @@
 //! The flags of isolators.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +45,11 @@ pub struct Isolation {
     pub project_range: ProjectRange,
     /// `--xfs-kill-containers`: disk/xfs kills a container that takes too much.
     pub xfs_kill_containers: bool,
+    /// `--nvidia-gpu-devices`: the GPUs that containers may have, by their minor numbers; `None`
+    /// is all that there are.
+    pub nvidia_gpu_devices: Option<BTreeSet<u32>>,
+    /// `--nvidia-root`: below which the nodes and files of the NVIDIA driver are.
+    pub nvidia_root: PathBuf,
     /// `--seccomp-config-dir`: where profiles of system calls are, Docker's JSON.
     pub seccomp_dir: Option<PathBuf>,
     /// `--seccomp-profile-name`: the one of these that a container has whose task does not say.
@@ -77,6 +83,8 @@ impl Default for Isolation {
             enforce_disk_quota: false,
             project_range: ProjectRange::default(),
             xfs_kill_containers: false,
+            nvidia_gpu_devices: None,
+            nvidia_root: "/".into(),
             seccomp_dir: None,
             seccomp_profile: None,
         }

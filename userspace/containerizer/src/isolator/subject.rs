@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::image::Image;
 use crate::launch::plan::{Plan, Root, Spread, What};
 use crate::spec::SANDBOX;
-use crate::{ContainerSpec, Error, Resources};
+use crate::{ContainerSpec, Error, Resources, SecretData};
 
 /// A container that is wanted.
 #[derive(Clone, Copy)]
@@ -90,6 +90,17 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
+    /// The same without what is in files of secrets: only the helper is told that.
+    pub(crate) fn without_secrets(&self) -> Self {
+        let mut kept = self.clone();
+        for mount in &mut kept.plan.mounts {
+            if let What::Secret(secret) = &mut mount.what {
+                *secret = SecretData::default();
+            }
+        }
+        kept
+    }
+
     /// What `isolator` noted with [`super::Draft::note`].
     pub(crate) fn note<T: DeserializeOwned>(&self, isolator: &str) -> Result<Option<T>, Error> {
         let note = self.notes.get(isolator).cloned().map(serde_json::from_value).transpose();

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Isolation, Isolator, cgroups, disk, docker, environment_secret, filesystem, linux, namespaces,
-    posix, volume,
+    Isolation, Isolator, cgroups, disk, docker, environment_secret, filesystem, gpu, linux,
+    namespaces, posix, volume,
 };
 use crate::Error;
 use crate::cgroup::{Controller, Hierarchies};
@@ -15,8 +15,8 @@ pub(super) struct Row {
     pub(super) name: &'static str,
     /// Makes it, with its flags.
     pub(super) make: fn(&Isolation) -> Result<Box<dyn Isolator>, Error>,
-    /// Another isolator that it cannot be without.
-    needs: Option<&'static str>,
+    /// Other isolators that it cannot be without.
+    needs: &'static [&'static str],
     /// Another isolator that brings it along.
     implied_by: Option<&'static str>,
 }
@@ -36,16 +36,24 @@ pub(super) const TABLE: &[Row] = &[
     row("cgroups/blkio", |flags| boxed(cgroups::blkio::Blkio::new(flags))),
     row("cgroups/devices", |_| boxed(cgroups::devices::Devices)),
     row("cgroups/cpuset", |_| boxed(cgroups::cpuset::Cpuset::default())),
-    Row { needs: LINUX, ..row("docker/runtime", |_| boxed(docker::runtime::Runtime)) },
+    Row {
+        needs: &["filesystem/linux"],
+        ..row("docker/runtime", |_| boxed(docker::runtime::Runtime))
+    },
     part("linux/capabilities", |flags| boxed(linux::capabilities::Capabilities::new(flags)?)),
     part("linux/nnp", |_| boxed(linux::nnp::Nnp)),
     part("namespaces/ipc", |flags| boxed(namespaces::ipc::Ipc::new(flags))),
     part("namespaces/pid", |flags| boxed(namespaces::pid::Pid::new(flags))),
     part("volume/sandbox_path", |_| boxed(volume::sandbox_path::SandboxPath)),
     part("volume/host_path", |_| boxed(volume::host_path::HostPath)),
+    part("volume/secret", |_| boxed(volume::secret::Secret)),
     row("disk/du", |flags| boxed(disk::du::Du::new(flags))),
     row("disk/xfs", |flags| boxed(disk::xfs::Xfs::new(flags))),
     part("linux/seccomp", |flags| boxed(linux::seccomp::Seccomp::new(flags)?)),
+    Row {
+        needs: &["filesystem/linux", "cgroups/devices"],
+        ..row("gpu/nvidia", |flags| boxed(gpu::nvidia::Nvidia::new(flags)))
+    },
     row("environment_secret", |_| boxed(environment_secret::EnvironmentSecret)),
 ];
 
@@ -70,23 +78,21 @@ const ABSENT: &[&str] = &[
     "docker/volume",
     "filesystem/shared",
     "filesystem/windows",
-    "gpu/nvidia",
     "linux/devices",
     "network/cni",
     "network/port_mapping",
     "network/ports",
     "volume/csi",
     "volume/image",
-    "volume/secret",
 ];
 
 const fn row(name: &'static str, make: fn(&Isolation) -> Result<Box<dyn Isolator>, Error>) -> Row {
-    Row { name, make, needs: None, implied_by: None }
+    Row { name, make, needs: &[], implied_by: None }
 }
 
 /// A part of what makes a container with a view of files of its own: it comes with that.
 const fn part(name: &'static str, make: fn(&Isolation) -> Result<Box<dyn Isolator>, Error>) -> Row {
-    Row { name, make, needs: LINUX, implied_by: LINUX }
+    Row { name, make, needs: &["filesystem/linux"], implied_by: LINUX }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a row's flags may be wrong")]
@@ -132,7 +138,7 @@ pub(super) fn choose(
     chosen.extend(implied);
     chosen.retain(|name| !excluded.contains(name));
     for row in TABLE.iter().filter(|row| chosen.contains(row.name)) {
-        if let Some(needed) = row.needs.filter(|needed| !chosen.contains(needed)) {
+        if let Some(needed) = row.needs.iter().find(|needed| !chosen.contains(*needed)) {
             return refuse(format!("{} cannot be without {needed}", row.name));
         }
     }
@@ -240,7 +246,11 @@ mod tests {
         assert_eq!(distinct.len(), names.len());
         for (position, row) in TABLE.iter().enumerate() {
             let before = |name: &str| TABLE[..position].iter().any(|row| row.name == name);
-            assert!(row.needs.is_none_or(before), "{} comes after what it needs", row.name);
+            assert!(
+                row.needs.iter().all(|name| before(name)),
+                "{} comes after what it needs",
+                row.name
+            );
         }
     }
 }

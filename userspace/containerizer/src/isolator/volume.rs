@@ -2,6 +2,7 @@
 
 pub(super) mod host_path;
 pub(super) mod sandbox_path;
+pub(super) mod secret;
 
 use std::path::PathBuf;
 

@@ -36,17 +36,21 @@ pub(super) fn run(
     if let Some(name) = &plan.hostname {
         sethostname(name.as_bytes()).step(|| "sethostname".into())?;
     }
-    if plan.namespaces.contains(&Namespace::Mount) {
-        rootfs::enter(plan, around)?;
-    } else if let Some(around) = around {
-        join::files(around)?;
-        chdir("/").step(|| "chdir /".into())?;
-    }
+    let secrets = if plan.namespaces.contains(&Namespace::Mount) {
+        rootfs::enter(plan, around)?
+    } else {
+        if let Some(around) = around {
+            join::files(around)?;
+            chdir("/").step(|| "chdir /".into())?;
+        }
+        Vec::new()
+    };
     let identity = identity(&plan.process)?;
     if identity.uid != 0 || identity.gid != 0 {
         let mut files = vec![sandbox.as_fd()];
         files.extend(streams.owned());
         files.extend(owned.iter().map(OwnedFd::as_fd));
+        files.extend(secrets.iter().map(File::as_fd));
         for file in files {
             ownership::give(file, &identity)?;
         }
@@ -54,7 +58,7 @@ pub(super) fn run(
             ownership::give_all(sandbox.as_fd(), path, &identity)?;
         }
     }
-    drop((sandbox, owned));
+    drop((sandbox, owned, secrets));
     become_command(&plan.process, &identity, &streams, go)
 }
 

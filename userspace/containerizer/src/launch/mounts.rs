@@ -63,7 +63,7 @@ pub(super) fn take(mount: &Mount) -> Result<Option<OwnedFd>, SetupError> {
             (path, beneath.as_ref(), *recursive, *propagation)
         }
         What::Parent(path) => (path, None, true, Spread::None),
-        What::New { .. } | What::Link(_) => return Ok(None),
+        What::New { .. } | What::Secret(_) | What::Link(_) => return Ok(None),
     };
     let name = || mount.source().display().to_string();
     let flags = clone_flags(recursive);
@@ -110,7 +110,7 @@ pub(super) fn put(mount: &Mount, source: Option<OwnedFd>) -> Result<(), SetupErr
             })?;
             fresh(filesystem, target, flags(mount.attributes), &options)
         }
-        (What::Host { .. } | What::Parent(_), Some(tree)) => {
+        (What::Host { .. } | What::Parent(_) | What::Secret(_), Some(tree)) => {
             let kind = fstat(&tree).step(|| format!("fstat for {}", target.display()))?;
             let place = if FileType::from_raw_mode(kind.st_mode).is_dir() {
                 place::directory(target)?
@@ -122,6 +122,10 @@ pub(super) fn put(mount: &Mount, source: Option<OwnedFd>) -> Result<(), SetupErr
         (What::Host { path, .. } | What::Parent(path), None) => {
             let step = format!("mount {} on {}", path.display(), target.display());
             Err(SetupError::new(step, "it was not taken from where it is"))
+        }
+        (What::Secret(_), None) => {
+            let step = format!("mount a secret on {}", target.display());
+            Err(SetupError::new(step, "there is no file of it"))
         }
     }
 }

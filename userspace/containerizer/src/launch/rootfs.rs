@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -13,14 +14,17 @@ use rustix::process::{chdir, pivot_root};
 
 use super::plan::{Mount, Plan, Root, Spread, What};
 use super::system::{mount_setattr, open_directory};
-use super::{join, mounts, system};
+use super::{join, mounts, secrets, system};
 use crate::SetupError;
 use crate::error::Step as _;
 
 /// Makes this process see the container's files. It has a mount namespace of its own, in
 /// which all this happens: on the host nothing is mounted, and nothing is left.
-pub(super) fn enter(plan: &Plan, around: Option<&OwnedFd>) -> Result<(), SetupError> {
-    let sources = take(&plan.mounts, around)?;
+///
+/// Returns the files of secrets, which are still to be given to its user.
+pub(super) fn enter(plan: &Plan, around: Option<&OwnedFd>) -> Result<Vec<File>, SetupError> {
+    let mut sources = take(&plan.mounts, around)?;
+    let secrets = secrets::take(&plan.mounts, &plan.scratch, &mut sources)?;
     if let (Root::Parent { .. }, Some(around)) = (&plan.root, around) {
         join::files(around)?;
         // A copy of them, in which what happens there later is seen, but not the other way.
@@ -48,7 +52,8 @@ pub(super) fn enter(plan: &Plan, around: Option<&OwnedFd>) -> Result<(), SetupEr
     for (mount, source) in plan.mounts.iter().zip(sources) {
         mounts::put(mount, source)?;
     }
-    mounts::restrict(&plan.masked, &plan.read_only)
+    mounts::restrict(&plan.masked, &plan.read_only)?;
+    Ok(secrets)
 }
 
 /// Takes what comes from the host, before that is out of sight: first what is to be one with
@@ -57,7 +62,7 @@ fn take(wanted: &[Mount], around: Option<&OwnedFd>) -> Result<Vec<Option<OwnedFd
     let mut taken: Vec<Option<OwnedFd>> = wanted.iter().map(|_| None).collect();
     let spread_of = |mount: &Mount| match mount.what {
         What::Host { propagation, .. } => Some(propagation),
-        What::Parent(_) | What::New { .. } | What::Link(_) => None,
+        What::Parent(_) | What::New { .. } | What::Secret(_) | What::Link(_) => None,
     };
     let of_parent = |mount: &Mount| matches!(mount.what, What::Parent(_));
     if let Some(around) = around.filter(|_| wanted.iter().any(of_parent)) {

@@ -10,6 +10,7 @@
 mod commands;
 mod disks;
 mod fetches;
+mod gpus;
 mod image;
 mod images;
 mod life;

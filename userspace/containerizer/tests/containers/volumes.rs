@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use muster_containerizer::{ContainerSpec, Propagation, Termination, Volume, VolumeSource};
+use muster_containerizer::{
+    ContainerSpec, Propagation, SecretData, Termination, Volume, VolumeSource,
+};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount,
 };
@@ -206,4 +208,63 @@ fn mounts_that_cannot_propagate_are_refused() {
     unmount(&data, UnmountFlags::DETACH).unwrap();
     let error = launched.unwrap_err().to_string();
     assert!(error.contains("run: mount --make-shared "), "{error}");
+}
+
+/// Whether any file below `directory` has `text` in it.
+fn found_below(directory: &Path, text: &[u8]) -> bool {
+    fs::read_dir(directory).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        let found = fs::symlink_metadata(&path).unwrap();
+        if found.is_dir() {
+            return found_below(&path, text);
+        }
+        let has = |bytes: Vec<u8>| bytes.windows(text.len()).any(|window| window == text);
+        found.is_file() && fs::read(&path).is_ok_and(has)
+    })
+}
+
+#[test]
+fn secrets_are_in_memory_and_for_the_commands_user() {
+    let Some(mut world) = World::new() else { return };
+    let secret = |path: &str, text: &[u8]| Volume {
+        container_path: path.into(),
+        source: VolumeSource::Secret(SecretData::new(text.to_vec())),
+        read_only: false,
+    };
+    let line = "md5sum /etc/token token | cut -d' ' -f1; stat -c '%a %u %s' /etc/token token
+        grep ' /etc/token ' /proc/mounts | cut -d' ' -f3,4; (echo x > token) 2>/dev/null || echo no
+        echo ready; exec sleep 1000";
+    let spec = ContainerSpec {
+        user: Some("1234:1234".into()),
+        volumes: vec![
+            secret("/etc/token", b"unlikely-to-be-elsewhere"),
+            secret("token", b"\xff\0"),
+        ],
+        ..world.shell("c", line)
+    };
+    world.launch(spec).unwrap();
+    world.await_output("c", "ready");
+    let text = world.stdout("c");
+    let expected = [
+        // As md5sum has it on the host.
+        "68d477653820fa4c38e19f491f98449a",
+        "e0e8bfafbb0689563b2fba789c97b3cc",
+        "400 1234 24",
+        "400 1234 2",
+    ];
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[..4], expected);
+    assert!(lines[4].starts_with("ramfs ro,nosuid,nodev,noexec"), "{text}");
+    assert_eq!(lines[5], "no");
+    // Neither the checkpoint nor the sandbox nor what the image became has it.
+    let directory = world.directory.path().to_owned();
+    assert!(!found_below(&directory, b"unlikely-to-be-elsewhere"));
+    assert!(!found_below(&directory, b"dW5saWtlbHktdG8tYmUtZWxzZXdoZXJl"), "nor in base64");
+    world.restart();
+    world.run(world.containerizer().recover()).unwrap();
+    let command = muster_containerizer::CommandSpec::Shell("grep -q unlikely /etc/token".into());
+    let read = world.run(world.containerizer().exec("c", command, super::world::PATIENCE)).unwrap();
+    assert_eq!(read, muster_containerizer::ExecStatus::Exited(0));
+    world.run(world.containerizer().destroy("c")).unwrap();
+    assert!(world.remains("c").is_empty());
 }

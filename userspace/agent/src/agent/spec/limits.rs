@@ -17,6 +17,7 @@ pub(super) fn resources(info: &TaskInfo) -> Result<Resources, Invalid> {
         cpus_milli: scalar(info, "cpus", CPUS).max(MIN_CPUS_MILLI),
         mem_bytes: scalar(info, "mem", MEGABYTE),
         disk_bytes: disk(&info.resources),
+        gpus: gpus(scalar_of(info, "gpus"))?,
         ..Resources::default()
     };
     for (name, limit) in &info.limits {
@@ -43,15 +44,27 @@ pub(super) fn resources(info: &TaskInfo) -> Result<Resources, Invalid> {
     Ok(resources)
 }
 
+/// GPUs, which nobody can have a part of.
+fn gpus(wanted: f64) -> Result<u32, Invalid> {
+    if wanted.fract() != 0.0 || !(0.0..=f64::from(u32::MAX)).contains(&wanted) {
+        return Err(Invalid::new(
+            "resources.gpus",
+            format!("must be a whole number, not {wanted}"),
+        ));
+    }
+    Ok(u32::try_from(units(wanted, 1.0)).unwrap_or(u32::MAX))
+}
+
 /// What is promised to a container that these are for, without limits beyond.
 pub(crate) fn promised<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Resources {
     let resources: Vec<&Resource> = resources.into_iter().collect();
-    let (mut cpus, mut mem) = (0.0, 0.0);
+    let (mut cpus, mut mem, mut gpus) = (0.0, 0.0, 0.0);
     for resource in &resources {
         let value = resource.scalar.map_or(0.0, |scalar| scalar.value);
         match resource.name.as_str() {
             "cpus" => cpus += value,
             "mem" => mem += value,
+            "gpus" => gpus += value,
             _ => {}
         }
     }
@@ -59,6 +72,7 @@ pub(crate) fn promised<'a>(resources: impl IntoIterator<Item = &'a Resource>) ->
         cpus_milli: units(cpus, CPUS).max(MIN_CPUS_MILLI),
         mem_bytes: units(mem, MEGABYTE),
         disk_bytes: disk(resources),
+        gpus: u32::try_from(units(gpus, 1.0)).unwrap_or(u32::MAX),
         ..Resources::default()
     }
 }
@@ -124,6 +138,12 @@ mod tests {
             ..DiskInfo::default()
         });
         assert_eq!(disk(vec![volume]), None, "a volume is no part of the sandbox");
+        let gpus = |value| {
+            let info = TaskInfo { resources: vec![scalar("gpus", value)], ..testing::task("t") };
+            self::resources(&info).map(|found| found.gpus).map_err(|invalid| invalid.to_string())
+        };
+        assert_eq!(gpus(2.0), Ok(2));
+        assert_eq!(gpus(0.5), Err("resources.gpus must be a whole number, not 0.5".into()));
         let resources = vec![scalar("cpus", 0.1), scalar("mem", 32.0), scalar("cpus", 0.05)];
         assert_eq!(made(TaskInfo { resources, ..testing::task("t") }), (150, 32 << 20));
         let resources = Vec::new();

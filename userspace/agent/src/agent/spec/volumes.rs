@@ -6,8 +6,8 @@ use muster_api::mesos::mount_propagation::Mode as Spread;
 use muster_api::mesos::volume::source::sandbox_path::Type as Whose;
 use muster_api::mesos::volume::source::{HostPath, SandboxPath, Type};
 use muster_api::mesos::volume::{Mode, Source};
-use muster_api::mesos::{MountPropagation, Volume as Info};
-use muster_containerizer::{Propagation, Volume, VolumeSource};
+use muster_api::mesos::{MountPropagation, Volume as Info, secret};
+use muster_containerizer::{Propagation, SecretData, Volume, VolumeSource};
 
 use super::Invalid;
 
@@ -66,6 +66,21 @@ fn source(field: &str, source: &Source) -> Result<VolumeSource, Invalid> {
             };
             Ok(VolumeSource::SandboxPath { path: path.into(), parent })
         }
+        Type::Secret => {
+            let secret = source.secret.as_ref().ok_or_else(|| invalid("secret", "is missing"))?;
+            match (secret.r#type(), &secret.value) {
+                (secret::Type::Reference, _) => {
+                    Err(invalid("secret", "is a reference, and this agent has no secret store"))
+                }
+                (_, Some(value)) if value.data.len() > SecretData::MAX => {
+                    Err(invalid("secret", "has more than 1 MB"))
+                }
+                (secret::Type::Value, Some(value)) => {
+                    Ok(VolumeSource::Secret(SecretData::new(value.data.clone())))
+                }
+                _ => Err(invalid("secret", "has no value")),
+            }
+        }
         Type::Unknown => Err(invalid("type", "is missing")),
         other => {
             let problem = format!("{} is not supported by this agent", other.as_str_name());
@@ -76,8 +91,8 @@ fn source(field: &str, source: &Source) -> Result<VolumeSource, Invalid> {
 
 #[cfg(test)]
 mod tests {
-    use muster_api::mesos::Image;
     use muster_api::mesos::volume::source::DockerVolume;
+    use muster_api::mesos::{self, Image};
 
     use super::*;
 
@@ -126,6 +141,22 @@ mod tests {
         assert_eq!(from(source), Ok(VolumeSource::HostPath { path: "/srv".into(), propagation }));
     }
 
+    fn of_secret(kind: secret::Type, data: Option<Vec<u8>>) -> Info {
+        let value = data.map(|data| secret::Value { data });
+        let secret = mesos::Secret { r#type: Some(kind.into()), value, reference: None };
+        let r#type = Some(Type::Secret.into());
+        Info {
+            source: Some(Source { r#type, secret: Some(secret), ..Source::default() }),
+            ..info()
+        }
+    }
+
+    #[test]
+    fn secrets_by_value() {
+        let volume = made(of_secret(secret::Type::Value, Some(b"hush".to_vec()))).unwrap();
+        assert_eq!(volume.source, VolumeSource::Secret(SecretData::new(b"hush".to_vec())));
+    }
+
     #[test]
     fn what_cannot_be_given_is_refused_by_name() {
         let of = |kind: Type| Source { r#type: Some(kind.into()), ..Default::default() };
@@ -140,7 +171,16 @@ mod tests {
                 Info { source: Some(docker), ..info() },
                 "source.type DOCKER_VOLUME is not supported by this agent",
             ),
-            (Info { source: Some(of(Type::Secret)), ..info() }, "source.type SECRET is not"),
+            (Info { source: Some(of(Type::Secret)), ..info() }, "source.secret is missing"),
+            (
+                of_secret(secret::Type::Reference, None),
+                "source.secret is a reference, and this agent has no secret store",
+            ),
+            (of_secret(secret::Type::Value, None), "source.secret has no value"),
+            (
+                of_secret(secret::Type::Value, Some(vec![0; SecretData::MAX + 1])),
+                "source.secret has more than 1 MB",
+            ),
             (Info { source: Some(of(Type::HostPath)), ..info() }, "source.host_path is missing"),
             (
                 Info { source: Some(of(Type::HostPath)), host_path: Some("/x".into()), ..info() },

@@ -1,4 +1,6 @@
 //! What `disk/du` and `disk/xfs` have in common.
+//!
+//! The sandbox of a nested container is in that of the outermost one, and counts there.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -74,6 +76,9 @@ impl Keeper {
 
     /// Makes the container's files countable, and limits them where the filesystem can.
     pub(super) fn isolate(&self, subject: &Subject) -> Result<(), Error> {
+        if subject.parent.is_some() {
+            return Ok(());
+        }
         let (sandbox, scratch) = (&subject.plan.sandbox, &subject.plan.scratch);
         match self.kind(subject)? {
             Kind::Files => return Ok(()),
@@ -98,6 +103,9 @@ impl Keeper {
 
     /// Looks from time to time at what the container takes.
     pub(super) fn watch(&self, subject: &Arc<Subject>) -> Option<Watch> {
+        if subject.parent.is_some() {
+            return None;
+        }
         let account = match self.account(subject) {
             Ok(account) => account,
             Err(error) => {
@@ -141,12 +149,18 @@ impl Keeper {
 
     /// Another limit.
     pub(super) fn update(&self, subject: &Subject, limit: Option<u64>) -> Result<(), Error> {
+        if subject.parent.is_some() {
+            return Ok(());
+        }
         self.account(subject)?.set_limit(limit);
         self.limit(subject, limit)
     }
 
     /// What the container takes.
     pub(super) fn usage(&self, subject: &Subject, usage: &mut Usage) -> Result<(), Error> {
+        if subject.parent.is_some() {
+            return Ok(());
+        }
         let account = self.account(subject)?;
         usage.disk_limit_bytes = account.limit();
         usage.disk_used_bytes = match account.means {
@@ -160,6 +174,9 @@ impl Keeper {
     /// Ends the account. The sandbox stays, and counts for nobody any more.
     pub(super) fn cleanup(&self, subject: &Subject) -> Result<(), Error> {
         lock(&self.accounts).remove(&subject.id);
+        if subject.parent.is_some() {
+            return Ok(());
+        }
         let (sandbox, scratch) = (&subject.plan.sandbox, &subject.plan.scratch);
         match self.kind(subject)? {
             Kind::Files => Ok(()),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Propagation;
+use crate::{Propagation, SecretData};
 
 /// Something to be put into a container's tree of files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub(crate) enum What {
         /// Options of that type, as for mount(8).
         options: String,
     },
+    /// A file with this text, which only the command's user can read.
+    Secret(SecretData),
     /// No mount, but a symbolic link to this path.
     Link(PathBuf),
 }
@@ -128,7 +130,7 @@ impl Mount {
         match &self.what {
             What::Host { path, beneath: Some(beneath), .. } => path.join(beneath),
             What::Host { path, .. } | What::Parent(path) => path.clone(),
-            What::New { .. } | What::Link(_) => self.target.clone(),
+            What::New { .. } | What::Secret(_) | What::Link(_) => self.target.clone(),
         }
     }
 

@@ -1,0 +1,3 @@
+//! `gpu/…`: devices that compute.
+
+pub(super) mod nvidia;
