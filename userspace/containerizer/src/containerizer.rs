@@ -24,7 +24,8 @@ use crate::helper::Program;
 use crate::image::Store;
 use crate::isolator::{Isolators, Subject};
 use crate::{
-    CommandSpec, Config, ContainerSpec, Error, ExecStatus, Resources, Status, Termination, Usage,
+    Attachment, CommandSpec, Config, ContainerSpec, Error, ExecStatus, Resources, Status,
+    Termination, Usage,
 };
 use entry::{Entry, State};
 
@@ -131,6 +132,34 @@ impl Containerizer {
         let entry = self.inner.enlist(&spec)?;
         let inner = Arc::clone(&self.inner);
         detached(launching::launch(inner, entry, spec)).await
+    }
+
+    /// Launches a container with `attach` or `tty`, and attaches to it before its command runs:
+    /// nothing that it writes is missed.
+    ///
+    /// # Errors
+    /// As for [`Self::launch`].
+    pub async fn launch_attached(
+        &self,
+        spec: ContainerSpec,
+    ) -> Result<(Launched, Attachment), Error> {
+        spec.validate()?;
+        if spec.io().is_none() {
+            return Err(Error::NotAttachable { id: spec.name() });
+        }
+        let entry = self.inner.enlist(&spec)?;
+        let inner = Arc::clone(&self.inner);
+        detached(launching::launch_attached(inner, entry, spec)).await
+    }
+
+    /// Attaches to a running container's streams, whoever launched it.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] for a container that does not run, [`Error::NotAttachable`] for one
+    /// that was launched without `attach` and `tty`.
+    pub fn attach(&self, id: &str) -> Result<Attachment, Error> {
+        self.inner.running(id)?;
+        Attachment::connect(id, self.inner.checkpoints.get(id).directory())
     }
 
     /// Waits until a container has ended. Any number may wait, at any time until it is

@@ -60,6 +60,12 @@ pub enum Error {
         /// The container's id.
         id: String,
     },
+    /// The container's streams cannot be attached to.
+    #[error("container {id} was launched without `attach` and without a terminal")]
+    NotAttachable {
+        /// The container's name.
+        id: String,
+    },
     /// The container was killed or destroyed before its command ran.
     #[error("container {id} was killed while it was being launched")]
     Cancelled {

@@ -6,6 +6,7 @@
 //! containerizer, waits for the container's command, and leaves its exit status in the
 //! checkpoint. Should the helper be killed, the kernel kills the container.
 
+mod board;
 mod command;
 mod enter;
 mod hold;
@@ -27,6 +28,7 @@ mod seccomp;
 mod secrets;
 mod streams;
 mod system;
+mod terminal;
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -109,6 +111,11 @@ pub(crate) fn read_only_copy(path: &std::path::Path) -> Result<std::os::fd::Owne
 struct Answers(File);
 
 impl Answers {
+    /// Hangs up when nobody is there to hear any more.
+    fn lifeline(&self) -> &File {
+        &self.0
+    }
+
     /// Sends one report.
     fn send(&mut self, report: &Report) {
         let line = serde_json::to_vec(report).map(|mut line| {

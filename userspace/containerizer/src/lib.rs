@@ -9,6 +9,7 @@
 //! Needs Linux 5.14 (`cgroup.kill`), cgroup v2 mounted (v1 controllers may be beside it),
 //! and root.
 
+mod attachment;
 mod block_io;
 mod capability;
 mod cgroup;
@@ -36,6 +37,7 @@ mod usage;
 mod volume;
 mod web;
 
+pub use attachment::{Attachment, Input, Output, Stream, WindowSize};
 pub use block_io::{BlockIo, DeviceIo, DeviceNumber, Throttle};
 pub use capability::CapabilitySet;
 pub use config::Config;

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockIo, CapabilitySet, Error, Resources, Rlimit, Secret, Uri, Volume, id};
+use crate::launch::plan::Io;
+use crate::{
+    BlockIo, CapabilitySet, Error, Resources, Rlimit, Secret, Uri, Volume, WindowSize, id,
+};
 
 /// Where the sandbox is inside a container with an image (Mesos' `--sandbox_directory`).
 pub const SANDBOX: &str = "/mnt/mesos/sandbox";
@@ -52,6 +55,12 @@ pub struct ContainerSpec {
     pub sandbox: PathBuf,
     /// Files that are put into its sandbox, in this order, before its command runs.
     pub uris: Vec<Uri>,
+    /// A terminal of this size for its standard streams. `None` is none.
+    pub tty: Option<WindowSize>,
+    /// Whether its streams can be attached to ([`crate::Containerizer::attach`]), which those
+    /// on a terminal always can. Without this or a terminal there is nothing on its standard
+    /// input.
+    pub attach: bool,
     /// The container's host name. `None` is the host's.
     pub hostname: Option<String>,
     /// What it may use.
@@ -199,6 +208,11 @@ impl ContainerSpec {
         }
     }
 
+    /// Who has the other ends of its streams; `None` if they are files.
+    pub(crate) fn io(&self) -> Option<Io> {
+        (self.attach || self.tty.is_some()).then_some(Io { tty: self.tty, first: false })
+    }
+
     /// Whether it has limits and cgroups to which they apply.
     pub(crate) fn has_cgroups(&self) -> bool {
         self.parent.is_none() || self.own_cgroups
@@ -239,6 +253,9 @@ impl ContainerSpec {
                 "own_cgroups",
                 "only for a nested container; this one has its own anyway",
             );
+        }
+        if self.kind == Kind::Pod && self.io().is_some() {
+            return refuse("attach", "a container of the kind Pod writes and reads nothing");
         }
         let Resources { cpus_limit, mem_limit, pids_limit, .. } = self.resources;
         let limits = [

@@ -49,7 +49,7 @@ pub(super) async fn exec(
     match report {
         Ok(Ok(Report::Finished(status))) => Ok(status),
         Ok(Ok(Report::Failed(error))) => Err(error.into()),
-        Ok(Ok(Report::Started(_))) | Err(_) => Ok(ExecStatus::TimedOut),
+        Ok(Ok(Report::Started(_) | Report::Listening)) | Err(_) => Ok(ExecStatus::TimedOut),
         Ok(Err(error)) => Err(error),
     }
 }

@@ -15,7 +15,7 @@ use crate::launch::make_beneath;
 use crate::launch::order::{Order, Report};
 use crate::launch::plan::{Plan, Root};
 use crate::pid::boot_id;
-use crate::{CommandSpec, ContainerSpec, Error, Kind};
+use crate::{Attachment, CommandSpec, ContainerSpec, Error, Kind};
 
 /// Where in a sandbox those of nested containers are.
 const NESTED: &str = "containers";
@@ -26,7 +26,29 @@ pub(super) async fn launch(
     entry: Arc<Entry>,
     spec: ContainerSpec,
 ) -> Result<Launched, Error> {
-    let launched = bring_up(&inner, &entry, spec).await;
+    Ok(launch_with(inner, entry, spec, false).await?.0)
+}
+
+/// The same, attached to it before its command runs.
+pub(super) async fn launch_attached(
+    inner: Arc<Inner>,
+    entry: Arc<Entry>,
+    spec: ContainerSpec,
+) -> Result<(Launched, Attachment), Error> {
+    let id = entry.id().to_owned();
+    match launch_with(inner, entry, spec, true).await? {
+        (launched, Some(attachment)) => Ok((launched, attachment)),
+        (_, None) => Err(Error::NotAttachable { id }),
+    }
+}
+
+async fn launch_with(
+    inner: Arc<Inner>,
+    entry: Arc<Entry>,
+    spec: ContainerSpec,
+    attached: bool,
+) -> Result<(Launched, Option<Attachment>), Error> {
+    let launched = bring_up(&inner, &entry, spec, attached).await;
     if launched.is_err() {
         let removed = killing::remove(&inner, &entry, None).await;
         match removed {
@@ -46,12 +68,16 @@ async fn bring_up(
     inner: &Arc<Inner>,
     entry: &Arc<Entry>,
     spec: ContainerSpec,
-) -> Result<Launched, Error> {
-    let (spec, subject) = {
+    attached: bool,
+) -> Result<(Launched, Option<Attachment>), Error> {
+    let (spec, mut subject) = {
         let inner = Arc::clone(inner);
         blocking(move || plan(&inner, spec)).await?
     };
     entry.check()?;
+    if let Some(io) = &mut subject.plan.io {
+        io.first = attached;
+    }
     let subject = Arc::new(fetching::fetch(inner, entry, spec, subject).await?);
     entry.check()?;
     let helper = {
@@ -60,18 +86,30 @@ async fn bring_up(
     };
     // The container needs no lifeline of ours: that is what the helper is for.
     let (pidfd, mut reports, _) = helper.detach()?;
-    let report = tokio::select! {
-        report = reports.next() => report,
-        () = entry.cancelled() => Err(Error::Cancelled { id: entry.id().to_owned() }),
-    };
-    let report = match report {
-        Ok(Report::Started(init)) => Ok(init),
-        Ok(Report::Failed(error)) => Err(Error::from(error)),
-        Ok(Report::Finished(_)) => Err(Error::Helper {
-            helper: inner.config.helper.clone(),
-            reason: "an answer to something else".into(),
-        }),
-        Err(error) => Err(error),
+    let mut attachment = None;
+    let report = loop {
+        let report = tokio::select! {
+            report = reports.next() => report,
+            () = entry.cancelled() => Err(Error::Cancelled { id: entry.id().to_owned() }),
+        };
+        match report {
+            Ok(Report::Listening) => {
+                let checkpoint = inner.checkpoints.get(entry.id());
+                match Attachment::connect(entry.id(), checkpoint.directory()) {
+                    Ok(attached) => attachment = Some(attached),
+                    Err(error) => break Err(error),
+                }
+            }
+            Ok(Report::Started(init)) => break Ok(init),
+            Ok(Report::Failed(error)) => break Err(Error::from(error)),
+            Ok(Report::Finished(_)) => {
+                break Err(Error::Helper {
+                    helper: inner.config.helper.clone(),
+                    reason: "an answer to something else".into(),
+                });
+            }
+            Err(error) => break Err(error),
+        }
     };
     match report {
         Ok(init) => {
@@ -83,7 +121,7 @@ async fn bring_up(
             if !inner.is_held(entry.id()) {
                 subject.plan.group.kill()?;
             }
-            Ok(Launched { pid: init.pid })
+            Ok((Launched { pid: init.pid }, attachment))
         }
         Err(error) => {
             let helper = || inner.config.helper.clone();
@@ -177,6 +215,7 @@ fn debug(spec: &ContainerSpec, parent: &Subject, places: Places) -> Subject {
             hostname: None,
             scratch: scratch(spec, Some(parent)),
             sandbox: spec.sandbox.clone(),
+            io: spec.io(),
             sandbox_top: around.sandbox_top.clone(),
             root: Root::Parent { image: around.root.is_image() },
             mounts: Vec::new(),

@@ -292,6 +292,7 @@ impl Draft {
             hostname: self.hostname,
             scratch: request.scratch.to_owned(),
             sandbox: spec.sandbox.clone(),
+            io: spec.io(),
             sandbox_top: request.sandbox_top().to_owned(),
             root: self.root.unwrap_or_else(|| request.root_without_image()),
             mounts: self.mounts,

@@ -16,7 +16,7 @@ use rustix::system::sethostname;
 
 use super::identity::Identity;
 use super::plan::{Namespace, Plan, Process};
-use super::streams::Streams;
+use super::streams::{Ends, Logs, Streams};
 use super::{command, hold, join, limits, ownership, place, privileges, rootfs, seccomp, system};
 use crate::SetupError;
 use crate::error::Step as _;
@@ -26,13 +26,13 @@ use crate::error::Step as _;
 pub(super) fn run(
     plan: &Plan,
     around: Option<&OwnedFd>,
+    (ends, logs): (Ends, &Logs),
     go: &OwnedFd,
 ) -> Result<Infallible, SetupError> {
     isolate_from_helper(&plan.process)?;
     let sandbox = sandbox(plan)?;
     let owned = plan.owned.iter().map(|path| place::beneath(&plan.sandbox_top, path));
     let owned = owned.collect::<Result<Vec<_>, _>>()?;
-    let streams = Streams::logs(sandbox.as_fd(), &plan.sandbox)?;
     if let Some(name) = &plan.hostname {
         sethostname(name.as_bytes()).step(|| "sethostname".into())?;
     }
@@ -45,10 +45,15 @@ pub(super) fn run(
         }
         Vec::new()
     };
+    let streams = Streams::open(ends, logs)?;
     let identity = identity(&plan.process)?;
     if identity.uid != 0 || identity.gid != 0 {
         let mut files = vec![sandbox.as_fd()];
-        files.extend(streams.owned());
+        files.extend(
+            [&logs.output, &logs.errors, &streams.output, &streams.errors].map(File::as_fd),
+        );
+        // What it has from the helper is its own; what there is nothing to read from is not.
+        files.extend(plan.io.map(|_| streams.input.as_fd()));
         files.extend(owned.iter().map(OwnedFd::as_fd));
         files.extend(secrets.iter().map(File::as_fd));
         for file in files {
@@ -62,8 +67,8 @@ pub(super) fn run(
     become_command(&plan.process, &identity, &streams, go)
 }
 
-/// The sandbox, with no link of a container around this one on the way.
-fn sandbox(plan: &Plan) -> Result<OwnedFd, SetupError> {
+/// The sandbox's directory, with no link of a container around this one on the way.
+pub(super) fn sandbox(plan: &Plan) -> Result<OwnedFd, SetupError> {
     match plan.sandbox.strip_prefix(&plan.sandbox_top) {
         Ok(below) if !below.as_os_str().is_empty() => place::beneath(&plan.sandbox_top, below),
         _ => system::open_directory(&plan.sandbox)

@@ -102,7 +102,7 @@ pub(crate) fn answered(
 }
 
 /// Sends one message with `descriptors` (unix(7), `SCM_RIGHTS`).
-fn send_descriptors(
+pub(super) fn send_descriptors(
     socket: BorrowedFd<'_>,
     text: &[u8],
     descriptors: &[BorrowedFd<'_>],
@@ -119,7 +119,7 @@ fn send_descriptors(
 }
 
 /// Receives one message and its descriptors, which exec closes.
-fn receive_descriptors(
+pub(super) fn receive_descriptors(
     socket: BorrowedFd<'_>,
     text: &mut [u8],
 ) -> rustix::io::Result<(usize, Vec<OwnedFd>)> {

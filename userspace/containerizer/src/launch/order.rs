@@ -38,6 +38,8 @@ pub(crate) struct Entry {
 /// What a helper has to tell.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
+    /// The container's streams can be attached to, and somebody is waited for.
+    Listening,
     /// The container's command runs.
     Started(ProcessId),
     /// The container, or the command in it, could not be started.

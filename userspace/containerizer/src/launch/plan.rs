@@ -13,7 +13,7 @@ use crate::capability::Capabilities;
 use crate::cgroup::Group;
 use crate::pid::ProcessId;
 use crate::seccomp::Filter;
-use crate::{CommandSpec, Rlimit};
+use crate::{CommandSpec, Rlimit, WindowSize};
 
 pub(crate) use device::{DeviceAccess, DeviceKind};
 pub(crate) use mount::{Attributes, Mount, Spread, What};
@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     /// The directory above it, or itself, to which no container can write a link: the sandbox
     /// of the outermost container around it.
     pub(crate) sandbox_top: PathBuf,
+    /// How its streams are served; `None` if they are files.
+    pub(crate) io: Option<Io>,
     /// Its root filesystem.
     pub(crate) root: Root,
     /// What is mounted in it, in this order.
@@ -58,6 +60,15 @@ pub(crate) struct Plan {
     pub(crate) fetched: Vec<PathBuf>,
     /// Its command.
     pub(crate) process: Process,
+}
+
+/// Streams of which the helper has the other ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Io {
+    /// The size of the terminal that they are; `None` if they are pipes.
+    pub(crate) tty: Option<WindowSize>,
+    /// Whether the command waits for somebody to attach, who sees all of it then.
+    pub(crate) first: bool,
 }
 
 /// A kind of namespace.

@@ -11,9 +11,11 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::Answers;
+use super::board::Board;
 use super::oom::OomWatch;
 use super::order::Report;
 use super::plan::{Namespace, Plan};
+use super::streams::{Ends, Logs};
 use super::system::{self, Forked, SingleThreaded, fork, open_directory};
 use super::{init, join};
 use crate::checkpoint::{Checkpoint, Outcome, Reserved};
@@ -46,17 +48,29 @@ pub(super) fn run(
         if let Some(around) = &around {
             join::namespaces(around)?;
         }
+        let logs = Logs::open(init::sandbox(plan)?.as_fd(), &plan.sandbox)?;
+        let (mut board, ends) = match plan.io {
+            None => (None, Ends::Logs),
+            Some(io) => Board::new(plan, io, &logs).map(|(board, ends)| (Some(board), ends))?,
+        };
+        if let Some(board) = board.as_mut().filter(|_| plan.io.is_some_and(|io| io.first)) {
+            answers.send(&Report::Listening);
+            board.await_first(answers.lifeline())?;
+        }
         let child = start(
             &plan.group,
             clone_flags(&plan.namespaces),
             around.is_some(),
             alone,
             |child| Ok(checkpoint.write_init(child)?),
-            |go| init::run(plan, around.as_ref(), &go),
+            |go| init::run(plan, around.as_ref(), (ends, &logs), &go),
         )?;
-        Ok((oom, child))
+        if let (Some(board), Some(io)) = (&mut board, plan.io) {
+            board.take_terminal(io, &logs)?;
+        }
+        Ok((oom, board, child))
     });
-    let (mut oom, child) = match started {
+    let (mut oom, mut board, child) = match started {
         Ok(started) => started,
         Err(error) => {
             record(&mut status, &Outcome::NotStarted(error.clone()))?;
@@ -66,10 +80,7 @@ pub(super) fn run(
     };
     answers.send(&Report::Started(child.id));
     drop(answers);
-    let out_of_memory = match &mut oom {
-        Some(oom) => watch(plan, &child, oom)?,
-        None => false,
-    };
+    let out_of_memory = watch(plan, &child, oom.as_mut(), board.as_mut())?;
     let ended = match child.wait()? {
         ExecStatus::Exited(code) => Termination::Exited(code),
         ExecStatus::Signaled(signal) => Termination::Signaled(signal),
@@ -78,6 +89,9 @@ pub(super) fn run(
     if !plan.namespaces.contains(&Namespace::Pid) {
         // Nothing else ends them with it.
         plan.group.kill()?;
+    }
+    if let Some(board) = &mut board {
+        board.finish();
     }
     let exceeded = match oom {
         Some(_) => isolator::exceeded(&plan.group, out_of_memory)?,
@@ -97,27 +111,39 @@ fn clone_flags(namespaces: &BTreeSet<Namespace>) -> i32 {
     namespaces.iter().map(flag).fold(0, |flags, flag| flags | flag)
 }
 
-/// Waits for the end. When memory runs out the whole container is killed, and not only the
-/// process that the kernel chose: the rest could not know what it misses.
-fn watch(plan: &Plan, child: &Child, oom: &mut OomWatch) -> Result<bool, SetupError> {
+/// Waits for the end, and serves its streams meanwhile. When memory runs out the whole
+/// container is killed, and not only the process that the kernel chose: the rest could not know
+/// what it misses.
+fn watch(
+    plan: &Plan,
+    child: &Child,
+    mut oom: Option<&mut OomWatch>,
+    mut board: Option<&mut Board>,
+) -> Result<bool, SetupError> {
     let mut out_of_memory = false;
+    if oom.is_none() && board.is_none() {
+        return Ok(out_of_memory);
+    }
     loop {
-        let (memory, flags) = oom.poll();
-        let ready = {
-            let mut fds =
-                [PollFd::new(&child.pidfd, PollFlags::IN), PollFd::from_borrowed_fd(memory, flags)];
-            let watched = if out_of_memory { &mut fds[..1] } else { &mut fds[..] };
-            match poll(watched, None) {
+        let (ended, memory) = {
+            let mut fds = vec![PollFd::new(&child.pidfd, PollFlags::IN)];
+            let news = oom.as_deref().filter(|_| !out_of_memory).map(OomWatch::poll);
+            fds.extend(news.map(|(memory, flags)| PollFd::from_borrowed_fd(memory, flags)));
+            fds.extend(board.as_deref().map(Board::fds).unwrap_or_default());
+            match poll(&mut fds, None) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error).step(|| "poll the container".into()),
             }
-            fds.map(|fd| !fd.revents().is_empty())
+            (!fds[0].revents().is_empty(), news.is_some() && !fds[1].revents().is_empty())
         };
-        if ready[1] && !out_of_memory && oom.take() {
+        if memory && oom.as_mut().is_some_and(|oom| oom.take()) {
             out_of_memory = true;
             plan.group.kill()?;
         }
-        if ready[0] {
+        if let Some(board) = &mut board {
+            board.turn();
+        }
+        if ended {
             return Ok(out_of_memory);
         }
     }

@@ -1,14 +1,15 @@
 //! Where a command's standard streams lead to.
 
 use std::fs::{self, File};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, openat};
 
-use crate::SetupError;
+use super::terminal;
 use crate::error::Step as _;
+use crate::{SetupError, WindowSize};
 
 /// A command's standard streams.
 pub(super) struct Streams {
@@ -20,21 +21,65 @@ pub(super) struct Streams {
     pub(super) errors: File,
 }
 
+/// What a container writes, in its sandbox.
+pub(super) struct Logs {
+    /// Standard output.
+    pub(super) output: File,
+    /// Standard error.
+    pub(super) errors: File,
+}
+
+/// The container's ends of its streams.
+pub(super) enum Ends {
+    /// Nothing to read; it writes its logs itself.
+    Logs,
+    /// Pipes.
+    Pipes {
+        /// Standard input.
+        input: OwnedFd,
+        /// Standard output.
+        output: OwnedFd,
+        /// Standard error.
+        errors: OwnedFd,
+    },
+    /// A terminal that it is going to open.
+    Terminal {
+        /// The size it has at first.
+        size: WindowSize,
+        /// Where it is sent to the helper.
+        channel: OwnedFd,
+    },
+}
+
+impl Logs {
+    /// Opens those in the directory `sandbox` with the path `path`.
+    pub(super) fn open(sandbox: BorrowedFd<'_>, path: &Path) -> Result<Self, SetupError> {
+        let log = |name| log(sandbox, name, &path.join(name));
+        Ok(Self { output: log("stdout")?, errors: log("stderr")? })
+    }
+}
+
 impl Streams {
     /// Nothing to read, and what is written is lost.
     pub(super) fn null() -> Result<Self, SetupError> {
         Ok(Self { input: null()?, output: null()?, errors: null()? })
     }
 
-    /// Nothing to read, and logs in the directory `sandbox` with the path `path`.
-    pub(super) fn logs(sandbox: BorrowedFd<'_>, path: &Path) -> Result<Self, SetupError> {
-        let log = |name| log(sandbox, name, &path.join(name));
-        Ok(Self { input: null()?, output: log("stdout")?, errors: log("stderr")? })
-    }
-
-    /// The files that are to be the command's user's.
-    pub(super) fn owned(&self) -> [BorrowedFd<'_>; 2] {
-        [self.output.as_fd(), self.errors.as_fd()]
+    /// The streams for these `ends`. To be called in the container, when its files are there.
+    pub(super) fn open(ends: Ends, logs: &Logs) -> Result<Self, SetupError> {
+        let dup = |file: &File| file.try_clone().step(|| "dup".into());
+        match ends {
+            Ends::Logs => {
+                Ok(Self { input: null()?, output: dup(&logs.output)?, errors: dup(&logs.errors)? })
+            }
+            Ends::Pipes { input, output, errors } => {
+                Ok(Self { input: input.into(), output: output.into(), errors: errors.into() })
+            }
+            Ends::Terminal { size, channel } => {
+                let terminal = terminal::open(size, &channel)?;
+                Ok(Self { input: dup(&terminal)?, output: dup(&terminal)?, errors: terminal })
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@
     reason = "helpers of tests fail like tests"
 )]
 
+mod attached;
 mod commands;
 mod disks;
 mod fetches;

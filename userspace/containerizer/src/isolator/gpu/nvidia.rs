@@ -214,7 +214,10 @@ mod tests {
         let with = |gpus| Resources { gpus, ..a.resources };
         later.update(&a, &with(1)).unwrap();
         let error = later.update(&a, &with(2)).unwrap_err().to_string();
-        assert_eq!(error, "resources.gpus: a running container gets no more than the 1 that it has");
+        assert_eq!(
+            error,
+            "resources.gpus: a running container gets no more than the 1 that it has"
+        );
     }
 
     #[test]
