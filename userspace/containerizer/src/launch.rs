@@ -29,6 +29,7 @@ mod secrets;
 mod streams;
 mod system;
 mod terminal;
+mod users;
 
 use std::fs::File;
 use std::io::{self, Write as _};

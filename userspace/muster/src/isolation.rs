@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use muster_containerizer::{BlockIo, CapabilitySet, Isolation, ProjectRange, Throttle};
+use muster_containerizer::{BlockIo, CapabilitySet, IdRange, Isolation, ProjectRange, Throttle};
 
 use crate::{bytes, duration};
 
@@ -49,6 +49,13 @@ pub(crate) struct IsolationFlags {
         value_parser = bytes::parse
     )]
     default_container_shm_size: u64,
+    /// Makes root of a container nobody of the machine.
+    #[arg(long, env = "MUSTER_USER_NAMESPACES")]
+    user_namespaces: bool,
+    /// Who users of containers are on the machine then: FIRST:COUNT, like 100000:65536. By
+    /// default what /etc/subuid and /etc/subgid say of muster, or of root.
+    #[arg(long, env = "MUSTER_USER_NAMESPACES_RANGE", requires = "user_namespaces")]
+    user_namespaces_range: Option<IdRange>,
     /// What root may do in a container whose task does not say: names separated by commas, or
     /// Mesos' `{"capabilities": [...]}`. What Docker gives, by default.
     #[arg(long, env = "MUSTER_EFFECTIVE_CAPABILITIES")]
@@ -109,6 +116,8 @@ impl From<IsolationFlags> for Isolation {
             disallow_sharing_pid_namespace: flags.disallow_sharing_agent_pid_namespace,
             disallow_sharing_ipc_namespace: flags.disallow_sharing_agent_ipc_namespace,
             shm_bytes: flags.default_container_shm_size,
+            user_namespaces: flags.user_namespaces,
+            user_namespaces_range: flags.user_namespaces_range,
             effective_capabilities: flags.effective_capabilities,
             bounding_capabilities: flags.bounding_capabilities,
             disk_watch_interval: flags.container_disk_watch_interval,

@@ -212,6 +212,7 @@ fn debug(spec: &ContainerSpec, parent: &Subject, places: Places) -> Subject {
             memory: false,
             around: places.around,
             namespaces: BTreeSet::new(),
+            ids: around.ids,
             hostname: None,
             scratch: scratch(spec, Some(parent)),
             sandbox: spec.sandbox.clone(),

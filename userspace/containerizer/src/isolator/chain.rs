@@ -28,6 +28,10 @@ impl Isolators {
     /// isolator that this machine cannot do.
     pub(crate) fn new(isolation: &Isolation, hierarchies: &Hierarchies) -> Result<Self, Error> {
         let chosen = table::choose(&isolation.names, hierarchies)?;
+        if isolation.user_namespaces && !chosen.contains("filesystem/linux") {
+            let reason = "need the isolator filesystem/linux".into();
+            return Err(Error::Config { field: "user_namespaces", reason });
+        }
         let link = |row: &table::Row| {
             let isolator = (row.make)(isolation)?;
             let chosen = chosen.contains(row.name);

@@ -23,7 +23,7 @@ use crate::launch::plan::{
 };
 use crate::pid::ProcessId;
 use crate::seccomp::Filter;
-use crate::{CapabilitySet, Error, Kind, Rlimit};
+use crate::{CapabilitySet, Error, IdRange, Kind, Rlimit};
 
 /// Docker's `PATH` for images that set none.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -36,6 +36,7 @@ pub(crate) struct Draft {
     decided: BTreeMap<String, &'static str>,
     memory: bool,
     namespaces: BTreeSet<Namespace>,
+    ids: Option<IdRange>,
     root: Option<Root>,
     hostname: Option<String>,
     mounts: Vec<Mount>,
@@ -75,6 +76,7 @@ impl Draft {
             decided: BTreeMap::new(),
             memory: false,
             namespaces: BTreeSet::new(),
+            ids: None,
             root: None,
             hostname: None,
             mounts: Vec::new(),
@@ -104,6 +106,11 @@ impl Draft {
     /// Gives the container a namespace of its own.
     pub(crate) fn namespace(&mut self, namespace: Namespace) {
         self.namespaces.insert(namespace);
+    }
+
+    /// Makes its users these of the host.
+    pub(crate) fn ids(&mut self, ids: IdRange) -> Result<(), Error> {
+        self.decide("user namespace", |draft| &mut draft.ids, ids)
     }
 
     /// Has the helper wait for news of memory running out.
@@ -289,13 +296,14 @@ impl Draft {
             memory: self.memory,
             around: places.around,
             namespaces: self.namespaces,
+            ids: self.ids,
             hostname: self.hostname,
             scratch: request.scratch.to_owned(),
             sandbox: spec.sandbox.clone(),
             io: spec.io(),
             sandbox_top: request.sandbox_top().to_owned(),
             root: self.root.unwrap_or_else(|| request.root_without_image()),
-            mounts: self.mounts,
+            mounts: self.mounts.into_iter().map(|mount| mount.owned_by(self.ids)).collect(),
             devices: self.devices,
             masked: self.masked,
             read_only: self.read_only,

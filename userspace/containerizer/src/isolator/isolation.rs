@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ProjectRange;
-use crate::{BlockIo, CapabilitySet};
+use crate::{BlockIo, CapabilitySet, IdRange};
 
 /// Which isolators containers get, and what these are told. Flags of one isolator that is
 /// not chosen have no effect.
@@ -31,6 +31,11 @@ pub struct Isolation {
     /// `--default-container-shm-size`: the size of a /dev/shm of which nobody says more, in
     /// bytes.
     pub shm_bytes: u64,
+    /// `--user-namespaces`: a container's root is nobody of the host.
+    pub user_namespaces: bool,
+    /// `--user-namespaces-range`: who containers' users are then. `None` is what /etc/subuid and
+    /// /etc/subgid say of `muster`, or of root.
+    pub user_namespaces_range: Option<IdRange>,
     /// `--effective-capabilities`: what root has in a container whose task does not say. `None`
     /// is what of Docker's is in the next.
     pub effective_capabilities: Option<CapabilitySet>,
@@ -77,6 +82,8 @@ impl Default for Isolation {
             disallow_sharing_pid_namespace: false,
             disallow_sharing_ipc_namespace: false,
             shm_bytes: Self::SHM_BYTES,
+            user_namespaces: false,
+            user_namespaces_range: None,
             effective_capabilities: None,
             bounding_capabilities: CapabilitySet::DOCKER,
             disk_watch_interval: Self::DISK_WATCH_INTERVAL,

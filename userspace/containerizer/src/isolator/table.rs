@@ -26,7 +26,7 @@ const LINUX: Option<&str> = Some("filesystem/linux");
 /// All isolators, in the order in which they work: that of Mesos.
 pub(super) const TABLE: &[Row] = &[
     row("filesystem/posix", |_| boxed(filesystem::posix::Posix)),
-    row("filesystem/linux", |_| boxed(filesystem::linux::Linux)),
+    row("filesystem/linux", |flags| boxed(filesystem::linux::Linux::new(flags)?)),
     row("posix/cpu", |_| boxed(posix::cpu::Cpu)),
     row("posix/mem", |_| boxed(posix::mem::Mem)),
     Row { implied_by: LINUX, ..row("posix/rlimits", |_| boxed(posix::rlimits::Rlimits)) },

@@ -13,6 +13,7 @@ use super::order::Entry;
 use super::run::{Child, start};
 use super::streams::Streams;
 use super::system::SingleThreaded;
+use super::users::Users;
 use super::{init, join};
 use crate::error::Step as _;
 use crate::{ExecStatus, SetupError};
@@ -26,9 +27,16 @@ pub(super) fn enter(entry: &Entry, alone: SingleThreaded) -> Result<ExecStatus, 
     let container = join::open(entry.init)?;
     let timeout = Duration::from_millis(entry.timeout_ms).min(TIMEOUT_MAX);
     let deadline = Instant::now() + timeout;
+    let users = Users::joined(&container)?;
     join::namespaces(&container)?;
-    let child =
-        start(&entry.group, 0, true, alone, |_| Ok(()), |go| enter_files(entry, &container, &go))?;
+    let child = start(
+        &entry.group,
+        0,
+        true,
+        alone,
+        |_| Ok(()),
+        |go| enter_files(entry, &container, users.as_ref(), &go),
+    )?;
     if await_end(&child, deadline)? {
         return child.wait();
     }
@@ -38,13 +46,18 @@ pub(super) fn enter(entry: &Entry, alone: SingleThreaded) -> Result<ExecStatus, 
 }
 
 /// The child's part.
-fn enter_files(entry: &Entry, container: &OwnedFd, go: &OwnedFd) -> Result<Infallible, SetupError> {
+fn enter_files(
+    entry: &Entry,
+    container: &OwnedFd,
+    users: Option<&Users>,
+    go: &OwnedFd,
+) -> Result<Infallible, SetupError> {
     init::isolate_from_helper(&entry.process)?;
     let streams = Streams::null()?;
     join::files(container)?;
     chdir("/").step(|| "chdir /".into())?;
     let identity = init::identity(&entry.process)?;
-    init::become_command(&entry.process, &identity, &streams, go)
+    init::become_command(&entry.process, &identity, users, &streams, go)
 }
 
 /// Whether the child ended before the deadline and before the containerizer went away.

@@ -17,6 +17,7 @@ use rustix::system::sethostname;
 use super::identity::Identity;
 use super::plan::{Namespace, Plan, Process};
 use super::streams::{Ends, Logs, Streams};
+use super::users::Users;
 use super::{command, hold, join, limits, ownership, place, privileges, rootfs, seccomp, system};
 use crate::SetupError;
 use crate::error::Step as _;
@@ -26,6 +27,7 @@ use crate::error::Step as _;
 pub(super) fn run(
     plan: &Plan,
     around: Option<&OwnedFd>,
+    users: Option<&Users>,
     (ends, logs): (Ends, &Logs),
     go: &OwnedFd,
 ) -> Result<Infallible, SetupError> {
@@ -37,7 +39,7 @@ pub(super) fn run(
         sethostname(name.as_bytes()).step(|| "sethostname".into())?;
     }
     let secrets = if plan.namespaces.contains(&Namespace::Mount) {
-        rootfs::enter(plan, around)?
+        rootfs::enter(plan, around, users)?
     } else {
         if let Some(around) = around {
             join::files(around)?;
@@ -47,7 +49,8 @@ pub(super) fn run(
     };
     let streams = Streams::open(ends, logs)?;
     let identity = identity(&plan.process)?;
-    if identity.uid != 0 || identity.gid != 0 {
+    let owner = owner(plan, &identity)?;
+    if owner.uid != 0 || owner.gid != 0 {
         let mut files = vec![sandbox.as_fd()];
         files.extend(
             [&logs.output, &logs.errors, &streams.output, &streams.errors].map(File::as_fd),
@@ -57,14 +60,17 @@ pub(super) fn run(
         files.extend(owned.iter().map(OwnedFd::as_fd));
         files.extend(secrets.iter().map(File::as_fd));
         for file in files {
-            ownership::give(file, &identity)?;
+            ownership::give(file, &owner)?;
         }
         for path in &plan.fetched {
-            ownership::give_all(sandbox.as_fd(), path, &identity)?;
+            ownership::give_all(sandbox.as_fd(), path, &owner)?;
         }
     }
     drop((sandbox, owned, secrets));
-    become_command(&plan.process, &identity, &streams, go)
+    if let Some(root) = plan.ids.and_then(|ids| ids.outside(0)) {
+        make_directory(&plan.process.directory, root)?;
+    }
+    become_command(&plan.process, &identity, users, &streams, go)
 }
 
 /// The sandbox's directory, with no link of a container around this one on the way.
@@ -74,6 +80,30 @@ pub(super) fn sandbox(plan: &Plan) -> Result<OwnedFd, SetupError> {
         _ => system::open_directory(&plan.sandbox)
             .step(|| format!("open {}", plan.sandbox.display())),
     }
+}
+
+/// Who `identity` is on the host.
+fn owner(plan: &Plan, identity: &Identity) -> Result<Identity, SetupError> {
+    let Some(ids) = plan.ids else { return Ok(identity.clone()) };
+    let outside = |id: u32| {
+        ids.outside(id).ok_or_else(|| {
+            let reason = format!("{id} is none of the {} of --user-namespaces-range", ids.count());
+            SetupError::new("find the user", reason)
+        })
+    };
+    Ok(Identity { uid: outside(identity.uid)?, gid: outside(identity.gid)?, ..identity.clone() })
+}
+
+/// Makes the working directory, as far as it is missing, the container's root's: later it is
+/// too late to make it as the host's, who may do so everywhere.
+fn make_directory(directory: &Path, root: u32) -> Result<(), SetupError> {
+    let missing: Vec<_> = directory.ancestors().take_while(|path| !path.exists()).collect();
+    for path in missing.into_iter().rev() {
+        let step = || format!("working directory {}", path.display());
+        fs::create_dir(path).step(step)?;
+        std::os::unix::fs::lchown(path, Some(root), Some(root)).step(step)?;
+    }
+    Ok(())
 }
 
 /// Leaves the helper's session and its habits. Until exec nobody may trace or look into
@@ -102,6 +132,7 @@ pub(super) fn identity(process: &Process) -> Result<Identity, SetupError> {
 pub(super) fn become_command(
     process: &Process,
     identity: &Identity,
+    users: Option<&Users>,
     streams: &Streams,
     go: &OwnedFd,
 ) -> Result<Infallible, SetupError> {
@@ -115,6 +146,9 @@ pub(super) fn become_command(
     }
     await_word(go)?;
     limits::set(&process.rlimits)?;
+    if let Some(users) = users {
+        users.enter()?;
+    }
     privileges::restrict(process, identity)?;
     // After the change of user, which clears it.
     set_parent_process_death_signal(Some(Signal::KILL)).step(|| "set the death signal".into())?;

@@ -13,7 +13,7 @@ use crate::capability::Capabilities;
 use crate::cgroup::Group;
 use crate::pid::ProcessId;
 use crate::seccomp::Filter;
-use crate::{CommandSpec, Rlimit, WindowSize};
+use crate::{CommandSpec, IdRange, Rlimit, WindowSize};
 
 pub(crate) use device::{DeviceAccess, DeviceKind};
 pub(crate) use mount::{Attributes, Mount, Spread, What};
@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     /// The namespaces that it has of its own. The others are those of the container around it,
     /// or the agent's.
     pub(crate) namespaces: BTreeSet<Namespace>,
+    /// The host's ids that its users and groups are; `None` if they are the host's.
+    pub(crate) ids: Option<IdRange>,
     /// Its host name, if not the host's.
     pub(crate) hostname: Option<String>,
     /// A directory for what only this container needs.

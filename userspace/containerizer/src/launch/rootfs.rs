@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::CWD;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount,
+    MountFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags, mount, mount_change,
+    move_mount, unmount,
 };
 use rustix::process::{chdir, pivot_root};
 
 use super::plan::{Mount, Plan, Root, Spread, What};
 use super::system::{mount_setattr, open_directory};
+use super::users::Users;
 use super::{join, mounts, secrets, system};
 use crate::SetupError;
 use crate::error::Step as _;
@@ -22,7 +24,11 @@ use crate::error::Step as _;
 /// which all this happens: on the host nothing is mounted, and nothing is left.
 ///
 /// Returns the files of secrets, which are still to be given to its user.
-pub(super) fn enter(plan: &Plan, around: Option<&OwnedFd>) -> Result<Vec<File>, SetupError> {
+pub(super) fn enter(
+    plan: &Plan,
+    around: Option<&OwnedFd>,
+    users: Option<&Users>,
+) -> Result<Vec<File>, SetupError> {
     let mut sources = take(&plan.mounts, around)?;
     let secrets = secrets::take(&plan.mounts, &plan.scratch, &mut sources)?;
     if let (Root::Parent { .. }, Some(around)) = (&plan.root, around) {
@@ -44,6 +50,9 @@ pub(super) fn enter(plan: &Plan, around: Option<&OwnedFd>) -> Result<Vec<File>, 
             }
         }
         Root::Layers(layers) => {
+            if let Some(users) = users {
+                layers.iter().try_for_each(|layer| map(layer, users))?;
+            }
             overlay(layers, &plan.scratch)?;
             pivot(&plan.scratch)?;
         }
@@ -114,6 +123,21 @@ pub(crate) fn overlay(layers: &[PathBuf], scratch: &Path) -> Result<(), SetupErr
     chdir("/proc/self/fd").step(|| "chdir /proc/self/fd".into())?;
     mount("overlay", scratch, "overlay", MountFlags::NODEV, &*options)
         .step(|| format!("mount overlay on {}", scratch.display()))
+}
+
+/// Lays over `layer` what it is to the container's `users`: only here, as this process sees it.
+fn map(layer: &Path, users: &Users) -> Result<(), SetupError> {
+    let step = || format!("show the owners of layer {}", layer.display());
+    let tree = mounts::detached(layer, false, 0, 0)?;
+    users.map(&tree).map_err(|error| {
+        let reason = format!(
+            "{error}; --user-namespaces needs Linux 5.19, and the image store on a filesystem with \
+             ID-mapped mounts"
+        );
+        SetupError { step: step(), reason, errno: error.raw_os_error() }
+    })?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    move_mount(&tree, "", CWD, layer, flags).step(step)
 }
 
 /// Makes `root` the root directory and takes everything else away.

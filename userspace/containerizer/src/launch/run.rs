@@ -17,6 +17,7 @@ use super::order::Report;
 use super::plan::{Namespace, Plan};
 use super::streams::{Ends, Logs};
 use super::system::{self, Forked, SingleThreaded, fork, open_directory};
+use super::users::Users;
 use super::{init, join};
 use crate::checkpoint::{Checkpoint, Outcome, Reserved};
 use crate::error::Step as _;
@@ -48,6 +49,11 @@ pub(super) fn run(
         if let Some(around) = &around {
             join::namespaces(around)?;
         }
+        let users = match (&around, plan.ids) {
+            (_, None) => None,
+            (None, Some(ids)) => Some(Users::new(alone, ids)?),
+            (Some(around), Some(_)) => Users::joined(around)?,
+        };
         let logs = Logs::open(init::sandbox(plan)?.as_fd(), &plan.sandbox)?;
         let (mut board, ends) = match plan.io {
             None => (None, Ends::Logs),
@@ -63,7 +69,7 @@ pub(super) fn run(
             around.is_some(),
             alone,
             |child| Ok(checkpoint.write_init(child)?),
-            |go| init::run(plan, around.as_ref(), (ends, &logs), &go),
+            |go| init::run(plan, around.as_ref(), users.as_ref(), (ends, &logs), &go),
         )?;
         if let (Some(board), Some(io)) = (&mut board, plan.io) {
             board.take_terminal(io, &logs)?;

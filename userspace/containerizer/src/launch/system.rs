@@ -99,7 +99,7 @@ pub(super) fn fork(
 }
 
 /// The number, in this process' pid namespace, of the process that is open as `pidfd`.
-fn number(pidfd: &OwnedFd) -> io::Result<u32> {
+pub(super) fn number(pidfd: &OwnedFd) -> io::Result<u32> {
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
     let number = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
     number.ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
@@ -108,6 +108,12 @@ fn number(pidfd: &OwnedFd) -> io::Result<u32> {
 /// Forks a child of this process' parent (`CLONE_PARENT`). That is who is told of its end.
 pub(super) fn fork_sibling(alone: SingleThreaded) -> io::Result<Forked> {
     clone(alone, u64::from(libc::CLONE_PARENT.cast_unsigned()), 0, 0)
+}
+
+/// Forks a child into a user namespace of its own.
+pub(super) fn fork_user(alone: SingleThreaded) -> io::Result<Forked> {
+    let user = u64::from(libc::CLONE_NEWUSER.cast_unsigned());
+    clone(alone, user, u64::from(libc::SIGCHLD.cast_unsigned()), 0)
 }
 
 fn clone(_alone: SingleThreaded, flags: u64, exit_signal: u64, cgroup: u64) -> io::Result<Forked> {
@@ -210,6 +216,29 @@ pub(super) fn mount_setattr(
             directory.as_raw_fd(),
             path.as_ptr(),
             flags,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Shows the files of the detached mount `tree` with the ids of the user namespace `users`.
+pub(super) fn mount_idmap(tree: BorrowedFd<'_>, users: i32) -> io::Result<()> {
+    let userns_fd = u64::try_from(users).map_err(io::Error::other)?;
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_IDMAP,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd,
+    };
+    // SAFETY: the path and the attributes live until the call returns, and the size is theirs.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
             &raw const attributes,
             size_of::<libc::mount_attr>(),
         )

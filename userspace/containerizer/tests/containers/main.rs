@@ -25,5 +25,6 @@ mod registry;
 mod seccomp;
 mod surroundings;
 mod trees;
+mod users;
 mod volumes;
 mod world;

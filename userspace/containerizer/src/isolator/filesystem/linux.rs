@@ -6,24 +6,43 @@ mod kernel;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
 use std::path::Path;
 
-use crate::Error;
 use crate::error::At as _;
 use crate::image::as_root_of;
 use crate::isolator::namespaces::ipc;
 use crate::isolator::{Draft, Isolation, Isolator, Request, Subject};
 use crate::launch::plan::{Attributes, Mount, Namespace, Plan, Root};
 use crate::spec::SANDBOX;
+use crate::{Error, IdRange};
 
 /// The isolator.
-pub(in crate::isolator) struct Linux;
+pub(in crate::isolator) struct Linux {
+    /// Who the users of new containers are.
+    ids: Option<IdRange>,
+}
+
+impl Linux {
+    /// With its flags.
+    pub(in crate::isolator) fn new(flags: &Isolation) -> Result<Self, Error> {
+        let ids = match (flags.user_namespaces, flags.user_namespaces_range) {
+            (false, _) => None,
+            (true, Some(range)) => Some(range),
+            (true, None) => Some(IdRange::of_machine()?),
+        };
+        Ok(Self { ids })
+    }
+}
 
 impl Isolator for Linux {
     fn prepare(&self, request: &Request<'_>, draft: &mut Draft) -> Result<(), Error> {
         draft.namespace(Namespace::Mount);
         draft.namespace(Namespace::Uts);
+        // Those of a nested one are those of the one around it.
+        if let Some(ids) = request.parent.map_or(self.ids, |parent| parent.plan.ids) {
+            draft.ids(ids)?;
+        }
         if let Some(name) = &request.spec.hostname {
             draft.hostname(name)?;
         }
@@ -72,6 +91,11 @@ fn make_scratch(plan: &Plan) -> Result<(), Error> {
     if let Some(top) = layers.first() {
         let upper = plan.scratch.join("upper");
         as_root_of(top, &upper).at("chown", &upper)?;
+        if let Some(ids) = plan.ids {
+            let found = fs::metadata(&upper).at("stat", &upper)?;
+            chown(&upper, ids.outside(found.uid()), ids.outside(found.gid()))
+                .at("chown", &upper)?;
+        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Propagation, SecretData};
+use crate::{IdRange, Propagation, SecretData};
 
 /// Something to be put into a container's tree of files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +132,21 @@ impl Mount {
             What::Host { path, .. } | What::Parent(path) => path.clone(),
             What::New { .. } | What::Secret(_) | What::Link(_) => self.target.clone(),
         }
+    }
+
+    /// The same; a new filesystem's files are those of the container's root, whom `ids` are.
+    pub(crate) fn owned_by(mut self, ids: Option<IdRange>) -> Self {
+        if let (Some(ids), What::New { filesystem, options }) = (ids, &mut self.what) {
+            let outside = |id| ids.outside(id).unwrap_or_default();
+            match filesystem.as_str() {
+                "tmpfs" => *options = format!("{options},uid={0},gid={0}", outside(0)),
+                "devpts" => {
+                    *options = options.replace("gid=5", &format!("gid={}", outside(5)));
+                }
+                _ => {}
+            }
+        }
+        self
     }
 
     /// A link to `to` at `target`.
