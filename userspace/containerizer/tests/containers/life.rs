@@ -84,6 +84,34 @@ fn daemons_die_with_process_1() {
 }
 
 #[test]
+fn a_fork_bomb_is_killed_to_the_last_process() {
+    let Some(world) = World::new() else { return };
+    // Without a process 1 that would take all along, and away from every group and session.
+    for shared in [true, false] {
+        let line =
+            "trap '' TERM HUP; bomb() { setsid sh -c 'trap \"\" TERM; sleep 1000' & bomb | bomb & }
+            bomb; echo ready; while :; do sleep 1; done";
+        let resources = muster_containerizer::Resources {
+            pids_limit: Some(muster_containerizer::Limit::At(60)),
+            ..resources(500, 128 << 20)
+        };
+        let spec =
+            ContainerSpec { share_pid_namespace: shared, resources, ..world.shell("c", line) };
+        world.launch(spec).unwrap();
+        world.await_that("it has grown to its limit", || {
+            world.containerizer().usage("c").is_ok_and(|usage| usage.threads >= Some(55))
+        });
+        world.run(world.containerizer().kill("c", Duration::from_millis(50))).unwrap();
+        assert_eq!(world.wait("c"), Termination::Signaled(9));
+        for cgroup in world.cgroups("c") {
+            assert_eq!(fs::read_to_string(cgroup.join("cgroup.procs")).unwrap(), "");
+        }
+        world.run(world.containerizer().destroy("c")).unwrap();
+        assert_eq!(world.remains("c"), NOTHING);
+    }
+}
+
+#[test]
 fn kill_reaches_a_trap_and_waits_for_it() {
     let Some(world) = World::new() else { return };
     let line = "trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.01; done";
