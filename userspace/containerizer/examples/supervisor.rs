@@ -1,5 +1,6 @@
 //! An agent that launches and destroys containers until it is killed, for tests that do so:
-//! `supervisor <image_dir> <runtime_dir> <cgroups_root> <helper> <work_dir>`.
+//! `supervisor <image_dir> <runtime_dir> <cgroups_root> <helper> <work_dir> [once]`. With `once`
+//! it launches one, another in that, and ends when it has destroyed both.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         isolation: Isolation::default(),
     })?;
     let work_dir = PathBuf::from(next()?);
+    let once = next().is_ok();
     for number in 0.. {
         let id = format!("{}-{number}", std::process::id());
         let sandbox = work_dir.join(&id);
@@ -37,6 +39,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
             ..ContainerSpec::default()
         };
         containerizer.launch(spec).await?;
+        if once {
+            let nested = ContainerSpec {
+                id: "nested".into(),
+                parent: Some(id.clone()),
+                image: Some("busybox".into()),
+                command: Some(CommandSpec::Shell("sleep 1000".into())),
+                own_cgroups: true,
+                resources: Resources { mem_bytes: 32 << 20, ..Resources::default() },
+                ..ContainerSpec::default()
+            };
+            containerizer.launch(nested).await?;
+            containerizer.destroy(&id).await?;
+            return Ok(());
+        }
         containerizer.destroy(&id).await?;
     }
     Ok(())

@@ -23,6 +23,7 @@ mod pulls;
 mod recovery;
 mod registry;
 mod seccomp;
+mod stepping;
 mod surroundings;
 mod trees;
 mod users;
