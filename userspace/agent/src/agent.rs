@@ -150,7 +150,7 @@ impl Agent {
             Timer::Probe { container, round } => self.probe(&container, round),
             Timer::Kill { container } => self.kill_again(&container),
             Timer::Destroy { container } => self.destroy_again(container),
-            Timer::Subscription { container } => self.unsubscribed(&container),
+            Timer::Subscription { container } => self.unsubscribed(now, &container),
             Timer::Shutdown { container } => self.executor_overdue(&container),
             Timer::Reconcile => self.plane.retry(&mut self.io, &self.view),
         }

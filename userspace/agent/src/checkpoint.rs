@@ -55,6 +55,12 @@ pub struct TaskRow {
     /// Uuids of the latest updates of its executor.
     #[prost(bytes = "vec", repeated, tag = "8")]
     pub seen: Vec<Vec<u8>>,
+    /// The group that it was launched in, if it was.
+    #[prost(string, optional, tag = "9")]
+    pub group: Option<String>,
+    /// Whether the agent runs it, in a container nested in its executor's.
+    #[prost(bool, tag = "10")]
+    pub inside: bool,
 }
 
 /// An executor.
@@ -160,7 +166,8 @@ impl Checkpoint {
         }
         for (key, value) in store.scan(UPDATES)? {
             let status = decode(UPDATES, &key, &value)?;
-            let parts = key.split_once('/').map(|(id, number)| (id.to_owned(), number.parse()));
+            // A nested container's id holds one itself.
+            let parts = key.rsplit_once('/').map(|(id, number)| (id.to_owned(), number.parse()));
             let Some((container, Ok(number))) = parts else {
                 return Err(bad(UPDATES, key, "is no container id and number"));
             };
@@ -203,6 +210,8 @@ mod tests {
             tell_killing: true,
             host: Some("h".into()),
             seen: vec![vec![1; 16]],
+            group: Some("g".into()),
+            inside: true,
         }
     }
 

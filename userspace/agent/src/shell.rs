@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use muster_api::muster::{AgentMessage, Vip};
-use muster_containerizer::{ContainerSpec, Containerizer, Termination};
+use muster_containerizer::{ContainerSpec, Containerizer, Termination, nested_id};
 use muster_dataplane::DataPlane;
 use muster_store::{Batch, Redb, Store};
 use tokio::sync::mpsc;
@@ -199,9 +199,12 @@ async fn reconcile(plane: Arc<Mutex<DataPlane>>, vips: Vec<Vip>) -> Result<Input
 }
 
 async fn launch(containerizer: Containerizer, spec: ContainerSpec) -> Result<Input, Error> {
-    let id = spec.id.clone();
-    let path = spec.sandbox.clone();
-    let made = spawn_blocking(move || sandbox::make(&path)).await?;
+    // The sandbox of a nested container is in that of its parent.
+    let (id, path) = match &spec.parent {
+        Some(parent) => (nested_id(parent, &spec.id), None),
+        None => (spec.id.clone(), Some(spec.sandbox.clone())),
+    };
+    let made = spawn_blocking(move || path.map_or(Ok(()), |path| sandbox::make(&path))).await?;
     let launched = match made {
         Ok(()) => containerizer.launch(spec).await.map_err(|error| error.to_string()),
         Err(error) => Err(error),

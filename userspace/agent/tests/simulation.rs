@@ -51,6 +51,7 @@ fn the_world_is_bad_enough() {
     assert!(sum(|world| world.adopted) > 20);
     assert!(sum(|world| world.delivered.len()) > 50);
     assert!(sum(|world| world.master.exits) > 20);
+    assert!(sum(|world| world.pods) > 20);
     for state in ["TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_LOST"] {
         assert!(worlds.iter().any(|world| world.master.ends(state) > 0), "{state}");
     }

@@ -63,7 +63,9 @@ impl Agent {
             None => Reason::ContainerLaunchFailed,
         };
         task.finish(&mut self.io, now, News::agent(state, reason, message));
+        let key = key.clone();
         self.destroy(id.to_owned());
+        self.settle(now, &key);
     }
 
     fn ended(&mut self, now: Duration, id: &str, how: &Termination) {
@@ -75,7 +77,9 @@ impl Agent {
         let news = News::ended(how, task.kill.as_ref());
         tracing::info!(task = key.task, container = id, ?how, "ended");
         task.finish(&mut self.io, now, news);
+        let key = key.clone();
         self.destroy(id.to_owned());
+        self.settle(now, &key);
     }
 
     /// Has nothing left of a container, once what is known of it is on disk.

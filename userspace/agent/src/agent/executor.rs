@@ -1,6 +1,7 @@
 //! Executors: programs of frameworks that run tasks, each in a container of its own.
 
 mod call;
+mod group;
 mod kill;
 mod launch;
 mod life;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use muster_api::mesos::executor::Event;
 use muster_api::mesos::executor::event::Type;
 use muster_api::mesos::task_status::Reason;
-use muster_api::mesos::{AgentId, ExecutorInfo, FrameworkInfo};
+use muster_api::mesos::{AgentId, ExecutorInfo, FrameworkInfo, executor_info};
 use muster_api::muster::{AgentExecutor, ExecutorExited, agent_message};
 use muster_containerizer::Termination;
 use muster_resources::Resources;
@@ -121,6 +122,11 @@ impl Executor {
     /// Whether it hears events.
     pub fn subscribed(&self) -> bool {
         self.subscription.is_some()
+    }
+
+    /// Whether it is the agent's own that runs task groups, without a program of its own.
+    pub fn is_default(&self) -> bool {
+        self.info.r#type() == executor_info::Type::Default
     }
 
     /// Whether it is to end.

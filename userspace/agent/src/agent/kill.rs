@@ -42,8 +42,11 @@ impl Agent {
             task.send(&mut self.io);
             return;
         }
-        if task.host.is_some() {
+        if task.hosted() {
             return self.kill_on(now, &key, kill);
+        }
+        if task.inside && task.status.state() == TaskState::TaskStaging {
+            return self.kill_undelivered(now, &key);
         }
         let grace = grace(kill.kill_policy.as_ref()).unwrap_or_else(|| task.grace());
         tracing::info!(task = key.task, ?grace, "killing: the framework asked for it");

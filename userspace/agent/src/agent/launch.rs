@@ -12,6 +12,7 @@ use super::status::News;
 use super::{Agent, Checker, Output, Phase, Task, TaskKey, spec};
 
 /// Why a task is not launched.
+#[derive(Clone)]
 pub(super) struct Refusal {
     pub(super) state: TaskState,
     pub(super) reason: Reason,
@@ -43,9 +44,9 @@ impl Agent {
         let mut task = Task::new(framework_id, info, container, resources);
         task.tell_killing = launch.tell_killing;
         let parsed = parsed.map_err(|error| Refusal::invalid(format!("resources: {error}")));
-        if task.info.executor.is_some() && parsed.is_ok() {
+        if let (Some(executor), Ok(_)) = (task.info.executor.clone(), &parsed) {
             let terms = Terms { start: launch.launch_executor, framework: launch.framework };
-            return self.launch_on(now, task, terms);
+            return self.launch_on(now, &executor, vec![task], terms);
         }
         match parsed.and_then(|_| self.plan(&key, &mut task)) {
             Ok(spec) => {

@@ -78,9 +78,10 @@ impl Agent {
                 tracing::warn!("the master gave orders before it registered this agent; ignored");
             }
             Some(Message::Launch(launch)) => self.launch(now, launch),
+            Some(Message::LaunchGroup(group)) => self.launch_group(now, group),
             Some(Message::Kill(kill)) => self.kill(now, &kill),
             Some(Message::ExecutorMessage(message)) => self.message_to_executor(message),
-            Some(Message::ShutdownExecutor(shutdown)) => self.shutdown(&shutdown),
+            Some(Message::ShutdownExecutor(shutdown)) => self.shutdown(now, &shutdown),
             Some(Message::Acknowledge(acknowledge)) => self.acknowledge(&acknowledge),
             Some(Message::Snapshot(snapshot)) => {
                 self.view.replace(snapshot);

@@ -22,7 +22,8 @@ impl Agent {
             // The row was accepted once; what it then held is what it holds.
             let resources = super::task::sum(&row.info.resources).unwrap_or_default();
             let task = Task::from_row(row, resources, waiting);
-            if task.host.is_some() {
+            let waits = task.inside && task.status.state() == TaskState::TaskStaging;
+            if task.hosted() || waits {
                 self.recover_hosted(task);
                 continue;
             }
@@ -30,6 +31,7 @@ impl Agent {
             self.recover_task(now, task, container);
         }
         self.recover_executors(now, executors, &mut found);
+        self.settle_all(now);
         for container in found.into_keys() {
             tracing::warn!(container, "destroying a container that belongs to nothing");
             self.orphans.insert(container.clone());

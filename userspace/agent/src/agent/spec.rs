@@ -42,7 +42,7 @@ impl fmt::Display for Invalid {
 pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, Invalid> {
     let info = &task.info;
     let unsupported: [(&str, bool); 3] = [
-        ("executor", info.executor.is_some()),
+        ("executor", info.executor.is_some() && !task.inside),
         ("check", info.check.is_some()),
         ("max_completion_time", info.max_completion_time.is_some()),
     ];
@@ -106,12 +106,12 @@ pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, In
 fn given(settings: &Settings, task: &Task, outside: &str, inside: &str) -> Vec<(String, String)> {
     let address = settings.address;
     let port = settings.port;
-    let id = &task.info.task_id.value;
+    let id = task.executor_id();
     [
         ("MESOS_SANDBOX", inside.to_owned()),
         ("MESOS_DIRECTORY", outside.to_owned()),
         ("MESOS_FRAMEWORK_ID", task.framework_id.value.clone()),
-        ("MESOS_EXECUTOR_ID", id.clone()),
+        ("MESOS_EXECUTOR_ID", id.to_owned()),
         ("MESOS_SLAVE_ID", task.info.agent_id.value.clone()),
         ("MESOS_SLAVE_PID", format!("slave(1)@{}", std::net::SocketAddr::new(address, port))),
         ("MESOS_AGENT_ENDPOINT", std::net::SocketAddr::new(address, port).to_string()),

@@ -7,7 +7,7 @@ use muster_api::mesos::{
     ContainerId, ContainerStatus, NetworkInfo, Resource, TaskResourceLimitation, TaskState,
     TaskStatus, network_info, value,
 };
-use muster_containerizer::{Amount, Cause, Termination};
+use muster_containerizer::{Amount, Cause, Termination, split_id};
 use rand::Rng;
 
 use super::{Executor, Io, Phase, Settings, Task, signal};
@@ -166,6 +166,13 @@ impl Executor {
     }
 }
 
+/// A container's name as Mesos gives it.
+pub(crate) fn container_id(name: &str) -> ContainerId {
+    let (parent, id) = split_id(name);
+    let parent = parent.map(|parent| Box::new(container_id(parent)));
+    ContainerId { value: id.to_owned(), parent }
+}
+
 /// Where a container is that shares the machine's network.
 fn place(settings: &Settings, container: &str, pid: Option<u32>) -> ContainerStatus {
     let address = network_info::IpAddress {
@@ -179,7 +186,7 @@ fn place(settings: &Settings, container: &str, pid: Option<u32>) -> ContainerSta
         network_infos: vec![NetworkInfo { ip_addresses: vec![address], ..Default::default() }],
         cgroup_info: None,
         executor_pid: pid,
-        container_id: Some(ContainerId { value: container.to_owned(), parent: None }),
+        container_id: Some(container_id(container)),
     }
 }
 

@@ -45,7 +45,7 @@ impl Agent {
 
     /// Fails the tasks whose launch waited for the batch: nothing of them is on disk.
     fn give_up_launches(&mut self, now: Duration, error: &str) {
-        let launches = self.io.outbox.withdraw(|output| matches!(output, Output::Launch(_)));
+        let launches = self.io.outbox.withdraw(is_first);
         for launch in launches {
             let Output::Launch(spec) = launch else { continue };
             let id = spec.id;
@@ -77,7 +77,9 @@ impl Agent {
 
     /// Forgets what was to be written and said of a task.
     fn forget_unwritten(&mut self, id: &str) {
-        let own = |key: &str| key.split('/').next() == Some(id);
+        let own = |key: &str| {
+            key.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         self.io.outbox.forget(|table, key| [TASKS, UPDATES].contains(&table) && own(key));
         self.io.outbox.withdraw(|output| sends_for(output, id));
     }
@@ -94,6 +96,12 @@ impl Task {
         let status = self.tell(io, now, news);
         self.report(io, status);
     }
+}
+
+/// Whether `output` launches something of which nothing is on disk. What is nested was written
+/// before it could be launched.
+fn is_first(output: &Output) -> bool {
+    matches!(output, Output::Launch(spec) if spec.parent.is_none())
 }
 
 /// Whether `output` sends, or sends again, an update of a container's task.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use muster_api::mesos::{
     ExecutorId, FrameworkId, Resource, TaskId, TaskInfo, TaskState, TaskStatus,
 };
+use muster_containerizer::split_id;
 use muster_resources::Resources;
 use prost::Message;
 
@@ -70,6 +71,10 @@ pub struct Task {
     pub(crate) host: Option<String>,
     /// Uuids of the latest updates of its executor.
     pub(crate) seen: Vec<Vec<u8>>,
+    /// The group that it was launched in, if it was.
+    pub(crate) group: Option<String>,
+    /// Whether the agent runs it, in a container nested in its executor's.
+    pub(crate) inside: bool,
 }
 
 impl Task {
@@ -85,12 +90,18 @@ impl Task {
 
     /// The container it runs in.
     pub fn container_id(&self) -> &str {
-        self.host.as_deref().unwrap_or(&self.container)
+        let host = self.host.as_deref().filter(|_| !self.inside);
+        host.unwrap_or(&self.container)
+    }
+
+    /// The container of its executor, if it has one.
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
     }
 
     /// Whether an executor of the framework's runs it.
     pub fn hosted(&self) -> bool {
-        self.host.is_some()
+        self.host.is_some() && !self.inside
     }
 
     /// Who runs it: its executor, or the agent under the task's own id, as in Mesos.
@@ -152,6 +163,8 @@ impl Task {
             durable: true,
             host: None,
             seen: Vec::new(),
+            group: None,
+            inside: false,
         }
     }
 
@@ -177,6 +190,8 @@ impl Task {
             durable: true,
             host: row.host,
             seen: row.seen,
+            group: row.group,
+            inside: row.inside,
         }
     }
 
@@ -196,6 +211,8 @@ impl Task {
                 tell_killing: self.tell_killing,
                 host: self.host.clone(),
                 seen: self.seen.clone(),
+                group: self.group.clone(),
+                inside: self.inside,
             };
             io.outbox.put(TASKS, &self.container, row.encode_to_vec());
         }
@@ -259,7 +276,12 @@ impl Task {
     /// Where its sandbox is: Mesos' layout.
     pub fn sandbox(&self, settings: &Settings) -> PathBuf {
         let (agent, framework) = (&self.info.agent_id.value, &self.framework_id.value);
-        executor::sandbox(settings, agent, framework, self.executor_id(), self.container_id())
+        let run = self.host.as_deref().unwrap_or(&self.container);
+        let sandbox = executor::sandbox(settings, agent, framework, self.executor_id(), run);
+        match split_id(&self.container) {
+            (Some(_), id) if self.inside => sandbox.join("containers").join(id),
+            _ => sandbox,
+        }
     }
 
     /// The task as the master is told of it when the agent registers.

@@ -64,7 +64,7 @@ async fn measure(look: Look, only: Option<String>, full: bool) -> Response {
 fn describe(task: &Task, full: bool) -> Value {
     let id = &task.info().task_id.value;
     let mut object = json!({
-        "executor_id": id,
+        "executor_id": task.executor_id(),
         "executor_name": format!("Command Executor (Task: {id})"),
         "framework_id": task.framework_id().value,
         "source": id,

@@ -106,11 +106,12 @@ fn known(look: &Look, key: &ExecutorKey, kind: Type) -> Result<(), Response> {
             let problem = "the agent has not recovered yet";
             return Err((StatusCode::SERVICE_UNAVAILABLE, problem).into_response());
         }
-        let mut executors = agent.executors();
+        let mut executors = agent.executors().filter(|executor| !executor.is_default());
         if !executors.any(|executor| executor.key().framework == key.framework) {
             return Err(bad_request("Framework cannot be found"));
         }
-        let Some(executor) = agent.executor(key) else {
+        let executor = agent.executor(key).filter(|executor| !executor.is_default());
+        let Some(executor) = executor else {
             return Err(bad_request("Executor cannot be found"));
         };
         if kind != Type::Subscribe && !executor.subscribed() {

@@ -1,5 +1,6 @@
 //! Mesos' JSON of things that are protobuf messages elsewhere.
 
+use muster_api::json::Json;
 use muster_api::mesos::{
     Attribute, ContainerStatus, Labels, Resource, TaskStatus, network_info, value,
 };
@@ -101,7 +102,7 @@ pub(super) fn container_status(status: &ContainerStatus) -> Value {
         json!({ "ip_addresses": network.ip_addresses.iter().map(address).collect::<Vec<_>>() })
     });
     json!({
-        "container_id": { "value": status.container_id.as_ref().map(|id| &id.value) },
+        "container_id": status.container_id.as_ref().map(Json),
         "executor_pid": status.executor_pid,
         "network_infos": networks.collect::<Vec<_>>(),
     })

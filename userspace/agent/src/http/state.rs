@@ -60,7 +60,7 @@ pub(super) fn state(agent: &Agent, look: &Look) -> Value {
 /// Whether a task is one of an executor that is shown itself.
 fn shown_elsewhere(agent: &Agent, task: &Task) -> bool {
     let mut executors = agent.executors().chain(agent.completed_executors());
-    task.hosted() && executors.any(|executor| executor.container_id() == task.container_id())
+    executors.any(|executor| Some(executor.container_id()) == task.host())
 }
 
 /// The executors of one framework: its own, and as in Mesos, one for each task without one.
@@ -93,7 +93,7 @@ impl Executors<'_> {
 fn own_executor(executor: &Executor, agent: &Agent) -> Value {
     let info = executor.info();
     let container = executor.container_id();
-    let own = |task: &&Task| task.hosted() && task.container_id() == container;
+    let own = |task: &&Task| task.host() == Some(container);
     let (over, live): (Vec<&Task>, Vec<&Task>) =
         agent.tasks().filter(own).partition(|task| task.status().state().is_terminal());
     let queued = |task: &&Task| {

@@ -9,6 +9,7 @@
 mod bad_input;
 mod crashes;
 mod executors;
+mod groups;
 mod health;
 mod http;
 mod life;

@@ -39,6 +39,20 @@ impl Machine {
         self.containers.get(id) == Some(&Container::Running)
     }
 
+    /// The containers in another that have not ended.
+    pub(crate) fn nested_in(&self, id: &str) -> Vec<String> {
+        let parent = format!("{id}/");
+        let nested = self.containers.iter().filter(|(id, _)| id.starts_with(&parent));
+        let live = nested.filter(|(_, container)| !matches!(container, Container::Ended(_)));
+        live.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Nothing is left of a container and of those in it.
+    pub(crate) fn remove(&mut self, id: &str) {
+        let parent = format!("{id}/");
+        self.containers.retain(|other, _| other != id && !other.starts_with(&parent));
+    }
+
     pub(crate) fn end(&mut self, id: &str, how: Termination) {
         self.containers.insert(id.to_owned(), Container::Ended(how));
     }

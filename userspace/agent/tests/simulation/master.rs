@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use muster_api::TaskStateExt;
 use muster_api::mesos::{
-    CommandInfo, ExecutorInfo, HealthCheck, Resource, TaskInfo, TaskState, health_check, value,
+    CommandInfo, ExecutorInfo, HealthCheck, Resource, TaskInfo, TaskState, executor_info,
+    health_check, value,
 };
 use muster_api::muster::{
-    Acknowledge, AgentMessage, Kill, Launch, MasterMessage, Ping, Registered, ShutdownExecutor,
-    agent_message, master_message,
+    Acknowledge, AgentMessage, Kill, Launch, LaunchGroup, MasterMessage, Ping, Registered,
+    ShutdownExecutor, agent_message, master_message,
 };
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -59,6 +60,9 @@ impl Master {
             let id = format!("t{}", self.next);
             self.next += 1;
             self.tasks.insert(id.clone(), Told::default());
+            if rng.random_bool(0.2) {
+                return Some(self.group(&id));
+            }
             let mut info = task(&id, rng.random_bool(0.3));
             let mut launch = Launch { framework_id: Some("f".into()), ..Launch::default() };
             if rng.random_bool(0.5) {
@@ -84,6 +88,26 @@ impl Master {
             task_id: Some(id.as_str().into()),
             kill_policy: None,
         })))
+    }
+
+    /// Launches two tasks as one group.
+    fn group(&mut self, first: &str) -> MasterMessage {
+        let second = format!("{first}b");
+        self.tasks.insert(second.clone(), Told::default());
+        let id = format!("{EXECUTOR}-of-groups");
+        let launch_executor = self.executors.insert(id.clone());
+        let executor = ExecutorInfo {
+            executor_id: id.as_str().into(),
+            r#type: Some(executor_info::Type::Default.into()),
+            ..ExecutorInfo::default()
+        };
+        say(master_message::Message::LaunchGroup(LaunchGroup {
+            framework_id: Some("f".into()),
+            executor: Some(executor),
+            tasks: vec![task(first, false), task(&second, false)],
+            launch_executor,
+            ..LaunchGroup::default()
+        }))
     }
 
     /// The agent said something; gives the answer. While the framework is `away` nobody

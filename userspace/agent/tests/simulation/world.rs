@@ -2,6 +2,7 @@
 
 mod checks;
 mod executors;
+mod launches;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use rand::{RngExt, SeedableRng};
 
 use self::executors::{Program, Turn};
 use super::machine::{Container, Machine};
-use super::master::{EXECUTOR, Master};
+use super::master::Master;
 
 /// Probabilities of faults.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +97,7 @@ pub(crate) struct World {
     pub(crate) cuts: usize,
     pub(crate) failed_commits: usize,
     pub(crate) adopted: usize,
+    pub(crate) pods: usize,
 }
 
 impl World {
@@ -121,6 +123,7 @@ impl World {
             cuts: 0,
             failed_commits: 0,
             adopted: 0,
+            pods: 0,
         };
         world.schedule(0.0, Event::Start);
         world.schedule(1.0, Event::Act);
@@ -276,6 +279,10 @@ impl World {
     }
 
     fn end(&mut self, container: &str, how: Termination) {
+        for nested in self.machine.nested_in(container) {
+            self.machine.end(&nested, Termination::Signaled(9));
+            self.event(0.01, &nested, ContainerEvent::Ended(Termination::Signaled(9)));
+        }
         self.machine.end(container, how.clone());
         self.event(0.01, container, ContainerEvent::Ended(how));
     }
@@ -320,26 +327,7 @@ impl World {
                 self.send(message);
             }
             Output::Launch(spec) => {
-                let task = spec.environment.iter().find(|(name, _)| name == "MESOS_EXECUTOR_ID");
-                let task = task.unwrap().1.clone();
-                let executor = task.starts_with(EXECUTOR);
-                let rows = self.store.scan(if executor { "executors" } else { "tasks" }).unwrap();
-                assert!(rows.iter().any(|(key, _)| *key == spec.id), "launched unwritten");
-                self.tasks.insert(spec.id.clone(), task.clone());
-                self.machine.launch(&spec.id);
-                let after = self.rng.random_range(0.0..1.0);
-                if self.rng.random_bool(0.1) {
-                    let message = "mount: no such device".to_owned();
-                    self.event(after, &spec.id, ContainerEvent::LaunchFailed { message });
-                } else {
-                    self.machine.execute(&spec.id);
-                    self.event(after, &spec.id, ContainerEvent::Launched { pid: 7 });
-                    if executor {
-                        return self.start_program(&spec.id, &task);
-                    }
-                    let after = self.rng.random_range(0.0..120.0);
-                    self.schedule(after, Event::Exit { container: spec.id });
-                }
+                self.launch(&spec);
             }
             Output::Watch { container } => match self.machine.containers.get(&container) {
                 Some(Container::Ended(how)) => {
@@ -359,7 +347,7 @@ impl World {
                 let event = if failed {
                     ContainerEvent::DestroyFailed { message: "device busy".into() }
                 } else {
-                    self.machine.containers.remove(&container);
+                    self.machine.remove(&container);
                     ContainerEvent::Destroyed
                 };
                 self.event(0.01, &container, event);

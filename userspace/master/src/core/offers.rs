@@ -7,18 +7,16 @@ use muster_api::mesos::framework_info::capability;
 use muster_api::mesos::offer::operation;
 use muster_api::mesos::resource::AllocationInfo;
 use muster_api::mesos::scheduler::{Event, call, event};
-use muster_api::mesos::task_status::{Reason, Source};
+use muster_api::mesos::task_status::Reason;
 use muster_api::mesos::{
     Filters, Offer as OfferMessage, OfferId, OperationState, OperationStatus, TaskInfo, TaskState,
-    TaskStatus,
 };
 use muster_api::muster::Launch;
 use muster_api::muster::master_message::Message as ToAgent;
 use muster_resources::Resources;
 
 use super::allocation::agree;
-use super::{Agent, Executor, ExecutorKey, Master, Offer, Task, launch};
-use crate::registry::RegistryBatch as _;
+use super::{Agent, Master, Offer, launch};
 
 /// Mesos' default of `Filters.refuse_seconds`.
 const REFUSE: Duration = Duration::from_secs(5);
@@ -150,21 +148,17 @@ impl Master {
                     operation.launch.map(|launch| launch.task_infos).unwrap_or_default()
                 }
                 operation::Type::LaunchGroup => {
-                    let tasks = operation
-                        .launch_group
-                        .map(|group| group.task_group.tasks)
-                        .unwrap_or_default();
-                    for task in &tasks {
-                        let message =
-                            "task groups are not something this version can run; use LAUNCH";
-                        self.fail_launch(
-                            now,
-                            framework,
-                            task,
-                            TaskState::TaskError,
-                            Reason::TaskGroupInvalid,
-                            message,
-                        );
+                    if let Some(group) = operation.launch_group {
+                        match &offers {
+                            Ok(offers) => {
+                                self.launch_group(now, framework, offers, &mut pool, group);
+                            }
+                            Err(reason) => {
+                                let end = (TaskState::TaskDropped, Reason::InvalidOffers);
+                                let tasks = &group.task_group.tasks;
+                                self.fail_group(now, framework, tasks, end, reason);
+                            }
+                        }
                     }
                     continue;
                 }
@@ -253,17 +247,16 @@ impl Master {
         pool: &mut Resources,
         mut task: TaskInfo,
     ) {
-        for resource in &mut task.resources {
-            resource
-                .allocation_info
-                .get_or_insert_with(|| AllocationInfo { role: Some(offer.role.clone()) });
-        }
+        offer.mark(&mut task.resources);
         let key = (framework.to_owned(), task.task_id.value.clone());
         let checked = if self.tasks.contains_key(&key) {
             Err(format!("Task has duplicate id {:?}", key.1))
         } else {
             launch::check(&task, &offer.agent, pool).and_then(|resources| {
-                let started = self.check_executor(framework, offer, &mut task, &resources, pool)?;
+                let Some(info) = task.executor.take() else { return Ok((resources, None)) };
+                let (info, started) =
+                    self.check_executor(framework, offer, info, &resources, pool)?;
+                task.executor = Some(info);
                 Ok((resources, started))
             })
         };
@@ -282,91 +275,18 @@ impl Master {
         };
         let launch_executor = started.is_some();
         if let Some((key, executor)) = started {
-            let held = executor.resources.clone();
-            *pool -= &held;
-            agree(self.allocator.launch(framework, &offer.role, &offer.agent, &held));
-            self.insert_executor(key, executor);
+            self.start_executor(offer, pool, key, executor);
         }
-        *pool -= &resources;
-        agree(self.allocator.launch(framework, &offer.role, &offer.agent, &resources));
-        let mut status = TaskStatus {
-            task_id: task.task_id.clone(),
-            agent_id: Some(task.agent_id.clone()),
-            timestamp: Some(now.as_secs_f64()),
-            ..TaskStatus::default()
-        };
-        status.set_state(TaskState::TaskStaging);
-        status.set_source(Source::Master);
-        let task = Task { info: task, status, resources, role: offer.role.clone(), kill: None };
-        self.step.batch.put_task(&task.row(framework));
         let known = self.frameworks.get(framework);
         let message = Launch {
             framework_id: Some(framework.into()),
-            task: Some(task.info.clone()),
+            task: Some(task.clone()),
             tell_killing: known.is_some_and(|f| f.has(capability::Type::TaskKillingState)),
-            framework: task.info.executor.as_ref().and(known.map(|f| f.info.clone())),
+            framework: task.executor.as_ref().and(known.map(|f| f.info.clone())),
             launch_executor,
         };
-        self.insert_task(key, task);
-        self.counters.launched += 1;
+        self.stage_task(now, offer, pool, task, resources);
         self.say_to_agent(&offer.agent, ToAgent::Launch(message));
-    }
-
-    /// The executor that has to be started for a task that may be launched, if one has to.
-    fn check_executor(
-        &self,
-        framework: &str,
-        offer: &Offer,
-        task: &mut TaskInfo,
-        resources: &Resources,
-        pool: &Resources,
-    ) -> Result<Option<(ExecutorKey, Executor)>, String> {
-        let Some(info) = task.executor.take() else { return Ok(None) };
-        if info.framework_id.as_ref().is_some_and(|id| id.value != framework) {
-            return Err("executor.framework_id is another framework's".to_owned());
-        }
-        let executor = Executor::new(info, framework, Some(&offer.role))
-            .map_err(|error| format!("Executor uses invalid resources: {error}"))?;
-        task.executor = Some(executor.info.clone());
-        let id = executor.info.executor_id.value.clone();
-        let key = (framework.to_owned(), offer.agent.clone(), id);
-        if let Some(known) = self.executors.get(&key) {
-            return if known.info == executor.info {
-                Ok(None)
-            } else {
-                Err("Task has an executor that is not the same as the one of its id on the agent"
-                    .to_owned())
-            };
-        }
-        let both = resources.clone() + executor.resources.clone();
-        if !pool.contains(&both) {
-            return Err(format!("Task and its executor use {both}, more than available {pool}"));
-        }
-        Ok(Some((key, executor)))
-    }
-
-    fn fail_launch(
-        &mut self,
-        now: Duration,
-        framework: &str,
-        task: &TaskInfo,
-        state: TaskState,
-        reason: Reason,
-        message: &str,
-    ) {
-        self.counters.errors += 1;
-        let Some(known) = self.frameworks.get(framework) else { return };
-        let mut status = TaskStatus {
-            task_id: task.task_id.clone(),
-            agent_id: Some(task.agent_id.clone()),
-            message: Some(message.to_owned()),
-            timestamp: Some(now.as_secs_f64()),
-            ..TaskStatus::default()
-        };
-        status.set_state(known.translate(state));
-        status.set_source(Source::Master);
-        status.set_reason(reason);
-        self.tell(framework, status);
     }
 
     fn refuse_operation(

@@ -1,8 +1,11 @@
 //! Executors: what they hold, how they end, and what is said to them.
 
+use muster_api::mesos::offer::{Operation, operation};
 use muster_api::mesos::scheduler::{Call, call, event};
 use muster_api::mesos::task_status::Reason;
-use muster_api::mesos::{CommandInfo, ExecutorInfo, OfferId, TaskInfo, TaskState};
+use muster_api::mesos::{
+    CommandInfo, ExecutorInfo, OfferId, TaskGroupInfo, TaskInfo, TaskState, executor_info,
+};
 use muster_api::muster::master_message::Message as ToAgent;
 use muster_api::muster::{ExecutorExited, ExecutorMessage};
 use muster_master::core::{Input, Output};
@@ -173,4 +176,83 @@ fn frameworks_and_executors_talk_and_frameworks_end_executors() {
     said.set_type(call::Type::Teardown);
     let outputs = world.call(10, said);
     assert!(matches!(&to_agent(&outputs, 1)[..], [ToAgent::ShutdownExecutor(_)]), "{outputs:?}");
+}
+
+fn launch_group(offer: &OfferId, executor: ExecutorInfo, tasks: Vec<TaskInfo>) -> Call {
+    let task_group = TaskGroupInfo { tasks };
+    let launch_group = Some(operation::LaunchGroup { executor, task_group });
+    let mut operation = Operation { launch_group, ..Operation::default() };
+    operation.set_type(operation::Type::LaunchGroup);
+    accept(vec![offer.clone()], vec![operation], 5.0)
+}
+
+fn default_executor() -> ExecutorInfo {
+    let mut info = ExecutorInfo { command: None, ..executor("pods") };
+    info.set_type(executor_info::Type::Default);
+    info
+}
+
+#[test]
+fn a_task_group_is_launched_as_one_with_its_executor() {
+    let (mut world, agent, framework, offer) = offered();
+    let tasks = ["a", "b"].map(|id| task(id, &agent, "cpus:1;mem:512")).to_vec();
+    let outputs = world.call(10, launch_group(&offer, default_executor(), tasks));
+    let [ToAgent::LaunchGroup(group)] = &to_agent(&outputs, 1)[..] else { panic!("{outputs:?}") };
+    assert!(group.launch_executor);
+    assert_eq!(group.tasks.len(), 2);
+    assert_eq!((world.master.tasks().len(), world.master.executors().len()), (2, 1));
+    assert!((cpus(&mut world) - 1.0).abs() < 1e-9);
+    for id in ["a", "b"] {
+        world.update(1, &framework, status(id, TaskState::TaskFinished, 1));
+    }
+    world.step(exited(&framework, "pods", 0));
+    // The rest is offered already.
+    assert!((cpus(&mut world) - 3.0).abs() < 1e-9);
+}
+
+#[test]
+fn of_a_group_that_makes_no_sense_nothing_is_launched() {
+    let agent = "@";
+    let good = || task("a", agent, "cpus:1;mem:512");
+    let command = ExecutorInfo { command: executor("x").command, ..default_executor() };
+    let own = TaskInfo { executor: Some(executor("x")), ..task("b", agent, "cpus:1") };
+    let idle = TaskInfo { command: None, ..task("b", agent, "cpus:1") };
+    let cases = [
+        (default_executor(), vec![], None),
+        (default_executor(), vec![good(), good()], Some("Task has duplicate id \"a\"")),
+        (
+            default_executor(),
+            vec![good(), own],
+            Some("Task \"b\" of the group is invalid: it has an executor"),
+        ),
+        (default_executor(), vec![good(), idle], Some("it has no command")),
+        (executor("e"), vec![good()], Some("it has a command")),
+        (
+            default_executor(),
+            vec![good(), task("b", agent, "cpus:3.5")],
+            Some("Task group uses more"),
+        ),
+        (
+            default_executor(),
+            vec![good(), task("b", agent, "cpus:2.5")],
+            Some("Task and its executor use"),
+        ),
+        (command, vec![good()], Some("executor.command is set")),
+    ];
+    for (executor, mut tasks, problem) in cases {
+        let (mut world, agent, _, offer) = offered();
+        for task in &mut tasks {
+            task.agent_id = agent.as_str().into();
+        }
+        let count = tasks.len();
+        let outputs = world.call(10, launch_group(&offer, executor, tasks));
+        let told = statuses(&outputs, 10);
+        assert_eq!(told.len(), count, "{told:?}");
+        for status in told {
+            let (state, reason) = (TaskState::TaskError, Reason::TaskGroupInvalid);
+            assert_eq!((status.state(), status.reason()), (state, reason));
+            assert!(status.message().contains(problem.unwrap()), "{}", status.message());
+        }
+        assert!(world.master.tasks().is_empty() && world.master.executors().is_empty());
+    }
 }

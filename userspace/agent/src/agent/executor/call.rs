@@ -28,7 +28,7 @@ impl Agent {
             ExecutorEvent::Update(status) => {
                 self.executor_update(now, key, *status);
                 // Its container may have too much now.
-                self.serve(key);
+                self.serve(now, key);
             }
             ExecutorEvent::Message(data) => {
                 let message = ExecutorMessage {
@@ -88,14 +88,14 @@ impl Agent {
         }
         let Some(executor) = self.executors.get(key) else { return };
         if executor.ending.is_some() {
-            return self.shut_down(key);
+            return self.shut_down(now, key);
         }
         let idle = self.tasks_of(key).all(|task| task.phase == Phase::Ended);
         if first && idle {
             // All its tasks were killed before it was there.
-            return self.end_executor(key, super::kill::needless());
+            return self.end_executor(now, key, super::kill::needless());
         }
-        self.serve(key);
+        self.serve(now, key);
     }
 
     /// Finds out whether a subscribing executor knows a task, and tells it what it missed.

@@ -36,7 +36,7 @@ impl Agent {
             let idle = self.tasks_of(host).all(|task| task.phase == Phase::Ended);
             if idle && !self.executors.get(host).is_some_and(|executor| executor.known) {
                 // It would be started for nothing.
-                self.end_executor(&host.clone(), needless());
+                self.end_executor(now, &host.clone(), needless());
             }
             return;
         }
@@ -45,7 +45,7 @@ impl Agent {
     }
 
     /// Ends a task that its executor has not been told of.
-    pub(super) fn kill_undelivered(&mut self, now: Duration, key: &TaskKey) {
+    pub(in super::super) fn kill_undelivered(&mut self, now: Duration, key: &TaskKey) {
         let Some(task) = self.tasks.get_mut(key) else { return };
         if let Some(host) = task.host.as_ref().and_then(|host| self.hosts.get(host))
             && let Some(executor) = self.executors.get_mut(host)
@@ -55,10 +55,11 @@ impl Agent {
         let message = "killed before delivery to the executor";
         let news = News::agent(TaskState::TaskKilled, Reason::TaskKilledDuringLaunch, message);
         task.finish(&mut self.io, now, news);
+        self.settle(now, key);
     }
 
     /// The framework asks for an executor's end.
-    pub(in super::super) fn shutdown(&mut self, asked: &ShutdownExecutor) {
+    pub(in super::super) fn shutdown(&mut self, now: Duration, asked: &ShutdownExecutor) {
         let (Some(framework), Some(executor)) = (&asked.framework_id, &asked.executor_id) else {
             tracing::warn!("the master asked for a shutdown without ids; ignored");
             return;
@@ -70,7 +71,7 @@ impl Agent {
                 Reason::ExecutorTerminated,
                 "the executor was shut down",
             );
-            self.end_executor(&key, ending);
+            self.end_executor(now, &key, ending);
         } else {
             tracing::warn!(executor = key.executor, "shutdown of an unknown executor");
             super::exited(&mut self.io, &key, None);
@@ -78,16 +79,21 @@ impl Agent {
     }
 
     /// Has an executor end, and its container killed when it does not. The first cause stands.
-    pub(super) fn end_executor(&mut self, key: &ExecutorKey, ending: EndingRow) {
+    pub(super) fn end_executor(&mut self, now: Duration, key: &ExecutorKey, ending: EndingRow) {
         let Some(executor) = self.executors.get_mut(key) else { return };
         tracing::info!(executor = key.executor, reason = ending.message, "ending an executor");
         executor.ending.get_or_insert(ending);
         executor.save(&mut self.io);
-        self.shut_down(key);
+        self.shut_down(now, key);
     }
 
     /// Carries out the end that was decided.
-    pub(super) fn shut_down(&mut self, key: &ExecutorKey) {
+    pub(super) fn shut_down(&mut self, now: Duration, key: &ExecutorKey) {
+        let live = self.tasks_of(key).any(|task| task.inside && task.phase != Phase::Ended);
+        if live {
+            // The last of them ends the executor.
+            return self.end_inside(now, key);
+        }
         let Some(executor) = self.executors.get(key) else { return };
         if executor.subscription.is_none() {
             return self.kill_host(key);
@@ -114,7 +120,7 @@ impl Agent {
     }
 
     /// Time is over for an executor to subscribe.
-    pub(in super::super) fn unsubscribed(&mut self, container: &str) {
+    pub(in super::super) fn unsubscribed(&mut self, now: Duration, container: &str) {
         let Some(key) = self.hosts.get(container).cloned() else { return };
         let Some(reason) = self.executors.get(&key).and_then(|executor| executor.awaited) else {
             return;
@@ -123,7 +129,7 @@ impl Agent {
             Reason::ExecutorRegistrationTimeout => "Executor did not register within the timeout",
             _ => "Executor did not reregister within the timeout after the agent's restart",
         };
-        self.end_executor(&key, ending(TaskState::TaskFailed, reason, message));
+        self.end_executor(now, &key, ending(TaskState::TaskFailed, reason, message));
     }
 
     /// The framework says something to one of its executors.

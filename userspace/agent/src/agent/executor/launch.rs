@@ -1,15 +1,19 @@
 //! The master asks for a task with an executor.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use muster_api::mesos::task_status::Reason;
-use muster_api::mesos::{ExecutorInfo, FrameworkInfo, TaskInfo, TaskState, executor_info};
-use muster_containerizer::ContainerSpec;
+use muster_api::mesos::{
+    ContainerInfo, ExecutorInfo, FrameworkInfo, NetworkInfo, TaskInfo, TaskState, container_info,
+};
+use muster_containerizer::{ContainerSpec, Kind};
 use muster_resources::Resources;
 
 use super::super::launch::{Refusal, nameable};
 use super::super::spec::{self, Invalid};
-use super::super::{Agent, Output, Phase, Settings, Task, TaskKey, task};
+use super::super::{Agent, Output, Phase, Settings, Task, task};
+use super::group::{held, place};
 use super::{Executor, ExecutorKey, exited};
 
 /// Whether the master has set resources aside for the executor's start, and for whom.
@@ -19,64 +23,79 @@ pub(in super::super) struct Terms {
 }
 
 impl Agent {
-    /// Checkpoints the task, and the executor if there is none yet; then launches that, or
-    /// gives the task to the one that runs.
-    pub(in super::super) fn launch_on(&mut self, now: Duration, mut task: Task, terms: Terms) {
-        let key = task.key();
-        let Some(info) = task.info.executor.clone() else { return };
-        let host = ExecutorKey::new(&key.framework, &info.executor_id.value);
+    /// Checkpoints the tasks, and the executor if there is none yet; then launches that, or
+    /// gives the tasks to the one that runs. All of them or none.
+    pub(in super::super) fn launch_on(
+        &mut self,
+        now: Duration,
+        info: &ExecutorInfo,
+        mut tasks: Vec<Task>,
+        terms: Terms,
+    ) {
+        let Some(framework) = tasks.first().map(|task| task.framework_id.value.clone()) else {
+            return;
+        };
+        let host = ExecutorKey::new(&framework, &info.executor_id.value);
         let start = terms.start;
-        match self.host(&key, &task, &host, &info, terms) {
-            Ok(Some((executor, spec))) => {
-                tracing::info!(
-                    executor = host.executor,
-                    container = executor.container,
-                    task = key.task,
-                    "launching an executor"
-                );
-                task.host = Some(executor.container.clone());
-                task.save(&mut self.io);
-                executor.save(&mut self.io);
-                self.hosts.insert(executor.container.clone(), host.clone());
-                self.executors.insert(host, executor);
-                self.io.outbox.then(Output::Launch(Box::new(spec)));
-                self.insert(task);
-            }
-            Ok(None) => {
-                if let Some(executor) = self.executors.get_mut(&host) {
-                    task.host = Some(executor.container.clone());
-                    task.pid = executor.pid;
-                    executor.queue.insert(key);
-                }
-                task.save(&mut self.io);
-                self.insert(task);
-                self.serve(&host);
-            }
+        let started = match self.host(&host, info, &mut tasks, terms) {
+            Ok(started) => started,
             Err(refusal) => {
-                self.refuse(now, task, refusal);
+                for task in tasks {
+                    let refusal = refusal.clone().of(&task);
+                    self.refuse(now, task, refusal);
+                }
                 if start && !self.executors.contains_key(&host) {
                     exited(&mut self.io, &host, None);
                 }
+                return;
             }
+        };
+        let launch = started.map(|(executor, spec)| {
+            tracing::info!(executor = host.executor, container = spec.id, "launching an executor");
+            executor.save(&mut self.io);
+            self.hosts.insert(executor.container.clone(), host.clone());
+            self.executors.insert(host.clone(), executor);
+            Output::Launch(Box::new(spec))
+        });
+        for mut task in tasks {
+            if let Some(executor) = self.executors.get_mut(&host) {
+                place(&mut task, &executor.container);
+                task.pid = executor.pid.filter(|_| !task.inside);
+                executor.queue.insert(task.key());
+            }
+            task.save(&mut self.io);
+            self.insert(task);
+        }
+        match launch {
+            Some(launch) => self.io.outbox.then(launch),
+            None => self.serve(now, &host),
         }
     }
 
-    /// Who is to run the task: a new executor with its container, or one that is there.
+    /// Who is to run the tasks: a new executor with its container, or one that is there.
     fn host(
         &mut self,
-        key: &TaskKey,
-        task: &Task,
         host: &ExecutorKey,
         info: &ExecutorInfo,
+        tasks: &mut [Task],
         terms: Terms,
     ) -> Result<Option<(Executor, ContainerSpec)>, Refusal> {
-        self.check_launch(key, &task.info)?;
         nameable("executor.executor_id", &host.executor)?;
-        let unsupported =
-            [("command", task.info.command.is_some()), ("limits", !task.info.limits.is_empty())];
-        if let Some((field, _)) = unsupported.iter().find(|(_, set)| *set) {
-            return Err(Refusal::invalid(format!("{field} does not go with an executor")));
+        for task in tasks.iter_mut() {
+            self.check_launch(&task.key(), &task.info)?;
+            if task.inside {
+                self.check_inside(task)?;
+                continue;
+            }
+            let unsupported = [
+                ("command", task.info.command.is_some()),
+                ("limits", !task.info.limits.is_empty()),
+            ];
+            if let Some((field, _)) = unsupported.iter().find(|(_, set)| *set) {
+                return Err(Refusal::invalid(format!("{field} does not go with an executor")));
+            }
         }
+        let wanted = held(tasks);
         if let Some(known) = self.executors.get(host) {
             if known.ending.is_some() {
                 return Err(Refusal::dropped("the executor is ending"));
@@ -85,7 +104,7 @@ impl Agent {
                 let message = "executor is not the same as the one of its id that runs";
                 return Err(Refusal::invalid(message));
             }
-            self.check_resources(&task.resources)?;
+            self.check_resources(&wanted)?;
             return Ok(None);
         }
         if !terms.start {
@@ -94,14 +113,18 @@ impl Agent {
         }
         let resources = task::sum(&info.resources)
             .map_err(|error| Refusal::invalid(format!("executor.resources: {error}")))?;
-        self.check_resources(&(task.resources.clone() + resources.clone()))?;
-        let framework_id = task.framework_id.clone();
+        self.check_resources(&(wanted + resources.clone()))?;
+        let (Some(first), grouped) = (tasks.first(), tasks.iter().all(|task| task.group.is_some()))
+        else {
+            return Ok(None);
+        };
+        let framework_id = first.framework_id.clone();
         let mut executor = Executor {
             framework: FrameworkInfo {
                 id: Some(framework_id),
                 ..terms.framework.unwrap_or_default()
             },
-            agent_id: task.info.agent_id.clone(),
+            agent_id: first.info.agent_id.clone(),
             info: info.clone(),
             container: self.io.draw_id(),
             resources,
@@ -113,16 +136,23 @@ impl Agent {
             ending: None,
             given: muster_containerizer::Resources::default(),
             giving: None,
-            queue: [key.clone()].into(),
+            queue: BTreeSet::new(),
         };
-        executor.given = spec::promised(info.resources.iter().chain(&task.info.resources));
-        let spec = container(&self.io.settings, &executor)
+        let tasks = tasks.iter().flat_map(|task| &task.info.resources);
+        executor.given = spec::promised(info.resources.iter().chain(tasks));
+        let spec = container(&self.io.settings, &executor, grouped)
             .map_err(|invalid| Refusal::invalid(format!("executor.{invalid}")))?;
         Ok(Some((executor, spec)))
     }
 }
 
 impl Refusal {
+    /// The same of a task of a group, whichever of them is the reason.
+    fn of(self, task: &Task) -> Self {
+        let grouped = task.group.is_some() && self.reason == Reason::TaskInvalid;
+        if grouped { Self { reason: Reason::TaskGroupInvalid, ..self } } else { self }
+    }
+
     fn dropped(message: impl Into<String>) -> Self {
         Self {
             state: TaskState::TaskDropped,
@@ -133,9 +163,16 @@ impl Refusal {
 }
 
 /// The container of an executor.
-fn container(settings: &Settings, executor: &Executor) -> Result<ContainerSpec, Invalid> {
+fn container(
+    settings: &Settings,
+    executor: &Executor,
+    grouped: bool,
+) -> Result<ContainerSpec, Invalid> {
     let info = &executor.info;
-    if info.r#type() == executor_info::Type::Default {
+    if executor.is_default() && grouped {
+        return pod(settings, executor);
+    }
+    if executor.is_default() {
         return Err(Invalid::new("type", "is DEFAULT, which runs task groups only"));
     }
     if info.command.is_none() {
@@ -171,4 +208,33 @@ fn container(settings: &Settings, executor: &Executor) -> Result<ContainerSpec, 
     }
     spec.resources = executor.given;
     Ok(spec)
+}
+
+/// The container of the agent's own executor: it is there for what is nested in it.
+fn pod(settings: &Settings, executor: &Executor) -> Result<ContainerSpec, Invalid> {
+    let info = &executor.info;
+    if info.command.is_some() {
+        return Err(Invalid::new("command", "does not go with the type DEFAULT"));
+    }
+    if let Some(container) = &info.container {
+        let plain = ContainerInfo {
+            r#type: container_info::Type::Mesos.into(),
+            network_infos: container.network_infos.clone(),
+            ..ContainerInfo::default()
+        };
+        let named =
+            |network: &NetworkInfo| network.name.is_some() || !network.port_mappings.is_empty();
+        if *container != plain || container.network_infos.iter().any(named) {
+            let problem = "can only be of the type MESOS, in the machine's own network, without \
+                           more; what a task needs is set in its own container";
+            return Err(Invalid::new("container", problem));
+        }
+    }
+    Ok(ContainerSpec {
+        id: executor.container.clone(),
+        kind: Kind::Pod,
+        sandbox: executor.sandbox(settings),
+        resources: executor.given,
+        ..ContainerSpec::default()
+    })
 }

@@ -25,7 +25,7 @@ impl Agent {
         event: ContainerEvent,
     ) {
         match event {
-            ContainerEvent::Launched { pid } => self.executor_launched(key, pid),
+            ContainerEvent::Launched { pid } => self.executor_launched(now, key, pid),
             ContainerEvent::LaunchFailed { message } => {
                 tracing::error!(executor = key.executor, message, "cannot launch the executor");
                 let reason = Reason::ContainerLaunchFailed;
@@ -42,7 +42,7 @@ impl Agent {
             }
             ContainerEvent::Updated => {
                 if let Some(executor) = self.executors.get(key) {
-                    self.updated(&executor.container.clone());
+                    self.updated(now, &executor.container.clone());
                 }
             }
             ContainerEvent::UpdateFailed { message } => {
@@ -60,7 +60,7 @@ impl Agent {
         }
     }
 
-    fn executor_launched(&mut self, key: &ExecutorKey, pid: u32) {
+    fn executor_launched(&mut self, now: Duration, key: &ExecutorKey, pid: u32) {
         let Some(executor) = self.executors.get_mut(key) else { return };
         if executor.phase == Phase::Running {
             return;
@@ -70,7 +70,10 @@ impl Agent {
         let container = executor.container.clone();
         self.io.outbox.now(Output::Watch { container: container.clone() });
         if executor.ending.is_some() {
-            return self.kill_host(key);
+            return self.shut_down(now, key);
+        }
+        if executor.is_default() {
+            return self.serve(now, key);
         }
         if !executor.known {
             executor.awaited = Some(Reason::ExecutorRegistrationTimeout);
@@ -126,6 +129,11 @@ impl Agent {
                 news.clone()
             };
             task.finish(&mut self.io, now, news);
+            if task.inside {
+                let container = task.container.clone();
+                self.destroying.insert(container.clone(), 0);
+                self.io.outbox.then(Output::Destroy { container });
+            }
         }
         let Some(executor) = self.executors.remove(key) else { return };
         self.hosts.remove(&executor.container);
@@ -133,7 +141,9 @@ impl Agent {
         if let Some(subscription) = executor.subscription {
             self.io.outbox.then(Output::HangUp { subscription });
         }
-        exited(&mut self.io, key, how);
+        // The agent's own has done all it was for, whatever became of its container.
+        let done = executor.is_default() && executor.ending.is_some();
+        exited(&mut self.io, key, if done { Some(&Termination::Exited(0)) } else { how });
         let sandbox = executor.sandbox(&self.io.settings);
         self.io.outbox.now(Output::Retire { sandbox });
         self.destroy(executor.container.clone());

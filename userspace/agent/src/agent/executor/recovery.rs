@@ -60,6 +60,14 @@ impl Agent {
         tracing::info!(executor = key.executor, container, "adopted");
         self.io.outbox.now(Output::Watch { container: container.clone() });
         self.io.outbox.now(Output::Update { container: container.clone(), resources: needed });
+        if executor.is_default() {
+            let waiting = self.tasks.values().filter(|task| {
+                task.host() == Some(container.as_str())
+                    && task.status.state() == TaskState::TaskStaging
+            });
+            executor.queue.extend(waiting.map(Task::key));
+            return;
+        }
         let patience = &self.io.settings.patience;
         let (reason, after) = if executor.known {
             (Reason::ExecutorReregistrationTimeout, patience.reregistration)
