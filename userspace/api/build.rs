@@ -10,6 +10,7 @@ use std::path::PathBuf;
 fn main() -> Result<(), Box<dyn Error>> {
     let root = "../../proto";
     let files = [
+        "mesos/v1/agent/agent.proto",
         "mesos/v1/executor/executor.proto",
         "mesos/v1/master/master.proto",
         "mesos/v1/scheduler/scheduler.proto",

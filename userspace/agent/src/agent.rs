@@ -41,6 +41,7 @@ pub use executor::{Executor, ExecutorKey, Patience};
 pub use input::{ContainerEvent, ExecutorEvent, Found, Input, LinkEvent, Timer};
 pub use output::Output;
 pub use settings::Settings;
+pub(crate) use status::container_id;
 pub use task::{Phase, Task, TaskKey};
 pub use view::View;
 

@@ -1,5 +1,5 @@
-//! The agent's HTTP interface, as Mesos serves it: unversioned JSON to read, and the v1 API
-//! for executors.
+//! The agent's HTTP interface, as Mesos serves it: unversioned JSON to read, and the v1 APIs
+//! for operators and executors.
 //!
 //! Every path also answers below `/slave(1)`, as in Mesos.
 
@@ -7,6 +7,7 @@ mod call;
 mod containers;
 mod executor;
 mod metrics;
+mod operator;
 mod shapes;
 mod state;
 
@@ -67,6 +68,7 @@ pub(crate) fn router(look: Look) -> Router {
         .route("/containers", get(containers::containers))
         .route("/monitor/statistics", get(containers::statistics))
         .route("/metrics/snapshot", get(metrics::snapshot))
+        .route("/api/v1", post(operator::call))
         .route("/api/v1/executor", post(executor::call))
         .with_state(look);
     Router::new().merge(routes.clone()).nest("/slave(1)", routes)

@@ -27,6 +27,10 @@ mod generated {
     pub mod mesos {
         pub mod v1 {
             include!(concat!(env!("OUT_DIR"), "/mesos.v1.rs"));
+            /// The agent's operator API.
+            pub mod agent {
+                include!(concat!(env!("OUT_DIR"), "/mesos.v1.agent.rs"));
+            }
             /// How frameworks answer inverse offers.
             pub mod allocator {
                 include!(concat!(env!("OUT_DIR"), "/mesos.v1.allocator.rs"));

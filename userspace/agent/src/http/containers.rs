@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use muster_containerizer::{Containerizer, DeviceIo, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::task::JoinError;
 
 use super::{Look, shapes};
 use crate::{Agent, Executor, Phase, Task};
@@ -38,6 +39,18 @@ pub(super) async fn statistics(State(look): State<Look>) -> Response {
 }
 
 async fn measure(look: Look, only: Option<String>, full: bool) -> Response {
+    match measured(look, only, full).await {
+        Ok(measured) => Json(measured).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// Running containers with what they use, and in the full form with where they are.
+pub(super) async fn measured(
+    look: Look,
+    only: Option<String>,
+    full: bool,
+) -> Result<Vec<Value>, JoinError> {
     let containers: Vec<(String, Value)> = look.agent(|agent| {
         let wanted = |id: &str| only.as_ref().is_none_or(|only| only == id);
         let tasks = agent.tasks().filter(|task| task.phase() == Phase::Running && !task.hosted());
@@ -54,10 +67,7 @@ async fn measure(look: Look, only: Option<String>, full: bool) -> Response {
         all.filter_map(|(id, shown)| with_usage(&look.containerizer, &id, shown, now))
             .collect::<Vec<Value>>()
     });
-    match measured.await {
-        Ok(measured) => Json(measured).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+    measured.await
 }
 
 /// The container of a task; with its status only in the `full` form.

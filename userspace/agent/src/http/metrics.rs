@@ -12,12 +12,17 @@ use super::Look;
 use crate::Agent;
 
 pub(super) async fn snapshot(State(look): State<Look>) -> Json<Value> {
+    Json(numbers(&look))
+}
+
+/// All metrics by name.
+pub(super) fn numbers(look: &Look) -> Value {
     let uptime = look.clock.now().saturating_sub(look.clock.started());
     let mut metrics = Metrics(Map::new());
     metrics.set("slave/uptime_secs", uptime.as_secs_f64());
     look.agent(|agent| metrics.agent(agent));
     metrics.system();
-    Json(Value::Object(metrics.0))
+    Value::Object(metrics.0)
 }
 
 struct Metrics(Map<String, Value>);

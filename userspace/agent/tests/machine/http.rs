@@ -36,13 +36,22 @@ pub(crate) async fn get(url: &str) -> Answer {
 }
 
 pub(crate) async fn post(url: &str, content: &str, body: String) -> Answer {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let request = hyper::Request::post(url).header("content-type", content);
-    let request = request.body(Full::from(body)).unwrap();
+    let (status, body) = send(request.body(Full::from(body)).unwrap()).await;
+    Answer { status, body: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+/// The same, with what is no text, and asks for an answer of the same type.
+pub(crate) async fn post_bytes(url: &str, content: &str, body: Vec<u8>) -> (StatusCode, Bytes) {
+    let request = hyper::Request::post(url).header("content-type", content);
+    send(request.header("accept", content).body(Full::from(body)).unwrap()).await
+}
+
+async fn send(request: hyper::Request<Full<Bytes>>) -> (StatusCode, Bytes) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let answer = in_time("an answer", client.request(request)).await.unwrap();
     let status = answer.status();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    Answer { status, body: String::from_utf8(body.to_vec()).unwrap() }
+    (status, answer.into_body().collect().await.unwrap().to_bytes())
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod health;
 mod http;
 mod life;
 mod master;
+mod operator;
 mod site;
 mod tasks;
 mod vips;
