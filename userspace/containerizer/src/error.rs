@@ -98,6 +98,16 @@ pub enum Error {
         /// What happened.
         reason: String,
     },
+    /// A program that is an isolator failed.
+    #[error("isolator {isolator}: {step}: {reason}")]
+    Isolator {
+        /// The isolator's name.
+        isolator: String,
+        /// What it was asked to do.
+        step: &'static str,
+        /// How it failed, and what it said.
+        reason: String,
+    },
     /// Two isolators want different things of one container.
     #[error("{field}: {first} has decided it, {second} wants it otherwise")]
     Conflict {

@@ -10,6 +10,7 @@ mod disk;
 mod docker;
 mod draft;
 mod environment_secret;
+mod external;
 mod filesystem;
 mod gpu;
 mod isolation;

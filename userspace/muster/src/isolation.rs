@@ -94,6 +94,17 @@ pub(crate) struct IsolationFlags {
     /// Below which the NVIDIA driver has its nodes (dev/nvidia0) and files.
     #[arg(long, env = "MUSTER_NVIDIA_ROOT", default_value = "/")]
     nvidia_root: PathBuf,
+    /// Where programs are that are isolators, external/NAME: see docs/isolator-programs.md.
+    #[arg(long, env = "MUSTER_ISOLATOR_DIR")]
+    isolator_dir: Option<PathBuf>,
+    /// How long such a program may take for a step.
+    #[arg(
+        long,
+        env = "MUSTER_ISOLATOR_TIMEOUT",
+        default_value = "30secs",
+        value_parser = duration::positive
+    )]
+    isolator_timeout: Duration,
     /// Where profiles of system calls are, in Docker's JSON format. Tasks choose among them.
     #[arg(long, env = "MUSTER_SECCOMP_CONFIG_DIR")]
     seccomp_config_dir: Option<PathBuf>,
@@ -126,6 +137,8 @@ impl From<IsolationFlags> for Isolation {
             xfs_kill_containers: flags.xfs_kill_containers,
             nvidia_gpu_devices: flags.nvidia_gpu_devices.map(|minors| minors.into_iter().collect()),
             nvidia_root: flags.nvidia_root,
+            isolator_dir: flags.isolator_dir,
+            isolator_timeout: flags.isolator_timeout,
             seccomp_dir: flags.seccomp_config_dir,
             seccomp_profile: flags.seccomp_profile_name,
         }

@@ -93,6 +93,8 @@ fn isolation(isolation: &Isolation) -> Value {
             minors.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
         }),
         "nvidia_root": isolation.nvidia_root.display().to_string(),
+        "isolator_dir": isolation.isolator_dir.as_ref().map(|path| path.display().to_string()),
+        "isolator_timeout": format!("{}secs", isolation.isolator_timeout.as_secs_f64()),
         "seccomp_config_dir":
             isolation.seccomp_dir.as_ref().map(|path| path.display().to_string()),
         "seccomp_profile_name": isolation.seccomp_profile,

@@ -23,7 +23,7 @@ pub(crate) enum Controller {
 
 impl Controller {
     /// All of them.
-    pub(super) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Cpu,
         Self::Cpuacct,
         Self::Memory,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::table::{self, TABLE};
-use super::{Draft, Isolation, Isolator, Request, Subject, Watch};
+use super::{Draft, Isolation, Isolator, Request, Subject, Watch, external};
 use crate::cgroup::{Controller, Hierarchies};
 use crate::{Error, Resources, Status, Usage};
 
@@ -27,20 +27,29 @@ impl Isolators {
     /// [`Error::Config`] for a flag that makes no sense, [`Error::Unsupported`] for a chosen
     /// isolator that this machine cannot do.
     pub(crate) fn new(isolation: &Isolation, hierarchies: &Hierarchies) -> Result<Self, Error> {
-        let chosen = table::choose(&isolation.names, hierarchies)?;
+        let externals = external::all(isolation)?;
+        let names: Vec<&'static str> = externals.iter().map(|(name, _)| *name).collect();
+        let chosen = table::choose(&isolation.names, &names, hierarchies)?;
         if isolation.user_namespaces && !chosen.contains("filesystem/linux") {
             let reason = "need the isolator filesystem/linux".into();
             return Err(Error::Config { field: "user_namespaces", reason });
         }
-        let link = |row: &table::Row| {
-            let isolator = (row.make)(isolation)?;
-            let chosen = chosen.contains(row.name);
+        let mut all = Vec::new();
+        for row in TABLE {
+            all.push((row.name, (row.make)(isolation)?));
+        }
+        // After all others, as Mesos has its modules.
+        for (name, isolator) in externals {
+            all.push((name, Box::new(isolator) as Box<dyn Isolator>));
+        }
+        let link = |(name, isolator): (&'static str, Box<dyn Isolator>)| {
+            let chosen = chosen.contains(name);
             if chosen {
                 isolator.check(hierarchies)?;
             }
-            Ok(Link { name: row.name, isolator, chosen })
+            Ok(Link { name, isolator, chosen })
         };
-        Ok(Self { all: TABLE.iter().map(link).collect::<Result<_, Error>>()? })
+        Ok(Self { all: all.into_iter().map(link).collect::<Result<_, Error>>()? })
     }
 
     /// The names of those that new containers get.

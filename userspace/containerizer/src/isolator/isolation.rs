@@ -55,6 +55,10 @@ pub struct Isolation {
     pub nvidia_gpu_devices: Option<BTreeSet<u32>>,
     /// `--nvidia-root`: below which the nodes and files of the NVIDIA driver are.
     pub nvidia_root: PathBuf,
+    /// `--isolator-dir`: programs that are isolators, `external/<file name>`.
+    pub isolator_dir: Option<PathBuf>,
+    /// `--isolator-timeout`: how long each may take for a step.
+    pub isolator_timeout: Duration,
     /// `--seccomp-config-dir`: where profiles of system calls are, Docker's JSON.
     pub seccomp_dir: Option<PathBuf>,
     /// `--seccomp-profile-name`: the one of these that a container has whose task does not say.
@@ -69,6 +73,8 @@ impl Isolation {
     pub const SHM_BYTES: u64 = 64 << 20;
     /// How often disk space is looked at unless somebody says otherwise: as in Mesos.
     pub const DISK_WATCH_INTERVAL: Duration = Duration::from_secs(15);
+    /// How long a program may take for a step unless somebody says otherwise.
+    pub const ISOLATOR_TIMEOUT: Duration = Duration::from_secs(30);
 }
 
 impl Default for Isolation {
@@ -92,6 +98,8 @@ impl Default for Isolation {
             xfs_kill_containers: false,
             nvidia_gpu_devices: None,
             nvidia_root: "/".into(),
+            isolator_dir: None,
+            isolator_timeout: Self::ISOLATOR_TIMEOUT,
             seccomp_dir: None,
             seccomp_profile: None,
         }

@@ -100,16 +100,18 @@ fn boxed(isolator: impl Isolator + 'static) -> Result<Box<dyn Isolator>, Error> 
     Ok(Box::new(isolator))
 }
 
-/// The isolators that the text `names` of `--isolation` stands for on this machine.
+/// The isolators that the text `names` of `--isolation` stands for on this machine, where there are
+/// also `externals`.
 pub(super) fn choose(
     names: &str,
+    externals: &[&'static str],
     hierarchies: &Hierarchies,
 ) -> Result<BTreeSet<&'static str>, Error> {
     let (mut chosen, mut excluded) = (BTreeSet::new(), BTreeSet::new());
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         match name.strip_prefix('-') {
-            Some(name) => excluded.extend(known(name)?),
-            None => chosen.extend(known(name)?),
+            Some(name) => excluded.extend(known(name, externals)?),
+            None => chosen.extend(known(name, externals)?),
         }
     }
     if let Some(both) = chosen.intersection(&excluded).next() {
@@ -146,13 +148,13 @@ pub(super) fn choose(
 }
 
 /// The isolators that a name or short name stands for.
-fn known(name: &str) -> Result<Vec<&'static str>, Error> {
-    let rows = TABLE.iter().map(|row| row.name);
+fn known(name: &str, externals: &[&'static str]) -> Result<Vec<&'static str>, Error> {
+    let rows = TABLE.iter().map(|row| row.name).chain(externals.iter().copied());
     if name == "cgroups/all" {
         return Ok(rows.filter(|row| row.starts_with("cgroups/")).collect());
     }
     if let Some((_, names)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
-        return names.iter().map(|name| known(name)).flat_map(one).collect();
+        return names.iter().map(|name| known(name, externals)).flat_map(one).collect();
     }
     if let Some(found) = rows.clone().find(|row| *row == name) {
         return Ok(vec![found]);
@@ -182,7 +184,8 @@ mod tests {
     fn chosen(names: &str) -> Result<Vec<&'static str>, String> {
         let directory = tempfile::tempdir().unwrap();
         let hierarchies = fake::trees(directory.path(), Version::V1);
-        let chosen = choose(names, &hierarchies).map_err(|error| error.to_string())?;
+        let chosen =
+            choose(names, &["external/x"], &hierarchies).map_err(|error| error.to_string())?;
         Ok(TABLE.iter().map(|row| row.name).filter(|name| chosen.contains(name)).collect())
     }
 

@@ -10,6 +10,7 @@
 mod attached;
 mod commands;
 mod disks;
+mod externals;
 mod fetches;
 mod gpus;
 mod image;

@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(disk(vec![volume]), None, "a volume is no part of the sandbox");
         let gpus = |value| {
             let info = TaskInfo { resources: vec![scalar("gpus", value)], ..testing::task("t") };
-            self::resources(&info).map(|found| found.gpus).map_err(|invalid| invalid.to_string())
+            resources(&info).map(|found| found.gpus).map_err(|invalid| invalid.to_string())
         };
         assert_eq!(gpus(2.0), Ok(2));
         assert_eq!(gpus(0.5), Err("resources.gpus must be a whole number, not 0.5".into()));

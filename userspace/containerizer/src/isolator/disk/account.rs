@@ -107,7 +107,9 @@ mod tests {
     fn above_its_limit_is_said_as_in_mesos() {
         let top = tempfile::tempdir().unwrap();
         let roots = [top.path().join("sandbox"), top.path().join(".c.rootfs/upper")];
-        roots.iter().for_each(|root| fs::create_dir_all(root).unwrap());
+        for root in &roots {
+            fs::create_dir_all(root).unwrap();
+        }
         let account = Account::new("c", roots.clone(), Means::Files, Some(1 << 20));
         assert_eq!((account.last(), account.judge()), (None, None));
         fs::write(roots[0].join("file"), vec![1; 600 << 10]).unwrap();

@@ -1,6 +1,7 @@
 //! Limits of btrfs: a container's directories become subvolumes, and a qgroup of theirs counts
 //! and limits what they take together. Needs `btrfs quota enable`.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -34,14 +35,14 @@ struct Volume {
 
 #[repr(C)]
 struct Assign {
-    assign: u64,
+    on: u64,
     source: u64,
     target: u64,
 }
 
 #[repr(C)]
 struct Create {
-    create: u64,
+    on: u64,
     group: u64,
 }
 
@@ -201,7 +202,13 @@ fn groups(directory: &Path) -> Result<PathBuf, Error> {
     // SAFETY: the call fills in a structure of this layout, of the size in its number.
     let found = unsafe { ioctl(opened.as_fd(), Getter::<FILESYSTEM, Filesystem>::new()) };
     let id = found.at("btrfs filesystem", directory)?.id;
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| {
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    };
     let parts = [&id[..4], &id[4..6], &id[6..8], &id[8..10], &id[10..]].map(hex);
     Ok(Path::new("/sys/fs/btrfs").join(parts.join("-")).join("qgroups"))
 }
@@ -235,7 +242,7 @@ fn create(path: &Path) -> Result<(), Error> {
 
 fn call_assign(directory: &Path, source: u64, target: u64, assign: bool) -> Result<(), Error> {
     let opened = File::open(directory).at("open", directory)?;
-    let call = Assign { assign: assign.into(), source, target };
+    let call = Assign { on: assign.into(), source, target };
     // SAFETY: the call reads a structure of this layout, of the size in its number.
     let assigned = unsafe { ioctl(opened.as_fd(), Setter::<GROUP_ASSIGN, Assign>::new(call)) };
     assigned.at("btrfs qgroup assign", directory)
@@ -243,7 +250,7 @@ fn call_assign(directory: &Path, source: u64, target: u64, assign: bool) -> Resu
 
 fn call_create(directory: &Path, group: u64, create: bool) -> Result<(), Error> {
     let opened = File::open(directory).at("open", directory)?;
-    let call = Create { create: create.into(), group };
+    let call = Create { on: create.into(), group };
     set_group(opened.as_fd(), call).at("btrfs qgroup create", directory)
 }
 

@@ -69,7 +69,7 @@ mod tests {
 
     fn du(enforce_disk_quota: bool) -> Du {
         let disk_watch_interval = Duration::from_millis(5);
-        Du::new(&Isolation { enforce_disk_quota, disk_watch_interval, ..Isolation::default() })
+        Du::new(&Isolation { disk_watch_interval, enforce_disk_quota, ..Isolation::default() })
     }
 
     async fn measured(du: &Du, subject: &Subject) -> Usage {

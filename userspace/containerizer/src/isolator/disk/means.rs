@@ -33,10 +33,7 @@ impl Kind {
             return Ok(if counts { Self::Subvolumes } else { Self::Files });
         }
         let quotas = project::quotas(directory)?;
-        Ok(match quotas.counted {
-            true => Self::Project { limited: quotas.limited },
-            false => Self::Files,
-        })
+        Ok(if quotas.counted { Self::Project { limited: quotas.limited } } else { Self::Files })
     }
 
     /// Whether a limit is the filesystem's to enforce.

@@ -45,7 +45,7 @@ struct Attributes {
 const GET: Opcode = opcode::read::<Attributes>(b'X', 31);
 const SET: Opcode = opcode::write::<Attributes>(b'X', 32);
 
-/// `struct fs_quota_stat` (linux/dqblk_xfs.h).
+/// `struct fs_quota_stat` (`linux/dqblk_xfs.h`).
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct State {
@@ -161,7 +161,7 @@ fn blocks(bytes: u64) -> u64 {
     bytes.div_ceil(BLOCK)
 }
 
-/// quotactl_fd(2), Linux 5.14.
+/// `quotactl_fd(2)`, Linux 5.14.
 fn quotactl<T>(
     directory: BorrowedFd<'_>,
     command: u32,
