@@ -7,8 +7,8 @@ use crate::{Error, Fetching, Isolation, Registries};
 /// Where a containerizer finds images and keeps its own files.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The image store: one OCI image layout per image in `<image_dir>/<name>/`. Extracted
-    /// layers are kept in `<image_dir>/.layers`. Several agents may share it.
+    /// The image store: an OCI image layout per image in `<image_dir>/<name>/`, or an archive
+    /// `<name>[:<tag>].tar`, or a root filesystem in `<name>[:<tag>]/`. Extracted layers are kept in `<image_dir>/.layers`. Several agents may share it.
     pub image_dir: PathBuf,
     /// What must be known again after a restart: `<runtime_dir>/containers/<id>/`. For one
     /// containerizer at a time.

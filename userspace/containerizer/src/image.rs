@@ -1,10 +1,11 @@
-//! Images: an OCI image layout per image, and a store of extracted layers.
+//! Images: where they come from, and a store of extracted layers.
 //!
-//! `<image_dir>/<name>/` is an image layout (OCI image-spec 1.1); tags are the
-//! `org.opencontainers.image.ref.name` annotations of its `index.json`. Layers are
+//! What is in `<image_dir>` is looked at first: `<name>/` as an image layout (OCI image-spec 1.1;
+//! tags are the `org.opencontainers.image.ref.name` annotations of its `index.json`), an archive
+//! `<name>:<tag>.tar` or `<name>.tar` (of `docker save`, or a layout), or a root filesystem
+//! `<name>:<tag>/` or `<name>/`. What is not there is pulled from a registry. Layers are
 //! extracted once each into `<image_dir>/.layers/sha256/<digest>`, in the form that
 //! overlayfs stacks; what a layer leaves open is settled by a thin one on top of each stack.
-//! What has no layout is pulled from a registry.
 
 mod archive;
 mod blob;
@@ -12,9 +13,11 @@ mod digest;
 mod error;
 mod extract;
 mod layout;
+mod local;
 mod places;
 mod reference;
 mod registry;
+mod saved;
 mod store;
 mod tree;
 

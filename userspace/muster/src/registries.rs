@@ -8,8 +8,9 @@ use muster_containerizer::Registries;
 
 #[derive(Debug, Args)]
 pub(crate) struct RegistryFlags {
-    /// The registry of images whose name has none, `https://HOST[:PORT]`. Empty: only the
-    /// image store.
+    /// The registry of images whose name has none, `https://HOST[:PORT]`, or the absolute path
+    /// of a directory with archives, `NAME[:TAG].tar` as `docker save` writes them. Empty: only
+    /// the image store.
     #[arg(long, env = "MUSTER_DOCKER_REGISTRY", default_value = "https://registry-1.docker.io")]
     docker_registry: String,
     /// Registries that are asked before it, in this order.

@@ -19,11 +19,12 @@ struct Program {
 }
 
 const PROGRAMS: &[Program] = &[
+    Program { name: "buildah", package: "buildah", purposes: &[Test] },
     Program { name: "bpftool", package: "bpftool", purposes: &[Cluster, Test] },
     Program { name: "c++", package: "g++", purposes: &[Fuzz] },
     Program { name: "crun", package: "crun", purposes: &[Launch] },
     Program { name: "curl", package: "curl", purposes: &[Cluster, Test] },
-    Program { name: "dockerd", package: "docker.io", purposes: &[Launch] },
+    Program { name: "dockerd", package: "docker.io", purposes: &[Launch, Test] },
     Program { name: "docker-registry", package: "docker-registry", purposes: &[Test] },
     Program { name: "dpkg-deb", package: "dpkg", purposes: &[Cluster, Test] },
     Program { name: "git", package: "git", purposes: &[Lint] },
@@ -35,7 +36,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "openssl", package: "openssl", purposes: &[Test] },
     Program { name: "runc", package: "runc", purposes: &[Launch] },
     Program { name: "skopeo", package: "skopeo", purposes: &[Test] },
-    Program { name: "umoci", package: "umoci", purposes: &[Test] },
+    Program { name: "umoci", package: "umoci", purposes: &[Launch, Test] },
     Program { name: "wrk", package: "wrk", purposes: &[Bench] },
 ];
 

@@ -16,13 +16,23 @@ pub enum ImageError {
     },
     /// The store holds no image of that name.
     #[error(
-        "image {image}: not in the image store, and no --docker-registry to ask: no image layout at {path}"
+        "image {image}: not in the image store, and no --docker-registry to ask: no image layout, archive (.tar) or root filesystem at {path}"
     )]
     Missing {
         /// The image.
         image: String,
         /// Where it would be.
         path: PathBuf,
+    },
+    /// An archive does not give the image.
+    #[error("image {image}: archive {path}: {reason}")]
+    Archive {
+        /// The image.
+        image: String,
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// No registry can be asked for an image of that name.
     #[error("image {image}: {reason}")]

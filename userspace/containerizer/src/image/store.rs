@@ -1,18 +1,20 @@
-//! The image store: layouts in, stacks of extracted layers out.
+//! The image store: layouts and archives in, stacks of extracted layers out.
 
 mod ahead;
 mod joined;
 mod layers;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oci_spec::image::ImageConfiguration;
 
 use super::ImageError;
 use super::layout;
+use super::local::{self, Local};
 use super::places::places;
 use super::reference::Reference;
 use super::registry::{Pull, Registries, Shelf, pull};
+use super::saved::Saved;
 use crate::pid::boot_id;
 use crate::{Error, Secret};
 use joined::joined;
@@ -33,8 +35,8 @@ pub(crate) struct Image {
     /// Directories of its layers, the uppermost first as overlayfs wants them.
     pub(crate) layers: Vec<PathBuf>,
     /// The directory of a layer upon those, with places for what every container has mounted
-    /// into it.
-    pub(crate) places: PathBuf,
+    /// into it; `None` if containers have to make them.
+    pub(crate) places: Option<PathBuf>,
 }
 
 impl Store {
@@ -45,7 +47,7 @@ impl Store {
         Ok(Self { directory, registries, shelf, layers })
     }
 
-    /// Finds an image, pulls it unless there is a layout of its name or it was pulled before
+    /// Finds an image, pulls it unless it is on this machine or was pulled before
     /// and `force` is not set, and extracts the layers that are not there yet. Blocks: for as
     /// long as that takes, or as another process that does the same takes.
     pub(crate) fn provision(
@@ -56,11 +58,21 @@ impl Store {
     ) -> Result<Image, ImageError> {
         let reference = Reference::parse(reference)?;
         let own = self.directory.join(&reference.name);
-        let pulled = if own.join("oci-layout").exists() {
-            None
-        } else {
-            let reference = &reference;
-            pull(Pull { reference, secret, force }, &self.registries, &self.shelf)?
+        let found = local::find(&self.directory, &reference);
+        // As in Mesos: a registry that is a directory has archives.
+        let directory = self.registries.directory();
+        let found = found.or_else(|| local::archive(directory?, &reference));
+        let pulled = match &found {
+            Some(Local::Root(root)) => return root_image(&reference, root),
+            Some(Local::Archive(path, tagged)) => {
+                let saved = Saved { path, reference: &reference, tagged: *tagged };
+                Some(saved.load(&self.shelf)?)
+            }
+            Some(Local::Layout(_)) => None,
+            None => {
+                let reference = &reference;
+                pull(Pull { reference, secret, force }, &self.registries, &self.shelf)?
+            }
         };
         let (layout, resolved) = match pulled {
             Some(resolved) => (self.shelf.layout(), resolved),
@@ -78,6 +90,15 @@ impl Store {
         layers.splice(..0, top);
         let places = places(self.layers.directory(), &layers)
             .map_err(|source| ImageError::Places { image, source })?;
-        Ok(Image { config: resolved.config, layers, places })
+        Ok(Image { config: resolved.config, layers, places: Some(places) })
     }
+}
+
+/// A root filesystem that is somebody else's to change: nothing is kept that is made of it.
+fn root_image(reference: &Reference, root: &Path) -> Result<Image, ImageError> {
+    let layer = root.canonicalize().map_err(|source| {
+        let (image, path) = (reference.to_string(), root.to_owned());
+        ImageError::Io { image, operation: "open", path, source }
+    })?;
+    Ok(Image { config: ImageConfiguration::default(), layers: vec![layer], places: None })
 }

@@ -32,7 +32,7 @@ pub(crate) fn image(config: &str) -> Image {
     Image {
         config: serde_json::from_str(&text).unwrap(),
         layers: vec!["/layer".into()],
-        places: "/places".into(),
+        places: Some("/places".into()),
     }
 }
 

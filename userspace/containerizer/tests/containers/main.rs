@@ -8,6 +8,7 @@
 )]
 
 mod attached;
+mod archives;
 mod commands;
 mod disks;
 mod externals;

@@ -35,7 +35,8 @@ impl Address {
         let urls: Vec<&str> = if let Some(registry) = registry {
             vec![registry]
         } else {
-            let default = registries.default.as_ref()?;
+            let default = registries.default.iter().filter(|_| registries.directory().is_none());
+            let default = default.last()?;
             registries.mirrors.iter().chain([default]).map(String::as_str).collect()
         };
         let official = !rest.contains('/') && registry.is_none_or(|host| host == HUB_HOST);

@@ -1,13 +1,14 @@
 //! Which registries there are.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where images come from that are not in the local store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registries {
     /// `--docker-registry`: where names without a registry are pulled from, as
-    /// `https://registry-1.docker.io`. `None`: such names are only looked for locally.
+    /// `https://registry-1.docker.io`, or the absolute path of a directory with archives
+    /// (`docker save`, `<name>[:<tag>].tar`). `None`: such names are only looked for locally.
     pub default: Option<String>,
     /// `--docker-registry-mirror`: asked before the default registry, in this order; URLs.
     pub mirrors: Vec<String>,
@@ -34,7 +35,11 @@ pub(crate) struct Endpoint {
 impl Registries {
     /// Checks what can be checked without asking: the field and what is wrong with it.
     pub(crate) fn validate(&self) -> Result<(), (&'static str, String)> {
-        let default = self.default.iter().map(|url| ("docker_registry", url));
+        if let Some(directory) = self.directory().filter(|directory| !directory.is_dir()) {
+            return Err(("docker_registry", format!("{} is no directory", directory.display())));
+        }
+        let default = self.default.iter().filter(|_| self.directory().is_none());
+        let default = default.map(|url| ("docker_registry", url));
         let mirrors = self.mirrors.iter().map(|url| ("docker_registry_mirror", url));
         for (flag, url) in default.chain(mirrors) {
             self.endpoint(url).map_err(|reason| (flag, reason))?;
@@ -49,6 +54,11 @@ impl Registries {
             }
         }
         Ok(())
+    }
+
+    /// The directory of archives that stands for the default registry.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.default.as_deref().filter(|default| default.starts_with('/')).map(Path::new)
     }
 
     /// The registry that `url` or a bare host name stands for.

@@ -48,7 +48,7 @@ impl Isolator for Linux {
         }
         kernel::interfaces(draft)?;
         if let Some(image) = request.image {
-            let layers = [&image.places].into_iter().chain(&image.layers);
+            let layers = image.places.iter().chain(&image.layers);
             draft.root(Root::Layers(layers.cloned().collect()))?;
         } else {
             draft.root(request.root_without_image())?;
