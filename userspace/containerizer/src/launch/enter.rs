@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -29,14 +29,10 @@ pub(super) fn enter(entry: &Entry, alone: SingleThreaded) -> Result<ExecStatus, 
     let deadline = Instant::now() + timeout;
     let users = Users::joined(&container)?;
     join::namespaces(&container)?;
-    let child = start(
-        &entry.group,
-        0,
-        true,
-        alone,
-        |_| Ok(()),
-        |go| enter_files(entry, &container, users.as_ref(), &go),
-    )?;
+    let mut kept = vec![container.as_raw_fd()];
+    kept.extend(users.as_ref().map(Users::descriptor));
+    let part = |go| enter_files(entry, &container, users.as_ref(), &go);
+    let child = start(&entry.group, 0, true, alone, |_| Ok(()), kept, part)?;
     if await_end(&child, deadline)? {
         return child.wait();
     }

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    DumpableBehavior, Signal, chdir, set_dumpable_behavior, set_parent_process_death_signal,
-    setsid, umask,
+    DumpableBehavior, Signal, chdir, fchdir, set_dumpable_behavior,
+    set_parent_process_death_signal, setsid, umask,
 };
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::system::sethostname;
@@ -138,8 +138,8 @@ pub(super) fn become_command(
 ) -> Result<Infallible, SetupError> {
     let directory = &process.directory;
     let step = || format!("working directory {}", directory.display());
-    fs::create_dir_all(directory).step(step)?;
-    chdir(directory).step(step)?;
+    // Not through the kernel's links in /proc, which lead wherever a descriptor is open.
+    fchdir(place::directory(directory)?).step(step)?;
     let mut environment = process.environment.clone();
     if !environment.iter().any(|(name, _)| name == "HOME") {
         environment.push(("HOME".into(), identity.home.clone()));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -63,12 +63,17 @@ pub(super) fn run(
             answers.send(&Report::Listening);
             board.await_first(answers.lifeline())?;
         }
+        let mut kept = ends.descriptors();
+        kept.extend(logs.descriptors());
+        kept.extend(around.as_ref().map(AsRawFd::as_raw_fd));
+        kept.extend(users.as_ref().map(Users::descriptor));
         let child = start(
             &plan.group,
             clone_flags(&plan.namespaces),
             around.is_some(),
             alone,
             |child| Ok(checkpoint.write_init(child)?),
+            kept,
             |go| init::run(plan, around.as_ref(), users.as_ref(), (ends, &logs), &go),
         )?;
         if let (Some(board), Some(io)) = (&mut board, plan.io) {
@@ -157,13 +162,14 @@ fn watch(
 
 /// Forks into the container's cgroups, lets `record` note the child, and returns when it
 /// has become its command. If this process has `joined` another container's namespaces, new
-/// ones are made in those.
+/// ones are made in those. `part` is the child's: of what is open here it has `kept`.
 pub(super) fn start(
     group: &crate::cgroup::Group,
     namespaces: i32,
     joined: bool,
     alone: SingleThreaded,
     record: impl FnOnce(ProcessId) -> Result<(), SetupError>,
+    kept: Vec<RawFd>,
     part: impl FnOnce(OwnedFd) -> Result<std::convert::Infallible, SetupError>,
 ) -> Result<Child, SetupError> {
     let pipe = || pipe_with(PipeFlags::CLOEXEC).step(|| "pipe".into());
@@ -174,8 +180,15 @@ pub(super) fn start(
     let (pid, pidfd) = match forked {
         Forked::Parent { pid, pidfd } => (pid, pidfd),
         Forked::Child => {
-            drop((lifeline, failures));
-            system::child(failed, || part(go))
+            drop((lifeline, failures, cgroup));
+            let mut open = kept;
+            open.extend([go.as_raw_fd(), failed.as_raw_fd()]);
+            system::child(failed, || {
+                // What is open on the host has a name in /proc/self/fd, which a path of the
+                // image may begin with: closed by exec is closed too late.
+                system::close_all_but(open).step(|| "close_range".into())?;
+                part(go)
+            })
         }
     };
     drop((go, failed));

@@ -1,7 +1,7 @@
 //! Where a command's standard streams lead to.
 
 use std::fs::{self, File};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -51,7 +51,25 @@ pub(super) enum Ends {
     },
 }
 
+impl Ends {
+    /// What they are open by.
+    pub(super) fn descriptors(&self) -> Vec<RawFd> {
+        match self {
+            Self::Logs => Vec::new(),
+            Self::Pipes { input, output, errors } => {
+                [input, output, errors].map(AsRawFd::as_raw_fd).into()
+            }
+            Self::Terminal { channel, .. } => vec![channel.as_raw_fd()],
+        }
+    }
+}
+
 impl Logs {
+    /// What they are open by.
+    pub(super) fn descriptors(&self) -> [RawFd; 2] {
+        [&self.output, &self.errors].map(AsRawFd::as_raw_fd)
+    }
+
     /// Opens those in the directory `sandbox` with the path `path`.
     pub(super) fn open(sandbox: BorrowedFd<'_>, path: &Path) -> Result<Self, SetupError> {
         let log = |name| log(sandbox, name, &path.join(name));

@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::mem::size_of;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd};
+use std::os::fd::{
+    AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd,
+};
 use std::path::Path;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
@@ -194,6 +196,25 @@ pub(super) fn close_on_exec_from(first: u32) -> io::Result<()> {
     let result =
         unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Closes every descriptor from 3 on but `kept`, whoever has it (Linux 5.9).
+///
+/// Only for a child of a fork that never returns to who has one of these.
+pub(super) fn close_all_but(mut kept: Vec<RawFd>) -> io::Result<()> {
+    kept.sort_unstable();
+    let mut first = 3;
+    for kept in kept.into_iter().map(RawFd::cast_unsigned).chain([u32::MAX]) {
+        if first < kept {
+            // SAFETY: descriptors become invalid that nobody uses any more, as the caller says.
+            let closed = unsafe { libc::syscall(libc::SYS_close_range, first, kept - 1, 0) };
+            if closed != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        first = first.max(kept.saturating_add(1));
+    }
+    Ok(())
 }
 
 /// Sets and clears `MOUNT_ATTR_…` flags of the mount at `path` below `directory`, and of

@@ -5,7 +5,7 @@
 //! entered at last, when the process becomes its command.
 
 use std::fs;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -46,6 +46,11 @@ impl Users {
             fs::write(&path, &map).step(|| format!("write {path}"))?;
         }
         Self::of(pid)
+    }
+
+    /// What it is open by.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.namespace.as_raw_fd()
     }
 
     /// Those of the process `pid`, which is not waited for meanwhile.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 /// An OCI image layout in the making.
+#[derive(Clone)]
 pub(crate) struct Image {
     layout: PathBuf,
     layers: Vec<Value>,

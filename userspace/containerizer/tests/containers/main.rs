@@ -7,10 +7,11 @@
     reason = "helpers of tests fail like tests"
 )]
 
-mod attached;
 mod archives;
+mod attached;
 mod commands;
 mod disks;
+mod escapes;
 mod externals;
 mod fetches;
 mod gpus;
