@@ -6,6 +6,7 @@ mod binary;
 mod demo;
 mod fuzz;
 mod image;
+mod kernel;
 mod lint;
 mod nextest;
 mod run;

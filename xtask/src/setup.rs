@@ -19,6 +19,7 @@ use crate::run;
 use crate::ui::{Step, Ui};
 use linker::Linker;
 use programs::Tool;
+pub(crate) use programs::find;
 use toolchain::Toolchain;
 
 /// What the machine is to be used for.
@@ -40,11 +41,13 @@ pub(crate) enum Purpose {
     Launch,
     /// Fuzzing for long.
     Fuzz,
+    /// Running the tests under another kernel.
+    Kernel,
 }
 
 impl Purpose {
     /// Everything.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Build,
         Self::Cluster,
         Self::Agent,
@@ -53,6 +56,7 @@ impl Purpose {
         Self::Bench,
         Self::Launch,
         Self::Fuzz,
+        Self::Kernel,
     ];
 }
 

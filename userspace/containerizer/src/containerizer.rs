@@ -11,10 +11,10 @@ mod supervision;
 mod tree;
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::mount::{FsOpenFlags, fsopen};
 use rustix::process::getuid;
 
 use crate::cgroup::{Controller, Group, Hierarchies, group_name};
@@ -333,9 +333,8 @@ fn check_machine() -> Result<(), Error> {
             &format!("run Linux {major}.{minor} or later"),
         );
     }
-    let filesystems = PathBuf::from("/proc/filesystems");
-    let known = std::fs::read_to_string(&filesystems).unwrap_or_default();
-    if !known.lines().any(|line| line.ends_with("\toverlay")) {
+    // Asking for it loads its module, if it is one.
+    if fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).is_err() {
         return unsupported(
             "the kernel has no overlay filesystem".into(),
             "run: modprobe overlay, or use a kernel with CONFIG_OVERLAY_FS",

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
-use super::Purpose::{self, Bench, Cluster, Fuzz, Launch, Lint, Test};
+use super::Purpose::{self, Bench, Cluster, Fuzz, Kernel, Launch, Lint, Test};
 use crate::run;
 use crate::ui::Ui;
 
@@ -21,9 +21,11 @@ struct Program {
 const PROGRAMS: &[Program] = &[
     Program { name: "buildah", package: "buildah", purposes: &[Test] },
     Program { name: "bpftool", package: "bpftool", purposes: &[Cluster, Test] },
+    Program { name: "busybox", package: "busybox-static", purposes: &[Test] },
     Program { name: "c++", package: "g++", purposes: &[Fuzz] },
     Program { name: "crun", package: "crun", purposes: &[Launch] },
     Program { name: "curl", package: "curl", purposes: &[Cluster, Test] },
+    Program { name: "depmod", package: "kmod", purposes: &[Kernel] },
     Program { name: "dockerd", package: "docker.io", purposes: &[Launch, Test] },
     Program { name: "docker-registry", package: "docker-registry", purposes: &[Test] },
     Program { name: "dpkg-deb", package: "dpkg", purposes: &[Cluster, Test] },
@@ -31,13 +33,16 @@ const PROGRAMS: &[Program] = &[
     Program { name: "haproxy", package: "haproxy", purposes: &[Bench] },
     Program { name: "ip", package: "iproute2", purposes: &[Cluster, Test, Bench] },
     Program { name: "iptables", package: "iptables", purposes: &[Bench] },
+    Program { name: "mkfs.ext4", package: "e2fsprogs", purposes: &[Test] },
     Program { name: "nginx", package: "nginx-light", purposes: &[Bench] },
     Program { name: "valgrind", package: "valgrind", purposes: &[Test] },
     Program { name: "openssl", package: "openssl", purposes: &[Test] },
+    Program { name: "qemu-system-x86_64", package: "qemu-system-x86", purposes: &[Kernel] },
     Program { name: "runc", package: "runc", purposes: &[Launch] },
     Program { name: "skopeo", package: "skopeo", purposes: &[Test] },
     Program { name: "umoci", package: "umoci", purposes: &[Launch, Test] },
     Program { name: "wrk", package: "wrk", purposes: &[Bench] },
+    Program { name: "xz", package: "xz-utils", purposes: &[Kernel] },
 ];
 
 /// A cargo subcommand from crates.io.

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Process 1 of the machine: runs what is listed in /muster/tests, one process for each test, and
+# writes to the second serial line how each ended.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root CI=true
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev 2>/dev/null
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+mount -t tmpfs -o mode=1777 shm /dev/shm
+ln -sf /proc/self/fd /dev/fd
+mount -t tmpfs -o mode=755 run /run
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t bpf bpf /sys/fs/bpf
+ip link set lo up
+hostname guest
+# Which no name of a device makes the kernel load by itself.
+for module in loop; do modprobe "$module"; done
+exec 3>/dev/ttyS1
+stty -F /dev/ttyS1 raw -echo 2>/dev/null
+dmesg -c >/dev/null
+echo "begin $(uname -r)" >&3
+while read -r suite program name; do
+    echo "test $suite $name" >&3
+    start=$(cut -d. -f1 /proc/uptime)
+    cd /muster
+    timeout -s KILL "${LIMIT:-600}" "$program" --exact "$name" --nocapture \
+        </dev/null >/run/output 2>&1
+    code=$?
+    seconds=$(($(cut -d. -f1 /proc/uptime) - start))
+    if [ "$code" != 0 ]; then
+        tail -n 60 /run/output | sed 's/^/| /' >&3
+        dmesg -c | tail -n 20 | sed 's/^/| dmesg: /' >&3
+    fi
+    skipped=$(sed -n 's/^skipped: //p' /run/output | head -n 1)
+    grep -q '^test result: ok. 1 passed' /run/output || [ "$code" != 0 ] || code=did-not-run
+    echo "ended $code $seconds $skipped" >&3
+done </muster/tests
+echo "end" >&3
+sync
+poweroff -f
