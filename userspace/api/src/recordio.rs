@@ -1,4 +1,4 @@
-//! RecordIO: how streams of messages are framed. Each record is its length in ASCII decimals,
+//! `RecordIO`: how streams of messages are framed. Each record is its length in ASCII decimals,
 //! a line feed, and so many bytes.
 
 /// The longest record that is read.
@@ -14,7 +14,7 @@ pub fn frame(record: &[u8]) -> Vec<u8> {
     framed
 }
 
-/// What makes a stream no RecordIO.
+/// What makes a stream no `RecordIO`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// What should be a length is none.
