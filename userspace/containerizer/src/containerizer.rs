@@ -14,7 +14,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::mount::{FsOpenFlags, fsopen};
 use rustix::process::getuid;
 
 use crate::cgroup::{Controller, Group, Hierarchies, group_name};
@@ -94,8 +93,9 @@ impl Containerizer {
         let controllers = isolators.controllers();
         hierarchies.prepare(&config.cgroups_root, &controllers)?;
         tracing::info!(isolation = isolators.names().join(","), "containerizer");
+        let backend = config.isolation.image_backend;
         let inner = Inner {
-            images: Store::new(config.image_dir.clone(), config.registries.clone())?,
+            images: Store::new(config.image_dir.clone(), config.registries.clone(), backend)?,
             fetcher: Fetcher::new(config.fetching.clone(), config.registries.certificates.clone())?,
             checkpoints: Checkpoints::open(&config.runtime_dir)?,
             program: Program::new(&config.helper)?,
@@ -331,13 +331,6 @@ fn check_machine() -> Result<(), Error> {
         return unsupported(
             format!("Linux {release} is too old for containers"),
             &format!("run Linux {major}.{minor} or later"),
-        );
-    }
-    // Asking for it loads its module, if it is one.
-    if fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).is_err() {
-        return unsupported(
-            "the kernel has no overlay filesystem".into(),
-            "run: modprobe overlay, or use a kernel with CONFIG_OVERLAY_FS",
         );
     }
     Ok(())

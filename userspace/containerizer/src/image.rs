@@ -8,7 +8,9 @@
 //! overlayfs stacks; what a layer leaves open is settled by a thin one on top of each stack.
 
 mod archive;
+mod backend;
 mod blob;
+mod copy;
 mod digest;
 mod error;
 mod extract;
@@ -21,10 +23,12 @@ mod saved;
 mod store;
 mod tree;
 
+pub use backend::Backend;
 pub use error::ImageError;
 pub use registry::Registries;
 
 pub(crate) use archive::Archive;
+pub(crate) use copy::copy;
 pub(crate) use digest::Digest;
 pub(crate) use places::{FILES, as_root_of};
 pub(crate) use store::{Image, Store};

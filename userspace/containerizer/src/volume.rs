@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::{Error, SecretData};
+use crate::{Error, Secret, SecretData};
 
 /// A file or directory at a place in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,21 @@ pub enum VolumeSource {
         /// Whether the sandbox is that of the container around this one.
         parent: bool,
     },
+    /// The root filesystem of another image; what is written there goes with the container.
+    Image(ImageVolume),
     /// A file with this text, in memory, for the command's user alone.
     Secret(SecretData),
+}
+
+/// An image whose root filesystem is a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageVolume {
+    /// The image: `name[:tag][@digest]`.
+    pub name: String,
+    /// Docker's `config.json` with the credentials of its registry; `None` is the agent's.
+    pub config: Option<Secret>,
+    /// Whether its registry is asked what its tag stands for though it was pulled before.
+    pub force_pull: bool,
 }
 
 /// Whose later mounts below a volume are seen by whom.
@@ -69,7 +82,9 @@ impl Volume {
             VolumeSource::Secret(secret) if secret.reveal().len() > SecretData::MAX => {
                 refuse(format!("the secret for `{}` has more than 1 MB", inside.display()))
             }
-            VolumeSource::SandboxPath { .. } | VolumeSource::Secret(_) => Ok(()),
+            VolumeSource::SandboxPath { .. } | VolumeSource::Image(_) | VolumeSource::Secret(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -78,6 +93,7 @@ impl Volume {
         match self.source {
             VolumeSource::HostPath { .. } => "volume/host_path",
             VolumeSource::SandboxPath { .. } => "volume/sandbox_path",
+            VolumeSource::Image(_) => "volume/image",
             VolumeSource::Secret(_) => "volume/secret",
         }
     }

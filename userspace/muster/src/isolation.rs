@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use muster_containerizer::{BlockIo, CapabilitySet, IdRange, Isolation, ProjectRange, Throttle};
+use muster_containerizer::{
+    BlockIo, CapabilitySet, IdRange, ImageBackend, Isolation, ProjectRange, Throttle,
+};
 
 use crate::{bytes, duration};
 
@@ -111,6 +113,11 @@ pub(crate) struct IsolationFlags {
     /// The one of these for a task that does not say. Docker's default, by default.
     #[arg(long, env = "MUSTER_SECCOMP_PROFILE_NAME", requires = "seccomp_config_dir")]
     seccomp_profile_name: Option<String>,
+    /// How root filesystems are made of images: overlay, copy (a copy for each container) or bind
+    /// (images of one layer, read only). By default overlay where the file system of the image
+    /// store can, and else copy.
+    #[arg(long, env = "MUSTER_IMAGE_PROVISIONER_BACKEND")]
+    image_provisioner_backend: Option<ImageBackend>,
 }
 
 impl From<IsolationFlags> for Isolation {
@@ -141,6 +148,7 @@ impl From<IsolationFlags> for Isolation {
             isolator_timeout: flags.isolator_timeout,
             seccomp_dir: flags.seccomp_config_dir,
             seccomp_profile: flags.seccomp_profile_name,
+            image_backend: flags.image_provisioner_backend,
         }
     }
 }

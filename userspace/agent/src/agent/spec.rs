@@ -165,25 +165,32 @@ fn image(container: &ContainerInfo) -> Result<Option<Wanted>, Invalid> {
     let Some(image) = container.mesos.as_ref().and_then(|mesos| mesos.image.as_ref()) else {
         return Ok(None);
     };
+    image_of("container.mesos.image", image).map(Some)
+}
+
+/// The image that a `field` names.
+fn image_of(field: &str, image: &mesos::Image) -> Result<Wanted, Invalid> {
+    let invalid = |name: &str, problem: &str| Err(Invalid::new(format!("{field}.{name}"), problem));
     let docker = match image::Type::try_from(image.r#type) {
         Ok(image::Type::Docker) => image.docker.as_ref(),
-        _ => return Err(Invalid::new("container.mesos.image.type", "must be DOCKER")),
+        _ => return invalid("type", "must be DOCKER"),
     };
     let Some(docker) = docker else {
-        return Err(Invalid::new("container.mesos.image.docker", "is missing"));
+        return invalid("docker", "is missing");
     };
     #[allow(deprecated)] // It must be refused all the same.
-    refuse(&[("container.mesos.image.docker.credential", docker.credential.is_some())])?;
+    refuse(&[(&format!("{field}.docker.credential"), docker.credential.is_some())])?;
     if docker.name.is_empty() {
-        return Err(Invalid::new("container.mesos.image.docker.name", "is empty"));
+        return invalid("docker.name", "is empty");
     }
-    let config = docker.config.as_ref().map(config).transpose()?;
-    Ok(Some(Wanted { name: docker.name.clone(), config, force_pull: !image.cached() }))
+    let config = docker.config.as_ref();
+    let config = config.map(|secret| self::config(field, secret)).transpose()?;
+    Ok(Wanted { name: docker.name.clone(), config, force_pull: !image.cached() })
 }
 
 /// Docker's `config.json` that a secret holds by value.
-fn config(secret: &mesos::Secret) -> Result<Secret, Invalid> {
-    let field = "container.mesos.image.docker.config";
+fn config(field: &str, secret: &mesos::Secret) -> Result<Secret, Invalid> {
+    let field = format!("{field}.docker.config");
     let data = secret.value.as_ref().map(|value| value.data.clone());
     let Some(data) = data else {
         let problem = "has no value; this agent knows no store to look a reference up in";

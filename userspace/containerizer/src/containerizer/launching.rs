@@ -15,7 +15,7 @@ use crate::launch::make_beneath;
 use crate::launch::order::{Order, Report};
 use crate::launch::plan::{Plan, Root};
 use crate::pid::boot_id;
-use crate::{Attachment, CommandSpec, ContainerSpec, Error, Kind};
+use crate::{Attachment, CommandSpec, ContainerSpec, Error, Kind, VolumeSource};
 
 /// Where in a sandbox those of nested containers are.
 const NESTED: &str = "containers";
@@ -170,8 +170,21 @@ fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<(ContainerSpec, Subjec
         isolators.retain(|name| !name.starts_with("cgroups/"));
     }
     let scratch = scratch(&spec, parent);
-    let image = image.as_ref();
-    let request = Request { spec: &spec, parent, image, isolators: &isolators, scratch: &scratch };
+    let volumes = spec.volumes.iter().filter_map(|volume| match &volume.source {
+        VolumeSource::Image(image) => Some(image),
+        _ => None,
+    });
+    let volume_images = volumes
+        .map(|image| inner.images.provision(&image.name, image.config.as_ref(), image.force_pull))
+        .collect::<Result<Vec<_>, _>>()?;
+    let request = Request {
+        spec: &spec,
+        parent,
+        image: image.as_ref(),
+        volume_images: &volume_images,
+        isolators: &isolators,
+        scratch: &scratch,
+    };
     let mut draft = Draft::new(&request);
     inner.isolators.prepare(&request, &mut draft)?;
     let (plan, notes) = draft.finish(&request, places)?;

@@ -24,6 +24,16 @@ pub enum ImageError {
         /// Where it would be.
         path: PathBuf,
     },
+    /// The image cannot be provisioned by the agent's backend.
+    #[error("image {image}: the {backend} backend {reason}")]
+    Backend {
+        /// The image.
+        image: String,
+        /// The value of `--image-provisioner-backend`.
+        backend: &'static str,
+        /// What it cannot.
+        reason: String,
+    },
     /// An archive does not give the image.
     #[error("image {image}: archive {path}: {reason}")]
     Archive {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::image::ImageConfiguration;
 
 use super::ImageError;
+use super::backend::{Backend, Chosen};
 use super::layout;
 use super::local::{self, Local};
 use super::places::places;
@@ -20,12 +21,16 @@ use crate::{Error, Secret};
 use joined::joined;
 use layers::{Blobs, Layers};
 
+/// The most layers that overlayfs stacks, but for the two that are ours.
+const LAYERS_MAX: usize = 498;
+
 /// A directory of image layouts, and what is pulled into it.
 pub(crate) struct Store {
     directory: PathBuf,
     registries: Registries,
     shelf: Shelf,
     layers: Layers,
+    chosen: Chosen,
 }
 
 /// An image that is ready to be mounted.
@@ -37,14 +42,24 @@ pub(crate) struct Image {
     /// The directory of a layer upon those, with places for what every container has mounted
     /// into it; `None` if containers have to make them.
     pub(crate) places: Option<PathBuf>,
+    /// How they become one.
+    pub(crate) backend: Backend,
 }
 
 impl Store {
     /// The store in `directory`; what it does not have is pulled from `registries`.
-    pub(crate) fn new(directory: PathBuf, registries: Registries) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// The `backend` that is wanted is none that this machine can.
+    pub(crate) fn new(
+        directory: PathBuf,
+        registries: Registries,
+        backend: Option<Backend>,
+    ) -> Result<Self, Error> {
+        let chosen = Chosen::new(backend, &directory)?;
         let shelf = Shelf::new(directory.join(".registry"));
         let layers = Layers::new(directory.join(".layers"), boot_id()?);
-        Ok(Self { directory, registries, shelf, layers })
+        Ok(Self { directory, registries, shelf, layers, chosen })
     }
 
     /// Finds an image, pulls it unless it is on this machine or was pulled before
@@ -63,7 +78,7 @@ impl Store {
         let directory = self.registries.directory();
         let found = found.or_else(|| local::archive(directory?, &reference));
         let pulled = match &found {
-            Some(Local::Root(root)) => return root_image(&reference, root),
+            Some(Local::Root(root)) => return self.root(&reference, root),
             Some(Local::Archive(path, tagged)) => {
                 let saved = Saved { path, reference: &reference, tagged: *tagged };
                 Some(saved.load(&self.shelf)?)
@@ -85,20 +100,45 @@ impl Store {
         }
         let mut layers =
             self.layers.extracted(Blobs { image: &image, layout }, &resolved.layers)?;
+        let backend = self.backend(&image, layers.len())?;
+        if backend == Backend::Bind {
+            return Ok(Image { config: resolved.config, layers, places: None, backend });
+        }
         let top = joined(&self.layers, &layers)
             .map_err(|source| ImageError::Joined { image: image.clone(), source })?;
         layers.splice(..0, top);
         let places = places(self.layers.directory(), &layers)
             .map_err(|source| ImageError::Places { image, source })?;
-        Ok(Image { config: resolved.config, layers, places: Some(places) })
+        Ok(Image { config: resolved.config, layers, places: Some(places), backend })
     }
-}
 
-/// A root filesystem that is somebody else's to change: nothing is kept that is made of it.
-fn root_image(reference: &Reference, root: &Path) -> Result<Image, ImageError> {
-    let layer = root.canonicalize().map_err(|source| {
-        let (image, path) = (reference.to_string(), root.to_owned());
-        ImageError::Io { image, operation: "open", path, source }
-    })?;
-    Ok(Image { config: ImageConfiguration::default(), layers: vec![layer], places: None })
+    /// A root filesystem that is somebody else's to change: nothing is kept that is made of it.
+    fn root(&self, reference: &Reference, root: &Path) -> Result<Image, ImageError> {
+        let image = reference.to_string();
+        let backend = self.backend(&image, 1)?;
+        let layer = root.canonicalize().map_err(|source| {
+            let path = root.to_owned();
+            ImageError::Io { image, operation: "open", path, source }
+        })?;
+        let config = ImageConfiguration::default();
+        Ok(Image { config, layers: vec![layer], places: None, backend })
+    }
+
+    /// The backend for an image of so many layers.
+    fn backend(&self, image: &str, layers: usize) -> Result<Backend, ImageError> {
+        let Chosen { backend, named } = self.chosen;
+        let refuse = |reason| {
+            Err(ImageError::Backend { image: image.to_owned(), backend: backend.name(), reason })
+        };
+        match backend {
+            Backend::Bind if layers > 1 => {
+                refuse(format!("takes images of one layer, and this has {layers}"))
+            }
+            Backend::Overlay if layers > LAYERS_MAX && named => {
+                refuse(format!("takes {LAYERS_MAX} layers, and this has {layers}"))
+            }
+            Backend::Overlay if layers > LAYERS_MAX => Ok(Backend::Copy),
+            fit => Ok(fit),
+        }
+    }
 }

@@ -108,6 +108,11 @@ impl Draft {
         self.namespaces.insert(namespace);
     }
 
+    /// Whether its users are others than the host's.
+    pub(crate) fn has_ids(&self) -> bool {
+        self.ids.is_some()
+    }
+
     /// Makes its users these of the host.
     pub(crate) fn ids(&mut self, ids: IdRange) -> Result<(), Error> {
         self.decide("user namespace", |draft| &mut draft.ids, ids)

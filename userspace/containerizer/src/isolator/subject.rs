@@ -21,6 +21,8 @@ pub(crate) struct Request<'a> {
     pub(crate) parent: Option<&'a Subject>,
     /// Its image, which is ready to be mounted.
     pub(crate) image: Option<&'a Image>,
+    /// The images of its volumes that are images, in their order, as ready.
+    pub(crate) volume_images: &'a [Image],
     /// The names of all isolators that it gets.
     pub(crate) isolators: &'a [&'static str],
     /// The directory that will be for what only this container needs: whoever makes something

@@ -46,6 +46,7 @@ pub(super) const TABLE: &[Row] = &[
     part("namespaces/pid", |flags| boxed(namespaces::pid::Pid::new(flags))),
     part("volume/sandbox_path", |_| boxed(volume::sandbox_path::SandboxPath)),
     part("volume/host_path", |_| boxed(volume::host_path::HostPath)),
+    part("volume/image", |_| boxed(volume::image::Image)),
     part("volume/secret", |_| boxed(volume::secret::Secret)),
     row("disk/du", |flags| boxed(disk::du::Du::new(flags))),
     row("disk/xfs", |flags| boxed(disk::xfs::Xfs::new(flags))),
@@ -83,7 +84,6 @@ const ABSENT: &[&str] = &[
     "network/port_mapping",
     "network/ports",
     "volume/csi",
-    "volume/image",
 ];
 
 const fn row(name: &'static str, make: fn(&Isolation) -> Result<Box<dyn Isolator>, Error>) -> Row {

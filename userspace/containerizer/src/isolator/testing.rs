@@ -33,6 +33,7 @@ pub(crate) fn image(config: &str) -> Image {
         config: serde_json::from_str(&text).unwrap(),
         layers: vec!["/layer".into()],
         places: Some("/places".into()),
+        backend: crate::image::Backend::Overlay,
     }
 }
 
@@ -51,9 +52,25 @@ pub(crate) fn planned(
     spec: &ContainerSpec,
     image: Option<&Image>,
 ) -> Result<(Plan, BTreeMap<String, Value>), Error> {
+    planned_with(isolators, spec, image, &[])
+}
+
+/// The same, with images for its volumes.
+pub(crate) fn planned_with(
+    isolators: &[(&'static str, &dyn Isolator)],
+    spec: &ContainerSpec,
+    image: Option<&Image>,
+    volume_images: &[Image],
+) -> Result<(Plan, BTreeMap<String, Value>), Error> {
     let names: Vec<&str> = isolators.iter().map(|(name, _)| *name).collect();
-    let request =
-        Request { spec, parent: None, image, isolators: &names, scratch: Path::new("/work/.c") };
+    let request = Request {
+        spec,
+        parent: None,
+        image,
+        volume_images,
+        isolators: &names,
+        scratch: Path::new("/work/.c"),
+    };
     let mut draft = Draft::new(&request);
     for (name, isolator) in isolators {
         draft.hand_to(name);
@@ -79,8 +96,14 @@ pub(crate) fn subject(version: Version, files: &[(&str, &str)]) -> (TempDir, Sub
     }
     let spec = spec();
     let scratch = directory.path().join(".c.rootfs");
-    let request =
-        Request { spec: &spec, parent: None, image: None, isolators: &[], scratch: &scratch };
+    let request = Request {
+        spec: &spec,
+        parent: None,
+        image: None,
+        volume_images: &[],
+        isolators: &[],
+        scratch: &scratch,
+    };
     let (plan, notes) = Draft::new(&request).finish(&request, places).unwrap();
     let subject = Subject {
         id: "c".into(),

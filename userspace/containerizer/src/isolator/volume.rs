@@ -1,6 +1,7 @@
 //! `volume/…`: files and directories that a container is given.
 
 pub(super) mod host_path;
+pub(super) mod image;
 pub(super) mod sandbox_path;
 pub(super) mod secret;
 

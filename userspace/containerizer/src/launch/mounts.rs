@@ -11,9 +11,9 @@ use rustix::fs::{CWD, FileType, fstat};
 use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags, mount, move_mount, open_tree};
 use rustix::process::{chdir, fchdir};
 
-use super::place;
 use super::plan::{Attributes, Mount, Spread, What};
 use super::system::mount_setattr;
+use super::{place, rootfs};
 use crate::SetupError;
 use crate::error::Step as _;
 
@@ -61,6 +61,11 @@ pub(super) fn take(mount: &Mount) -> Result<Option<OwnedFd>, SetupError> {
     let (path, beneath, recursive, propagation) = match &mount.what {
         What::Host { path, beneath, recursive, propagation } => {
             (path, beneath.as_ref(), *recursive, *propagation)
+        }
+        What::Layers { layers, scratch } => {
+            // Where nobody else sees it, and goes when the old root does.
+            rootfs::overlay(layers, scratch)?;
+            (scratch, None, false, Spread::None)
         }
         What::Parent(path) => (path, None, true, Spread::None),
         What::New { .. } | What::Secret(_) | What::Link(_) => return Ok(None),
@@ -110,7 +115,10 @@ pub(super) fn put(mount: &Mount, source: Option<OwnedFd>) -> Result<(), SetupErr
             })?;
             fresh(filesystem, target, flags(mount.attributes), &options)
         }
-        (What::Host { .. } | What::Parent(_) | What::Secret(_), Some(tree)) => {
+        (
+            What::Host { .. } | What::Layers { .. } | What::Parent(_) | What::Secret(_),
+            Some(tree),
+        ) => {
             let kind = fstat(&tree).step(|| format!("fstat for {}", target.display()))?;
             let place = if FileType::from_raw_mode(kind.st_mode).is_dir() {
                 place::directory(target)?
@@ -119,7 +127,10 @@ pub(super) fn put(mount: &Mount, source: Option<OwnedFd>) -> Result<(), SetupErr
             };
             attach(&tree, &place, target)
         }
-        (What::Host { path, .. } | What::Parent(path), None) => {
+        (
+            What::Host { path, .. } | What::Layers { scratch: path, .. } | What::Parent(path),
+            None,
+        ) => {
             let step = format!("mount {} on {}", path.display(), target.display());
             Err(SetupError::new(step, "it was not taken from where it is"))
         }
@@ -159,8 +170,8 @@ pub(super) fn restrict(masked: &[PathBuf], read_only: &[PathBuf]) -> Result<(), 
     Ok(())
 }
 
-/// Attaches a detached mount over what is at `path` of the kernel's own filesystems.
-fn over(path: &Path, tree: &OwnedFd) -> Result<(), SetupError> {
+/// Attaches a detached mount over what is at `path`, which is the kernel's own or the agent's.
+pub(super) fn over(path: &Path, tree: &OwnedFd) -> Result<(), SetupError> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     move_mount(tree, "", CWD, path, flags).step(|| format!("move_mount {}", path.display()))
 }

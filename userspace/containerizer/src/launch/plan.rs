@@ -99,6 +99,10 @@ pub(crate) enum Root {
     /// Layers, uppermost first, below the container's own writable one: `upper`, `work` and
     /// `root` in its scratch directory.
     Layers(Vec<PathBuf>),
+    /// A copy of layers, uppermost first: `root` in its scratch directory.
+    Copied(Vec<PathBuf>),
+    /// A layer itself, which cannot be written to.
+    Bound(PathBuf),
 }
 
 /// A command with all that it inherits, the same for a container's own and for one that
@@ -131,7 +135,7 @@ impl Root {
         match self {
             Self::Host => false,
             Self::Parent { image } => *image,
-            Self::Layers(_) => true,
+            Self::Layers(_) | Self::Copied(_) | Self::Bound(_) => true,
         }
     }
 }

@@ -56,6 +56,8 @@ pub(super) fn enter(
             overlay(layers, &plan.scratch)?;
             pivot(&plan.scratch)?;
         }
+        Root::Copied(_) => bound(&plan.scratch.join("root"), 0, &plan.scratch, users)?,
+        Root::Bound(layer) => bound(layer, libc::MOUNT_ATTR_RDONLY, &plan.scratch, users)?,
     }
     // From here on no path of an image, link or not, leads out of it.
     for (mount, source) in plan.mounts.iter().zip(sources) {
@@ -71,6 +73,7 @@ fn take(wanted: &[Mount], around: Option<&OwnedFd>) -> Result<Vec<Option<OwnedFd
     let mut taken: Vec<Option<OwnedFd>> = wanted.iter().map(|_| None).collect();
     let spread_of = |mount: &Mount| match mount.what {
         What::Host { propagation, .. } => Some(propagation),
+        What::Layers { .. } => Some(Spread::None),
         What::Parent(_) | What::New { .. } | What::Secret(_) | What::Link(_) => None,
     };
     let of_parent = |mount: &Mount| matches!(mount.what, What::Parent(_));
@@ -127,17 +130,34 @@ pub(crate) fn overlay(layers: &[PathBuf], scratch: &Path) -> Result<(), SetupErr
 
 /// Lays over `layer` what it is to the container's `users`: only here, as this process sees it.
 fn map(layer: &Path, users: &Users) -> Result<(), SetupError> {
-    let step = || format!("show the owners of layer {}", layer.display());
     let tree = mounts::detached(layer, false, 0, 0)?;
-    users.map(&tree).map_err(|error| {
+    show(&tree, layer, users)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    move_mount(&tree, "", CWD, layer, flags)
+        .step(|| format!("show the owners of {}", layer.display()))
+}
+
+/// Makes `tree`, a detached mount of `layer`, what it is to the container's `users`.
+fn show(tree: &OwnedFd, layer: &Path, users: &Users) -> Result<(), SetupError> {
+    users.map(tree).map_err(|error| {
         let reason = format!(
             "{error}; --user-namespaces needs Linux 5.19, and the image store on a filesystem with \
              ID-mapped mounts"
         );
-        SetupError { step: step(), reason, errno: error.raw_os_error() }
-    })?;
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    move_mount(&tree, "", CWD, layer, flags).step(step)
+        let step = format!("show the owners of layer {}", layer.display());
+        SetupError { step, reason, errno: error.raw_os_error() }
+    })
+}
+
+/// Makes the directory `root` the root directory, by way of a mount over `scratch` that has
+/// these `MOUNT_ATTR_…` flags beside `nodev`.
+fn bound(root: &Path, flags: u64, scratch: &Path, users: Option<&Users>) -> Result<(), SetupError> {
+    let tree = mounts::detached(root, false, flags | libc::MOUNT_ATTR_NODEV, 0)?;
+    if let Some(users) = users {
+        show(&tree, root, users)?;
+    }
+    mounts::over(scratch, &tree)?;
+    pivot(scratch)
 }
 
 /// Makes `root` the root directory and takes everything else away.

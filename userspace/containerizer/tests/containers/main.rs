@@ -9,6 +9,7 @@
 
 mod archives;
 mod attached;
+mod backends;
 mod commands;
 mod disks;
 mod escapes;

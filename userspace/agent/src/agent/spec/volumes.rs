@@ -6,10 +6,10 @@ use muster_api::mesos::mount_propagation::Mode as Spread;
 use muster_api::mesos::volume::source::sandbox_path::Type as Whose;
 use muster_api::mesos::volume::source::{HostPath, SandboxPath, Type};
 use muster_api::mesos::volume::{Mode, Source};
-use muster_api::mesos::{MountPropagation, Volume as Info, secret};
-use muster_containerizer::{Propagation, SecretData, Volume, VolumeSource};
+use muster_api::mesos::{self, MountPropagation, Volume as Info, secret};
+use muster_containerizer::{ImageVolume, Propagation, SecretData, Volume, VolumeSource};
 
-use super::Invalid;
+use super::{Invalid, Wanted, image_of};
 
 /// The volumes of a task, in their order.
 pub(super) fn volumes(volumes: &[Info]) -> Result<Vec<Volume>, Invalid> {
@@ -19,18 +19,17 @@ pub(super) fn volumes(volumes: &[Info]) -> Result<Vec<Volume>, Invalid> {
 
 fn volume(field: &str, info: &Info) -> Result<Volume, Invalid> {
     let refuse = |name: &str, problem: &str| Err(Invalid::new(format!("{field}.{name}"), problem));
-    if info.image.is_some() {
-        return refuse("image", "is not supported by this agent");
-    }
-    let source = match (&info.source, info.host_path.as_deref()) {
-        (Some(_), Some(_)) => return refuse("host_path", "and source exclude each other"),
-        (None, None) => return refuse("source", "is missing, and so is host_path"),
-        (None, Some(path)) if Path::new(path).is_absolute() => {
+    let source = match (&info.source, info.host_path.as_deref(), &info.image) {
+        (None, None, Some(image)) => self::image(field, image)?,
+        (_, _, Some(_)) => return refuse("image", "excludes source and host_path"),
+        (Some(_), Some(_), _) => return refuse("host_path", "and source exclude each other"),
+        (None, None, None) => return refuse("source", "is missing, and so is host_path"),
+        (None, Some(path), _) if Path::new(path).is_absolute() => {
             VolumeSource::HostPath { path: path.into(), propagation: Propagation::Private }
         }
         // As in Mesos since it has had volumes.
-        (None, Some(path)) => VolumeSource::SandboxPath { path: path.into(), parent: false },
-        (Some(source), None) => self::source(field, source)?,
+        (None, Some(path), _) => VolumeSource::SandboxPath { path: path.into(), parent: false },
+        (Some(source), None, _) => self::source(field, source)?,
     };
     let read_only = match Mode::try_from(info.mode) {
         Ok(Mode::Rw) => false,
@@ -38,6 +37,12 @@ fn volume(field: &str, info: &Info) -> Result<Volume, Invalid> {
         Err(_) => return refuse("mode", "is neither RW nor RO"),
     };
     Ok(Volume { container_path: PathBuf::from(&info.container_path), source, read_only })
+}
+
+/// The root filesystem of an image.
+fn image(field: &str, image: &mesos::Image) -> Result<VolumeSource, Invalid> {
+    let Wanted { name, config, force_pull } = image_of(&format!("{field}.image"), image)?;
+    Ok(VolumeSource::Image(ImageVolume { name, config, force_pull }))
 }
 
 fn source(field: &str, source: &Source) -> Result<VolumeSource, Invalid> {
@@ -158,6 +163,20 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_a_volume() {
+        let docker = mesos::image::Docker { name: "data:1".into(), ..Default::default() };
+        let image = Image {
+            r#type: mesos::image::Type::Docker.into(),
+            docker: Some(docker),
+            cached: Some(false),
+            ..Default::default()
+        };
+        let volume = made(Info { image: Some(image), ..info() }).unwrap();
+        let image = ImageVolume { name: "data:1".into(), config: None, force_pull: true };
+        assert_eq!((volume.source, volume.read_only), (VolumeSource::Image(image), false));
+    }
+
+    #[test]
     fn what_cannot_be_given_is_refused_by_name() {
         let of = |kind: Type| Source { r#type: Some(kind.into()), ..Default::default() };
         let docker =
@@ -165,7 +184,11 @@ mod tests {
         let cases = [
             (info(), "source is missing, and so is host_path"),
             (Info { mode: 7, host_path: Some("/x".into()), ..info() }, "mode is neither RW nor RO"),
-            (Info { image: Some(Image::default()), ..info() }, "image is not supported"),
+            (Info { image: Some(Image::default()), ..info() }, "image.type must be DOCKER"),
+            (
+                Info { image: Some(Image::default()), host_path: Some("/x".into()), ..info() },
+                "image excludes source and host_path",
+            ),
             (Info { source: Some(Source::default()), ..info() }, "source.type is missing"),
             (
                 Info { source: Some(docker), ..info() },

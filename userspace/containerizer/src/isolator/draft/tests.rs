@@ -93,7 +93,14 @@ fn notes_come_back_by_the_isolators_name() {
     let (_directory, mut subject) = testing::subject(Version::V2, &[]);
     let spec = spec();
     let scratch = &subject.plan.scratch;
-    let request = Request { spec: &spec, parent: None, image: None, isolators: &[], scratch };
+    let request = Request {
+        spec: &spec,
+        parent: None,
+        image: None,
+        volume_images: &[],
+        isolators: &[],
+        scratch,
+    };
     let mut draft = Draft::new(&request);
     draft.hand_to("a/one");
     draft.note(&["made"]).unwrap();

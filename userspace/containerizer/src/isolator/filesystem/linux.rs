@@ -7,10 +7,10 @@ mod kernel;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::At as _;
-use crate::image::as_root_of;
+use crate::image::{Backend, Image, ImageError, as_root_of, copy};
 use crate::isolator::namespaces::ipc;
 use crate::isolator::{Draft, Isolation, Isolator, Request, Subject};
 use crate::launch::plan::{Attributes, Mount, Namespace, Plan, Root};
@@ -48,8 +48,12 @@ impl Isolator for Linux {
         }
         kernel::interfaces(draft)?;
         if let Some(image) = request.image {
-            let layers = image.places.iter().chain(&image.layers);
-            draft.root(Root::Layers(layers.cloned().collect()))?;
+            let layers = image.places.iter().chain(&image.layers).cloned().collect();
+            draft.root(match image.backend {
+                Backend::Overlay => Root::Layers(layers),
+                Backend::Copy => Root::Copied(layers),
+                Backend::Bind => Root::Bound(bindable(request, image)?),
+            })?;
         } else {
             draft.root(request.root_without_image())?;
         }
@@ -78,24 +82,58 @@ impl Isolator for Linux {
 }
 
 fn make_scratch(plan: &Plan) -> Result<(), Error> {
-    let make = |path: &Path| fs::DirBuilder::new().mode(0o755).create(path).at("mkdir", path);
     // Closed to others: set-user-ID files of an image are not for the host's users.
     fs::DirBuilder::new().mode(0o700).create(&plan.scratch).at("mkdir", &plan.scratch)?;
-    let Root::Layers(layers) = &plan.root else {
-        return Ok(());
-    };
+    match &plan.root {
+        Root::Layers(layers) => upper(layers, &plan.scratch, plan.ids),
+        Root::Copied(layers) => copied(layers, &plan.scratch.join("root")),
+        Root::Host | Root::Parent { .. } | Root::Bound(_) => Ok(()),
+    }
+}
+
+/// Makes what an overlay of `layers` needs in `directory`, over which it is going to be.
+pub(in crate::isolator) fn upper(
+    layers: &[PathBuf],
+    directory: &Path,
+    ids: Option<IdRange>,
+) -> Result<(), Error> {
     for name in ["upper", "work"] {
-        make(&plan.scratch.join(name))?;
+        let path = directory.join(name);
+        fs::DirBuilder::new().mode(0o755).create(&path).at("mkdir", &path)?;
     }
     // The uppermost directory's owner and mode are those of `/`.
     if let Some(top) = layers.first() {
-        let upper = plan.scratch.join("upper");
+        let upper = directory.join("upper");
         as_root_of(top, &upper).at("chown", &upper)?;
-        if let Some(ids) = plan.ids {
+        if let Some(ids) = ids {
             let found = fs::metadata(&upper).at("stat", &upper)?;
             chown(&upper, ids.outside(found.uid()), ids.outside(found.gid()))
                 .at("chown", &upper)?;
         }
     }
     Ok(())
+}
+
+/// Makes `directory`, a copy of `layers`.
+pub(in crate::isolator) fn copied(layers: &[PathBuf], directory: &Path) -> Result<(), Error> {
+    fs::create_dir(directory).at("mkdir", directory)?;
+    copy(layers, directory).map_err(|(path, source)| Error::Io { operation: "copy", path, source })
+}
+
+/// The only layer of `image`, in which nothing can be made: what containers have mounted has
+/// to have its place there.
+fn bindable(request: &Request<'_>, image: &Image) -> Result<PathBuf, Error> {
+    let layer = image.layers.first().cloned().unwrap_or_default();
+    for place in ["/dev", "/proc", "/sys", SANDBOX] {
+        let there = layer.join(place.trim_start_matches('/'));
+        if !there.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+            return Err(ImageError::Backend {
+                image: request.spec.image.clone().unwrap_or_default(),
+                backend: image.backend.name(),
+                reason: format!("makes no directories, and it has no {place}"),
+            }
+            .into());
+        }
+    }
+    Ok(layer)
 }

@@ -32,6 +32,13 @@ pub(crate) enum What {
         /// Which later mounts below it are seen on the other side.
         propagation: Spread,
     },
+    /// Layers, uppermost first, below one of the container's own.
+    Layers {
+        /// Their directories.
+        layers: Vec<PathBuf>,
+        /// The directory in which `upper` and `work` are.
+        scratch: PathBuf,
+    },
     /// What is at a path of the container around this one, with what is mounted below it.
     Parent(PathBuf),
     /// A new filesystem of the container's own.
@@ -129,7 +136,9 @@ impl Mount {
     pub(crate) fn source(&self) -> PathBuf {
         match &self.what {
             What::Host { path, beneath: Some(beneath), .. } => path.join(beneath),
-            What::Host { path, .. } | What::Parent(path) => path.clone(),
+            What::Host { path, .. } | What::Layers { scratch: path, .. } | What::Parent(path) => {
+                path.clone()
+            }
             What::New { .. } | What::Secret(_) | What::Link(_) => self.target.clone(),
         }
     }

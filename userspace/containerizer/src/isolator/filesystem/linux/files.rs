@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::Error;
 use crate::error::At as _;
-use crate::image::FILES;
+use crate::image::{Backend, FILES};
 use crate::isolator::{Draft, Request};
 use crate::launch::plan::{Attributes, Mount, Plan, What};
 
@@ -16,6 +16,13 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Mounts the host's files, or copies with the container's host name where it has its own.
 pub(super) fn network(request: &Request<'_>, draft: &mut Draft) -> Result<(), Error> {
     for target in FILES.map(Path::new) {
+        // In one that cannot be written there is no place for what it has not.
+        if let Some(image) = request.image.filter(|image| image.backend == Backend::Bind) {
+            let inside = target.strip_prefix("/").unwrap_or(target);
+            if !image.layers.iter().any(|layer| layer.join(inside).is_file()) {
+                continue;
+            }
+        }
         let own = request.spec.hostname.is_some() && target != Path::new(RESOLV_CONF);
         if own {
             let source = request.scratch.join(target.file_name().unwrap_or_default());
