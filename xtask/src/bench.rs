@@ -7,6 +7,7 @@ mod record;
 mod sample;
 mod site;
 mod spread;
+mod unpack;
 mod vip;
 
 use anyhow::Result;
@@ -31,6 +32,8 @@ enum Bench {
     Allocator(allocator::Options),
     /// A container from its start to its end, against crun, runc and Docker
     Launch(launch::Options),
+    /// An image of 500 MB from its layout to a root filesystem, against umoci
+    Unpack(unpack::Options),
     /// A VIP against the server itself, iptables DNAT and HAProxy; and what it adds to `connect()`
     Vip(vip::Options),
 }
@@ -44,6 +47,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Bench::Launch(launch) => {
             setup::ensure(ui, &[Purpose::Build, Purpose::Cluster, Purpose::Launch])?;
             launch::run(ui, launch, options.json)
+        }
+        Bench::Unpack(unpack) => {
+            setup::ensure(ui, &[Purpose::Build, Purpose::Cluster, Purpose::Launch])?;
+            unpack::run(ui, unpack, options.json)
         }
         Bench::Vip(vip) => {
             let purposes = [Purpose::Build, Purpose::Cluster, Purpose::Agent, Purpose::Bench];
