@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 
 mod check;
 mod command;
+mod completion;
 mod container;
 mod counters;
 mod executor;
@@ -149,6 +150,7 @@ impl Agent {
             Timer::Resend { container, sent } => self.resend(&container, sent),
             Timer::Silence { session } => self.silence(now, session),
             Timer::Probe { container, round } => self.probe(&container, round),
+            Timer::Completion { container } => self.overdue(now, &container),
             Timer::Kill { container } => self.kill_again(&container),
             Timer::Destroy { container } => self.destroy_again(container),
             Timer::Subscription { container } => self.unsubscribed(now, &container),

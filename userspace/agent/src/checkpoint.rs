@@ -61,6 +61,10 @@ pub struct TaskRow {
     /// Whether the agent runs it, in a container nested in its executor's.
     #[prost(bool, tag = "10")]
     pub inside: bool,
+    /// When its command was executed, in nanoseconds since 1970; only of a task whose time to
+    /// complete is limited.
+    #[prost(uint64, optional, tag = "11")]
+    pub started: Option<u64>,
 }
 
 /// An executor.
@@ -116,6 +120,9 @@ pub struct KillRow {
     /// by the task's own policy.
     #[prost(bool, tag = "4")]
     pub given: bool,
+    /// Whether its time to complete was over.
+    #[prost(bool, tag = "5")]
+    pub overdue: bool,
 }
 
 /// Everything the store holds.
@@ -206,12 +213,14 @@ mod tests {
                 unhealthy: Some("no".into()),
                 during_launch: false,
                 given: true,
+                overdue: false,
             }),
             tell_killing: true,
             host: Some("h".into()),
             seen: vec![vec![1; 16]],
             group: Some("g".into()),
             inside: true,
+            started: Some(7),
         }
     }
 

@@ -8,6 +8,7 @@ use muster_api::mesos::task_status::Reason;
 use muster_containerizer::Termination;
 
 use super::health::Verdict;
+use super::kill::Why;
 use super::status::News;
 use super::{Agent, ContainerEvent, Io, Output, Phase, Task, Timer};
 
@@ -143,6 +144,7 @@ impl Task {
         if self.kill.is_some() {
             return self.kill_container(io);
         }
+        self.limit_time(io, now);
         // A task that was adopted may have said so before.
         if self.status.state() != TaskState::TaskRunning {
             let status = self.tell(io, now, News::executor(TaskState::TaskRunning));
@@ -177,7 +179,7 @@ impl Task {
                 self.report_health(io, now, false);
             }
             tracing::warn!(task = self.info.task_id.value, message, "killing: unhealthy");
-            return self.end(io, now, self.grace(), Some(message));
+            return self.end(io, now, self.grace(), Why::Unhealthy(message));
         }
         let timer = Timer::Probe { container: self.container.clone(), round };
         io.outbox.now(Output::Timer { after, timer });

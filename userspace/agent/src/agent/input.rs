@@ -167,6 +167,11 @@ pub enum Timer {
         /// Number of the check.
         round: u64,
     },
+    /// A task's time to complete is over.
+    Completion {
+        /// Its container.
+        container: String,
+    },
     /// Try to kill a container again.
     Kill {
         /// The container.

@@ -14,6 +14,17 @@ pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 /// Pause before a kill that failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// Why a task is killed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Its framework wants it.
+    Asked,
+    /// Its health checks have failed, the last one so.
+    Unhealthy(String),
+    /// Its time to complete is over.
+    Overdue,
+}
+
 /// The grace period of `policy`, if it sets one; a negative one is none at all.
 pub(crate) fn grace(policy: Option<&KillPolicy>) -> Option<Duration> {
     let nanoseconds = policy?.grace_period?.nanoseconds;
@@ -50,7 +61,7 @@ impl Agent {
         }
         let grace = grace(kill.kill_policy.as_ref()).unwrap_or_else(|| task.grace());
         tracing::info!(task = key.task, ?grace, "killing: the framework asked for it");
-        task.end(&mut self.io, now, grace, None);
+        task.end(&mut self.io, now, grace, Why::Asked);
     }
 
     pub(super) fn kill_again(&mut self, container: &str) {
@@ -77,20 +88,21 @@ impl Agent {
 impl Task {
     /// Has the task killed, or its launch given up. The first cause stands; a later kill
     /// can only shorten the grace period.
-    pub(super) fn end(
-        &mut self,
-        io: &mut Io,
-        now: Duration,
-        grace: Duration,
-        unhealthy: Option<String>,
-    ) {
+    pub(super) fn end(&mut self, io: &mut Io, now: Duration, grace: Duration, why: Why) {
         let nanoseconds = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
         match &mut self.kill {
             Some(kill) if kill.grace <= nanoseconds => {}
             Some(kill) => kill.grace = nanoseconds,
             none => {
                 let during_launch = self.phase == Phase::Launching;
-                *none = Some(KillRow { grace: nanoseconds, unhealthy, during_launch, given: true });
+                let overdue = why == Why::Overdue;
+                let unhealthy = match why {
+                    Why::Unhealthy(reason) => Some(reason),
+                    Why::Asked | Why::Overdue => None,
+                };
+                let given = true;
+                *none =
+                    Some(KillRow { grace: nanoseconds, unhealthy, during_launch, given, overdue });
                 if self.tell_killing && !during_launch {
                     let status = self.tell(io, now, News::executor(TaskState::TaskKilling));
                     self.report(io, status);

@@ -95,6 +95,9 @@ impl Task {
             TaskState::TaskStarting => "the agent restarted before the task was launched",
             _ => "the agent restarted and the task's container is gone, as after a reboot",
         };
+        if self.kill.as_ref().is_some_and(|kill| kill.overdue) {
+            return News::agent(TaskState::TaskFailed, Reason::MaxCompletionTimeReached, message);
+        }
         if self.kill.is_some() {
             return News::agent(TaskState::TaskKilled, Reason::AgentRestarted, message);
         }

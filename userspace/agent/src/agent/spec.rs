@@ -41,12 +41,10 @@ impl fmt::Display for Invalid {
 /// The first field that cannot be had: nothing that a task asks for is left out silently.
 pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, Invalid> {
     let info = &task.info;
-    let unsupported: [(&str, bool); 3] = [
+    refuse(&[
         ("executor", info.executor.is_some() && !task.inside),
         ("check", info.check.is_some()),
-        ("max_completion_time", info.max_completion_time.is_some()),
-    ];
-    refuse(&unsupported)?;
+    ])?;
     let image = info.container.as_ref().map_or(Ok(None), image)?;
     let (image, config, force_pull) = match image {
         Some(Wanted { name, config, force_pull }) => (Some(name), config, force_pull),

@@ -71,6 +71,13 @@ impl News {
 
     fn killed(how: &Termination, kill: &KillRow) -> Self {
         let killed = Self::executor(TaskState::TaskKilled);
+        if kill.overdue {
+            return Self {
+                message: Some(describe(how)),
+                reason: Some(Reason::MaxCompletionTimeReached),
+                ..Self::executor(TaskState::TaskFailed)
+            };
+        }
         match &kill.unhealthy {
             Some(unhealthy) => Self {
                 message: Some(format!("Killed as unhealthy: {unhealthy}; {}", describe(how))),
@@ -197,7 +204,8 @@ mod tests {
     use super::*;
 
     fn kill(unhealthy: Option<&str>, during_launch: bool) -> KillRow {
-        KillRow { grace: 0, unhealthy: unhealthy.map(Into::into), during_launch, given: true }
+        let unhealthy = unhealthy.map(Into::into);
+        KillRow { grace: 0, unhealthy, during_launch, given: true, overdue: false }
     }
 
     #[test]

@@ -75,6 +75,9 @@ pub struct Task {
     pub(crate) group: Option<String>,
     /// Whether the agent runs it, in a container nested in its executor's.
     pub(crate) inside: bool,
+    /// When its command was executed, in nanoseconds since 1970; only of a task whose time to
+    /// complete is limited.
+    pub(crate) started: Option<u64>,
 }
 
 impl Task {
@@ -165,6 +168,7 @@ impl Task {
             seen: Vec::new(),
             group: None,
             inside: false,
+            started: None,
         }
     }
 
@@ -192,6 +196,7 @@ impl Task {
             seen: row.seen,
             group: row.group,
             inside: row.inside,
+            started: row.started,
         }
     }
 
@@ -213,6 +218,7 @@ impl Task {
                 seen: self.seen.clone(),
                 group: self.group.clone(),
                 inside: self.inside,
+                started: self.started,
             };
             io.outbox.put(TASKS, &self.container, row.encode_to_vec());
         }

@@ -5,8 +5,8 @@ use std::fs;
 use muster_api::mesos::r_limit_info::{RLimit, r_limit};
 use muster_api::mesos::task_status::{Reason, Source};
 use muster_api::mesos::{
-    CommandInfo, ContainerInfo, LinuxInfo, RLimitInfo, TaskInfo, TaskState, Volume, container_info,
-    value, volume,
+    CommandInfo, ContainerInfo, DurationInfo, LinuxInfo, RLimitInfo, TaskInfo, TaskState, Volume,
+    container_info, value, volume,
 };
 
 use nix::sys::signal::{Signal, kill};
@@ -46,6 +46,33 @@ fn a_task_runs_and_finishes_and_is_forgotten() {
         let (_peer, register) = master.register().await;
         assert_eq!(register.tasks, []);
         assert_eq!(register.info.unwrap().id, Some("m-S0".into()));
+    });
+}
+
+#[test]
+fn a_task_has_its_time_and_no_more_whatever_its_agent_does() {
+    on_site(async |site| {
+        let mut master = Master::start(site.master());
+        site.start();
+        let (mut peer, _) = master.register().await;
+        let limited = |id: &str, seconds: i64| {
+            let nanoseconds = seconds * 1_000_000_000;
+            TaskInfo { max_completion_time: Some(DurationInfo { nanoseconds }), ..sleeper(id) }
+        };
+        peer.run(limited("short", 1)).await;
+        let status = peer.expect(TaskState::TaskFailed).await;
+        assert_eq!(status.reason(), Reason::MaxCompletionTimeReached);
+        assert!(status.message().starts_with("Command "), "{}", status.message());
+        // Its time runs out while nobody looks.
+        peer.run(limited("long", 5)).await;
+        site.written().await;
+        assert!(site.stop().success());
+        site.start();
+        let (mut peer, _) = master.register().await;
+        let status = peer.end().await;
+        assert_eq!(status.state(), TaskState::TaskFailed);
+        assert_eq!(status.reason(), Reason::MaxCompletionTimeReached);
+        eventually("the containers are gone", || site.containers().is_empty()).await;
     });
 }
 

@@ -25,6 +25,7 @@ impl Agent {
             unhealthy: None,
             during_launch: false,
             given: given.is_some(),
+            overdue: false,
         };
         task.kill = Some(kill.clone());
         task.save(&mut self.io);
