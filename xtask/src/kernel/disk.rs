@@ -49,10 +49,17 @@ pub(super) struct Disk {
     pub(super) image: PathBuf,
     pub(super) initrd: PathBuf,
     pub(super) console: PathBuf,
+    /// Held for as long as a machine may run from it.
+    _lock: File,
 }
 
 /// Makes the disk of a machine that runs `tests`.
 pub(super) fn make(kernel: &Kernel, suites: &Suites, tests: &[Test<'_>]) -> Result<Disk> {
+    let path = kernel.directory.join("lock");
+    let lock = File::create(&path).with_context(|| format!("open {}", path.display()))?;
+    lock.try_lock().with_context(|| {
+        format!("another run under {} is under way; wait for its end", kernel.release)
+    })?;
     let staging = tempfile::tempdir_in(&kernel.directory).context("mkdir in target")?;
     let tree = Tree::new(staging.path())?;
     let busybox = setup::find("busybox").context("busybox is missing")?;
@@ -85,6 +92,7 @@ pub(super) fn make(kernel: &Kernel, suites: &Suites, tests: &[Test<'_>]) -> Resu
         image: kernel.directory.join("disk"),
         initrd: kernel.directory.join("initrd"),
         console: kernel.directory.join("console.log"),
+        _lock: lock,
     };
     let file =
         File::create(&disk.image).with_context(|| format!("open {}", disk.image.display()))?;
