@@ -21,6 +21,7 @@ struct Program {
 const PROGRAMS: &[Program] = &[
     Program { name: "buildah", package: "buildah", purposes: &[Test] },
     Program { name: "bpftool", package: "bpftool", purposes: &[Cluster, Test] },
+    Program { name: "btrfs", package: "btrfs-progs", purposes: &[Test] },
     Program { name: "busybox", package: "busybox-static", purposes: &[Test] },
     Program { name: "c++", package: "g++", purposes: &[Fuzz] },
     Program { name: "crun", package: "crun", purposes: &[Launch] },
@@ -34,6 +35,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "ip", package: "iproute2", purposes: &[Cluster, Test, Bench] },
     Program { name: "iptables", package: "iptables", purposes: &[Bench] },
     Program { name: "mkfs.ext4", package: "e2fsprogs", purposes: &[Test] },
+    Program { name: "mkfs.xfs", package: "xfsprogs", purposes: &[Test] },
     Program { name: "nginx", package: "nginx-light", purposes: &[Bench] },
     Program { name: "valgrind", package: "valgrind", purposes: &[Test] },
     Program { name: "openssl", package: "openssl", purposes: &[Test] },

@@ -26,13 +26,12 @@ impl Task {
         let Some(most) = &self.info.max_completion_time else { return };
         // The master lets no negative one through.
         let most = Duration::from_nanos(u64::try_from(most.nanoseconds).unwrap_or(0));
-        let started = match self.started {
-            Some(started) => Duration::from_nanos(started),
-            None => {
-                self.started = Some(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
-                self.save(io);
-                now
-            }
+        let started = if let Some(started) = self.started {
+            Duration::from_nanos(started)
+        } else {
+            self.started = Some(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
+            self.save(io);
+            now
         };
         let after = most.saturating_sub(now.saturating_sub(started));
         let timer = Timer::Completion { container: self.container.clone() };
@@ -50,7 +49,7 @@ mod tests {
     use super::super::testing::{Rig, kill_policy, kills, states, task, timers};
     use super::*;
 
-    const MOST: Duration = Duration::from_secs(60);
+    const MOST: Duration = Duration::from_mins(1);
 
     fn limited(id: &str) -> TaskInfo {
         let nanoseconds = 60_000_000_000;

@@ -16,7 +16,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::Look;
-use super::call::{self, bad_request};
+use super::call::{self, Refusal, bad_request};
 use crate::{ExecutorEvent, ExecutorKey, Input};
 
 /// How often a subscribed executor hears that the agent is there, as in Mesos.
@@ -26,23 +26,23 @@ const HEARTBEAT: Duration = Duration::from_mins(30);
 pub(super) async fn call(State(look): State<Look>, headers: HeaderMap, body: Bytes) -> Response {
     let call: Call = match call::read(&headers, &body) {
         Ok(call) => call,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     let kind = call.r#type();
     let event = match event(call.clone()) {
         Ok(event) => event,
-        Err(problem) => return bad_request(problem),
+        Err(problem) => return bad_request(problem).into_response(),
     };
     let key = ExecutorKey { framework: call.framework_id.value, executor: call.executor_id.value };
     if let Err(refusal) = known(&look, &key, kind) {
-        return refusal;
+        return refusal.into_response();
     }
     let accepted = match event {
         Wanted::Nothing => return StatusCode::ACCEPTED.into_response(),
         Wanted::Subscription(subscribe) => {
             return match call::accepted(&headers) {
                 Ok(encoding) => self::subscribe(look, key, subscribe, encoding).await,
-                Err(refusal) => refusal,
+                Err(refusal) => refusal.into_response(),
             };
         }
         Wanted::Event(event) => look.inputs.send(Input::Executor { key, event }).await,
@@ -100,11 +100,11 @@ fn check(field: &str, status: &TaskStatus) -> Result<(), String> {
 }
 
 /// Refuses whom the agent does not know, or does not hear from now.
-fn known(look: &Look, key: &ExecutorKey, kind: Type) -> Result<(), Response> {
+fn known(look: &Look, key: &ExecutorKey, kind: Type) -> Result<(), Refusal> {
     look.agent(|agent| {
         if !agent.recovered() {
             let problem = "the agent has not recovered yet";
-            return Err((StatusCode::SERVICE_UNAVAILABLE, problem).into_response());
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, problem));
         }
         let mut executors = agent.executors().filter(|executor| !executor.is_default());
         if !executors.any(|executor| executor.key().framework == key.framework) {
@@ -115,7 +115,7 @@ fn known(look: &Look, key: &ExecutorKey, kind: Type) -> Result<(), Response> {
             return Err(bad_request("Executor cannot be found"));
         };
         if kind != Type::Subscribe && !executor.subscribed() {
-            return Err((StatusCode::FORBIDDEN, "Executor is not subscribed").into_response());
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "Executor is not subscribed"));
         }
         Ok(())
     })

@@ -17,7 +17,7 @@ use muster_api::mesos::{Flag, Metric, VersionInfo};
 use muster_api::{Encoding, json};
 use serde_json::Value;
 
-use super::call::{accepted, bad_request, read};
+use super::call::{Refusal, accepted, bad_request, read};
 use super::{Look, containers, metrics};
 use crate::Agent;
 use crate::agent::container_id;
@@ -26,23 +26,23 @@ use crate::agent::container_id;
 pub(super) async fn call(State(look): State<Look>, headers: HeaderMap, body: Bytes) -> Answer {
     let call: Call = match read(&headers, &body) {
         Ok(call) => call,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     let Some(kind) = call.r#type.and_then(|kind| Type::try_from(kind).ok()) else {
-        return bad_request("type is not set, or not a type of call");
+        return bad_request("type is not set, or not a type of call").into_response();
     };
     let encoding = match accepted(&headers) {
         Ok(encoding) => encoding,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     match answer(look, kind, &call).await {
         Ok(response) => respond(encoding, &response),
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
 #[expect(deprecated, reason = "operators' tools say it")]
-async fn answer(look: Look, kind: Type, call: &Call) -> Result<Response, Answer> {
+async fn answer(look: Look, kind: Type, call: &Call) -> Result<Response, Refusal> {
     Ok(match kind {
         Type::GetHealth => {
             let healthy = look.agent(|agent| agent.store_failure().is_none());
@@ -115,7 +115,7 @@ async fn answer(look: Look, kind: Type, call: &Call) -> Result<Response, Answer>
         | Type::MarkResourceProviderGone
         | Type::PruneImages => {
             let problem = format!("this version cannot do {}", kind.as_str_name());
-            return Err((StatusCode::NOT_IMPLEMENTED, problem).into_response());
+            return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, problem));
         }
     })
 }
@@ -127,12 +127,12 @@ fn of(kind: Kind) -> Response {
 fn respond(encoding: Encoding, response: &Response) -> Answer {
     match encoding.encode(response) {
         Ok(body) => ([(header::CONTENT_TYPE, encoding.media_type())], body).into_response(),
-        Err(error) => broken(&error),
+        Err(error) => broken(&error).into_response(),
     }
 }
 
-fn broken(error: &dyn std::error::Error) -> Answer {
-    (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response()
+fn broken(error: &dyn std::error::Error) -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }
 
 fn flags(look: &Look) -> GetFlags {
@@ -152,7 +152,7 @@ fn numbers(look: &Look) -> GetMetrics {
 }
 
 /// The containers that run, with what they use.
-async fn shown(look: Look, nested: bool) -> Result<GetContainers, Answer> {
+async fn shown(look: Look, nested: bool) -> Result<GetContainers, Refusal> {
     let measured = containers::measured(look, None, true).await.map_err(|error| broken(&error))?;
     let containers = measured.iter().map(container).collect::<Result<Vec<_>, _>>();
     let mut containers = containers.map_err(|error| broken(&error))?;

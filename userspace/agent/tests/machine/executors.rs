@@ -69,9 +69,9 @@ fn memory(site: &Site) -> u64 {
         let cgroup = cgroup.join(container);
         names.map(|name| cgroup.join(name))
     });
-    let text =
+    let mut text =
         files.filter(|file| Path::exists(file)).map(|file| fs::read_to_string(file).unwrap());
-    text.last().unwrap().trim().parse().unwrap()
+    text.next_back().unwrap().trim().parse().unwrap()
 }
 
 #[test]
@@ -85,12 +85,12 @@ fn an_executor_runs_tasks_in_one_container_that_grows_with_them() {
         assert_eq!(running.source(), Source::Executor);
         assert_eq!(running.executor_id.unwrap().value, "e");
         let container = running.container_status.unwrap().container_id.unwrap().value;
-        assert_eq!(site.containers(), [container.clone()]);
+        assert_eq!(site.containers(), std::slice::from_ref(&container));
         assert_eq!(memory(site) >> 20, 96);
         launch(&peer, task("t2", executor("e")), false);
         let running = peer.expect(TaskState::TaskRunning).await;
         assert_eq!(running.container_status.unwrap().container_id.unwrap().value, container);
-        assert_eq!(site.containers(), [container.clone()]);
+        assert_eq!(site.containers(), std::slice::from_ref(&container));
         assert_eq!(memory(site) >> 20, 128);
 
         let state = get(&site.url("/state")).await.json();

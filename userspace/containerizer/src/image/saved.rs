@@ -139,8 +139,7 @@ impl Saved<'_> {
             let digest = self.reference.digest.as_ref();
             digest.is_some_and(|digest| digest.to_string() == descriptor.digest().to_string())
         };
-        let top =
-            choose(self, index.manifests(), |descriptor| choice::annotated(descriptor), wanted)?;
+        let top = choose(self, index.manifests(), choice::annotated, wanted)?;
         Ok((top.clone(), Places::default()))
     }
 

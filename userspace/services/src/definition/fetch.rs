@@ -29,12 +29,11 @@ fn plain(field: &Field<'_>) -> Option<Fetch> {
 
 fn described(field: &Field<'_>) -> Option<Fetch> {
     let mut object = field.object()?;
-    let uri = match object.field("uri") {
-        Some(field) => text(&field),
-        None => {
-            object.refuse("uri", "is missing; give the address of the file");
-            None
-        }
+    let uri = if let Some(field) = object.field("uri") {
+        text(&field)
+    } else {
+        object.refuse("uri", "is missing; give the address of the file");
+        None
     };
     let mut flag =
         |name, default| object.field(name).map_or(Some(default), |field| field.boolean());

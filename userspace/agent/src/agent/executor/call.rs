@@ -146,7 +146,7 @@ impl Agent {
                 status.agent_id = Some(executor.agent_id.clone());
                 status.executor_id = Some(executor.info.executor_id.clone());
                 status.source = Some(Source::Executor.into());
-                status.timestamp.get_or_insert_with(|| now.as_secs_f64());
+                status.timestamp.get_or_insert(now.as_secs_f64());
                 let place = task.container_status(&self.io).unwrap_or_default();
                 let said = status.container_status.get_or_insert_with(Default::default);
                 if said.network_infos.is_empty() {

@@ -121,7 +121,7 @@ impl Agent {
         if task.inside {
             tracing::info!(task = key.task, "killing: a task of its group has ended");
             let grace = task.grace();
-            task.end(&mut self.io, now, grace, None);
+            task.end(&mut self.io, now, grace, super::super::kill::Why::Asked);
         }
     }
 

@@ -140,12 +140,11 @@ impl Agent {
             return tracing::warn!("the master sent a message without ids; ignored");
         };
         let key = ExecutorKey::new(&framework.value, &executor.value);
-        match self.executors.get(&key) {
-            Some(executor) => {
-                let message = Some(Message { data: message.data });
-                executor.tell(&mut self.io, Type::Message, Event { message, ..Event::default() });
-            }
-            None => tracing::warn!(executor = key.executor, "message to an unknown executor lost"),
+        if let Some(executor) = self.executors.get(&key) {
+            let message = Some(Message { data: message.data });
+            executor.tell(&mut self.io, Type::Message, Event { message, ..Event::default() });
+        } else {
+            tracing::warn!(executor = key.executor, "message to an unknown executor lost");
         }
     }
 }

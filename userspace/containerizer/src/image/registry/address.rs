@@ -35,8 +35,9 @@ impl Address {
         let urls: Vec<&str> = if let Some(registry) = registry {
             vec![registry]
         } else {
-            let default = registries.default.iter().filter(|_| registries.directory().is_none());
-            let default = default.last()?;
+            let mut default =
+                registries.default.iter().filter(|_| registries.directory().is_none());
+            let default = default.next_back()?;
             registries.mirrors.iter().chain([default]).map(String::as_str).collect()
         };
         let official = !rest.contains('/') && registry.is_none_or(|host| host == HUB_HOST);
