@@ -57,6 +57,7 @@ fn config(json: &Value) -> Result<Config, Box<dyn std::error::Error>> {
         runtime_dir: directory.join("run"),
         image_dir: directory.join("images"),
         registries: muster_containerizer::Registries::default(),
+        image_limits: muster_containerizer::ImageLimits::default(),
         fetching: muster_containerizer::Fetching::new(directory.join("fetch")),
         resources: text("resources"),
         attributes: "rack:r1".to_owned(),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use muster_containerizer::{Fetching, Isolation, Registries};
+use muster_containerizer::{Fetching, ImageLimits, Isolation, Registries};
 use serde_json::Value;
 
 use crate::Patience;
@@ -44,6 +44,8 @@ pub struct Config {
     pub image_dir: PathBuf,
     /// Where images come from that are not in the store, `--docker-registry` first.
     pub registries: Registries,
+    /// How large images may be, `--image-max-size` first.
+    pub image_limits: ImageLimits,
     /// How files are fetched into sandboxes, `--fetcher-cache-dir` first.
     pub fetching: Fetching,
     /// `--resources`: `cpus:4;mem:8192;ports:[31000-32000]`. Of cpus, mem and ports, those

@@ -117,6 +117,7 @@ fn containers(config: &Config) -> muster_containerizer::Config {
     muster_containerizer::Config {
         image_dir: config.image_dir.clone(),
         registries: config.registries.clone(),
+        image_limits: config.image_limits,
         fetching: config.fetching.clone(),
         runtime_dir: config.runtime_dir.clone(),
         cgroups_root: config.cgroups_root.clone(),

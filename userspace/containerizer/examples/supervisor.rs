@@ -6,7 +6,8 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, Isolation, Registries, Resources,
+    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, ImageLimits, Isolation,
+    Registries, Resources,
 };
 
 #[tokio::main]
@@ -22,6 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         cgroups_root: next()?,
         helper: next()?.into(),
         registries: Registries::default(),
+        image_limits: ImageLimits::default(),
         isolation: Isolation::default(),
     })?;
     let work_dir = PathBuf::from(next()?);

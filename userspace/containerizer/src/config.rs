@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::{Error, Fetching, Isolation, Registries};
+use crate::{Error, Fetching, ImageLimits, Isolation, Registries};
 
 /// Where a containerizer finds images and keeps its own files.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Config {
     pub helper: PathBuf,
     /// Where images come from that have no layout in `image_dir`.
     pub registries: Registries,
+    /// How large images may be.
+    pub image_limits: ImageLimits,
     /// How files are fetched into sandboxes.
     pub fetching: Fetching,
     /// The flags of isolators.
@@ -43,6 +45,9 @@ impl Config {
             return refuse("helper", format!("{} is not a program", self.helper.display()));
         }
         if let Err((field, reason)) = self.registries.validate() {
+            return refuse(field, reason);
+        }
+        if let Err((field, reason)) = self.image_limits.validate() {
             return refuse(field, reason);
         }
         if let Err((field, reason)) = self.fetching.validate() {
@@ -74,6 +79,7 @@ mod tests {
             cgroups_root: cgroups_root.into(),
             helper: "/bin/sh".into(),
             registries: Registries::default(),
+            image_limits: ImageLimits::default(),
             fetching: Fetching::new("/fetch".into()),
             isolation: Isolation::default(),
         }

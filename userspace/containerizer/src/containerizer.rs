@@ -95,7 +95,12 @@ impl Containerizer {
         tracing::info!(isolation = isolators.names().join(","), "containerizer");
         let backend = config.isolation.image_backend;
         let inner = Inner {
-            images: Store::new(config.image_dir.clone(), config.registries.clone(), backend)?,
+            images: Store::new(
+                config.image_dir.clone(),
+                config.registries.clone(),
+                config.image_limits,
+                backend,
+            )?,
             fetcher: Fetcher::new(config.fetching.clone(), config.registries.certificates.clone())?,
             checkpoints: Checkpoints::open(&config.runtime_dir)?,
             program: Program::new(&config.helper)?,

@@ -15,6 +15,7 @@ mod digest;
 mod error;
 mod extract;
 mod layout;
+mod limits;
 mod local;
 mod places;
 mod reference;
@@ -25,6 +26,7 @@ mod tree;
 
 pub use backend::Backend;
 pub use error::ImageError;
+pub use limits::{Exceeded, ImageLimits};
 pub use registry::Registries;
 
 pub(crate) use archive::Archive;

@@ -47,7 +47,7 @@ pub use error::{Error, SetupError};
 pub use fetcher::{Fetching, Uri};
 pub use id::{nested as nested_id, split as split_id};
 pub use id_range::IdRange;
-pub use image::{Backend as ImageBackend, ImageError, Registries};
+pub use image::{Backend as ImageBackend, Exceeded, ImageError, ImageLimits, Registries};
 pub use isolator::{Isolation, ProjectRange, gpus};
 pub use limitation::{Amount, Cause, Limitation};
 pub use resources::{Limit, Resources};

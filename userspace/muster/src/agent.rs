@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use crate::{duration, fetching, isolation, registries};
+use crate::{duration, fetching, images, isolation, registries};
 
 /// Flags of an agent. Each is also read from the environment, as `MUSTER_` and its name:
 /// `MUSTER_WORK_DIR`.
@@ -42,6 +42,8 @@ pub(crate) struct Flags {
     image_dir: PathBuf,
     #[command(flatten)]
     registries: registries::RegistryFlags,
+    #[command(flatten)]
+    image_limits: images::ImageLimitFlags,
     #[command(flatten)]
     fetching: fetching::FetcherFlags,
     /// What this machine offers: "cpus:4;mem:8192;ports:[31000-32000]". Of cpus, mem and
@@ -124,6 +126,7 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         runtime_dir: flags.runtime_dir,
         image_dir: flags.image_dir,
         registries: flags.registries.try_into()?,
+        image_limits: flags.image_limits.into(),
         resources: flags.resources,
         attributes: flags.attributes,
         cgroups_root: flags.cgroups_root.unwrap_or_else(|| format!("muster/{name}")),

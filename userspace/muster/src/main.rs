@@ -5,6 +5,7 @@ mod bytes;
 mod duration;
 mod fetching;
 mod flags;
+mod images;
 mod isolation;
 mod master;
 mod registries;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use muster_containerizer::{Fetching, ImageBackend, Isolation, Registries};
+use muster_containerizer::{Fetching, ImageBackend, ImageLimits, Isolation, Registries};
 use serde_json::{Map, Value, json};
 
 use super::{Config, Recover};
@@ -12,6 +12,7 @@ pub(super) fn of(config: &Config) -> Value {
     let groups = [
         general(config),
         images(&config.registries),
+        limits(config.image_limits),
         fetching(&config.fetching),
         isolation(&config.isolation),
         executors(config),
@@ -52,6 +53,16 @@ fn images(registries: &Registries) -> Value {
         // What is in it is a secret.
         "docker_config": registries.config.as_ref().map(|_| "(given)"),
         "docker_registry_ca": registries.certificates,
+    })
+}
+
+fn limits(limits: ImageLimits) -> Value {
+    json!({
+        "image_max_size": format!("{}B", limits.size),
+        "image_max_entries": limits.entries.to_string(),
+        "image_max_layers": limits.layers.to_string(),
+        "image_max_depth": limits.depth.to_string(),
+        "image_max_compression_ratio": limits.ratio.to_string(),
     })
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, Isolation, Registries, Resources,
-    Termination,
+    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, ImageLimits, Isolation,
+    Registries, Resources, Termination,
 };
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -37,6 +37,7 @@ pub(crate) fn serve(
             cgroups_root: cgroups.to_owned(),
             helper: helper.to_owned(),
             registries: Registries::default(),
+            image_limits: ImageLimits::default(),
             fetching: Fetching::new(work.join("fetch")),
             isolation: Isolation { cfs_quota: true, ..Isolation::default() },
         })?

@@ -39,6 +39,11 @@ impl<'a> Blob<'a> {
         &self.digest
     }
 
+    /// Its size in bytes, as its descriptor has it.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Opens it in the layout at `layout`.
     pub(crate) fn open(&self, layout: &Path) -> Result<Hashing<File>, ImageError> {
         let path = layout.join("blobs/sha256").join(self.digest.hex());

@@ -124,6 +124,14 @@ pub enum ImageError {
         /// What is wrong.
         reason: String,
     },
+    /// The image is larger than the agent allows.
+    #[error("image {image}: {exceeded}")]
+    Limit {
+        /// The image.
+        image: String,
+        /// The limit, and the flag that sets it.
+        exceeded: super::Exceeded,
+    },
     /// The image says nothing about what to run.
     #[error("image {image}: neither Entrypoint nor Cmd is set; give the container a command")]
     NoCommand {

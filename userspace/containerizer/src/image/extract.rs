@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use tar::EntryType;
 
 use super::archive::{Archive, Member};
+use super::limits::{Measure, Meter, Metered};
 use super::tree::{Before, Place, Tree, make_opaque};
 
 /// An entry that cannot be extracted.
@@ -41,35 +42,53 @@ struct Metadata {
 /// How much of a file is written at a time.
 const BUFFER: usize = 256 << 10;
 
-/// Extracts the uncompressed archive `source` into the empty directory `root`. Returns the
-/// directories in it that have no entry, but something below them has: nobody said what they
-/// are like. The root is the empty path.
-pub(crate) fn extract(source: impl Read, root: &Path) -> Result<BTreeSet<PathBuf>, EntryError> {
+/// A layer that has been extracted.
+#[derive(Debug)]
+pub(crate) struct Extracted {
+    /// The directories in it that have no entry, but something below them has: nobody said what
+    /// they are like. The root is the empty path.
+    pub(crate) implied: BTreeSet<PathBuf>,
+    /// How large it is.
+    pub(crate) measure: Measure,
+}
+
+/// Extracts the uncompressed archive `source` into the empty directory `root`, for as long as
+/// `meter` lets it.
+pub(crate) fn extract(
+    source: impl Read,
+    root: &Path,
+    meter: &Meter<'_>,
+) -> Result<Extracted, EntryError> {
     let damaged = |error: io::Error| EntryError { entry: String::new(), reason: error.to_string() };
-    let tree = Tree::open(root).map_err(damaged)?;
-    let mut layer = Layer { tree, directories: BTreeMap::new(), buffer: vec![0; BUFFER] };
-    let mut archive = Archive::new(source);
+    let tree = Tree::open(root, meter).map_err(damaged)?;
+    let mut layer = Layer { tree, meter, directories: BTreeMap::new(), buffer: vec![0; BUFFER] };
+    let mut archive = Archive::new(Metered::new(source, meter));
     while let Some(member) = archive.next().map_err(damaged)? {
         layer.add(&member, &mut archive).map_err(|error| EntryError {
             entry: member.path.escape_ascii().to_string(),
             reason: error.to_string(),
         })?;
     }
-    layer.finish().map_err(damaged)
+    let implied = layer.finish().map_err(damaged)?;
+    Ok(Extracted { implied, measure: meter.measure() })
 }
 
-struct Layer {
-    tree: Tree,
+struct Layer<'a> {
+    tree: Tree<'a>,
+    meter: &'a Meter<'a>,
     /// When directories were modified, set at the end because their entries change it.
     directories: BTreeMap<PathBuf, Timespec>,
     /// For the data of one file after the other.
     buffer: Vec<u8>,
 }
 
-impl Layer {
+impl Layer<'_> {
     fn add(&mut self, member: &Member, data: &mut impl Read) -> io::Result<()> {
         let kind = member.kind;
+        self.meter.entries(1).map_err(io::Error::other)?;
         let path = inside(Path::new(OsStr::from_bytes(&member.path)))?;
+        let depth = path.components().count();
+        self.meter.limits().depth(depth).map_err(io::Error::other)?;
         let metadata = Metadata::of(member)?;
         let Some(name) = path.file_name() else {
             return self.root(kind, &metadata);

@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::image::ImageConfiguration;
 
-use super::ImageError;
 use super::backend::{Backend, Chosen};
 use super::layout;
+use super::limits::Budget;
 use super::local::{self, Local};
 use super::places::places;
 use super::reference::Reference;
 use super::registry::{Pull, Registries, Shelf, pull};
 use super::saved::Saved;
+use super::{ImageError, ImageLimits};
 use crate::pid::boot_id;
 use crate::{Error, Secret};
 use joined::joined;
@@ -28,6 +29,7 @@ const LAYERS_MAX: usize = 498;
 pub(crate) struct Store {
     directory: PathBuf,
     registries: Registries,
+    limits: ImageLimits,
     shelf: Shelf,
     layers: Layers,
     chosen: Chosen,
@@ -47,19 +49,21 @@ pub(crate) struct Image {
 }
 
 impl Store {
-    /// The store in `directory`; what it does not have is pulled from `registries`.
+    /// The store in `directory`; what it does not have is pulled from `registries`. Images
+    /// that exceed `limits` are refused.
     ///
     /// # Errors
     /// The `backend` that is wanted is none that this machine can.
     pub(crate) fn new(
         directory: PathBuf,
         registries: Registries,
+        limits: ImageLimits,
         backend: Option<Backend>,
     ) -> Result<Self, Error> {
         let chosen = Chosen::new(backend, &directory)?;
         let shelf = Shelf::new(directory.join(".registry"));
         let layers = Layers::new(directory.join(".layers"), boot_id()?);
-        Ok(Self { directory, registries, shelf, layers, chosen })
+        Ok(Self { directory, registries, limits, shelf, layers, chosen })
     }
 
     /// Finds an image, pulls it unless it is on this machine or was pulled before
@@ -85,8 +89,8 @@ impl Store {
             }
             Some(Local::Layout(_)) => None,
             None => {
-                let reference = &reference;
-                pull(Pull { reference, secret, force }, &self.registries, &self.shelf)?
+                let (reference, limits) = (&reference, self.limits);
+                pull(Pull { reference, secret, force, limits }, &self.registries, &self.shelf)?
             }
         };
         let (layout, resolved) = match pulled {
@@ -98,8 +102,12 @@ impl Store {
             let reason = "the manifest lists no layers".to_owned();
             return Err(ImageError::Document { image, document: "manifest".into(), reason });
         }
-        let mut layers =
-            self.layers.extracted(Blobs { image: &image, layout }, &resolved.layers)?;
+        self.limits
+            .manifest(resolved.layers.iter().map(oci_spec::image::Descriptor::size))
+            .map_err(|exceeded| ImageError::Limit { image: image.clone(), exceeded })?;
+        let budget = Budget::new(self.limits);
+        let blobs = Blobs { image: &image, layout, budget: &budget };
+        let mut layers = self.layers.extracted(blobs, &resolved.layers)?;
         let backend = self.backend(&image, layers.len())?;
         if backend == Backend::Bind {
             return Ok(Image { config: resolved.config, layers, places: None, backend });

@@ -13,6 +13,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::limits::Meter;
+
 /// overlayfs' mark of a directory that hides those below it.
 const OPAQUE: &str = "trusted.overlay.opaque";
 
@@ -31,7 +33,9 @@ pub(crate) enum Before {
 
 /// A root directory, outside of which nothing is ever touched: every path is resolved by
 /// the kernel as if this were `/`, symbolic links included.
-pub(crate) struct Tree {
+pub(crate) struct Tree<'a> {
+    /// What it may have.
+    meter: &'a Meter<'a>,
     root: OwnedFd,
     /// The directory of the entry before: archives are sorted by directory.
     recent: Option<(PathBuf, OwnedFd)>,
@@ -47,11 +51,11 @@ pub(crate) struct Place<'a> {
     pub(crate) name: OsString,
 }
 
-impl Tree {
+impl<'a> Tree<'a> {
     /// The tree below the directory `root`.
-    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+    pub(crate) fn open(root: &Path, meter: &'a Meter<'a>) -> io::Result<Self> {
         let root = open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { root, recent: None, implied: BTreeSet::new() })
+        Ok(Self { meter, root, recent: None, implied: BTreeSet::new() })
     }
 
     /// The root directory.
@@ -71,6 +75,9 @@ impl Tree {
         }
         if self.recent.as_ref().is_none_or(|(recent, _)| recent != parent) {
             let fd = self.directory(parent)?;
+            // Links may lead deeper than the path is long.
+            let depth = self.real(fd.as_fd())?.components().count() + 1;
+            self.meter.limits().depth(depth).map_err(io::Error::other)?;
             self.recent = Some((parent.to_owned(), fd));
         }
         match &self.recent {
@@ -95,6 +102,7 @@ impl Tree {
         };
         match mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
             Ok(()) => {
+                self.meter.entries(1).map_err(io::Error::other)?;
                 let made = self.existing(path)?;
                 let real = self.real(made.as_fd())?;
                 self.implied.insert(real);

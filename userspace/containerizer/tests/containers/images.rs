@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use muster_containerizer::{ContainerSpec, Error, ImageError, Termination};
+use muster_containerizer::{ContainerSpec, Error, ImageError, ImageLimits, Termination};
 use serde_json::json;
 
 use super::image::{Image, Layer, busybox, gzip};
@@ -251,4 +251,41 @@ fn a_layer_that_is_not_on_the_disk_does_not_outlive_its_boot() {
     fs::write(layers.join("unsynced").join(layer.file_name()), "an earlier boot").unwrap();
     assert_eq!(world.output("second", "echo whole"), "whole\n");
     world.await_that("the layer is on the disk", || marks() == 0);
+}
+
+#[test]
+fn a_bomb_leaves_nothing() {
+    let Some(mut world) = World::new() else { return };
+    let limits = world.config.image_limits;
+    let zeros = Layer::new().file("zeros", 0o644, vec![0; 3 << 20]);
+    Image::new(&world.config.image_dir, "bomb").layer(zeros).tag("latest");
+    world.limit_images(ImageLimits { size: 2 << 20, ..limits });
+    let refusal = refused(&world, "bomb");
+    assert!(refusal.starts_with("image bomb:latest: "), "{refusal}");
+    assert!(refusal.contains("the 2097152 that --image-max-size allows"), "{refusal}");
+    let staging = world.config.image_dir.join(".layers/staging");
+    let left = || -> Vec<_> {
+        let entries = fs::read_dir(&staging).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.is_dir()).collect()
+    };
+    assert_eq!((layer_directories(&world), left()), (0, Vec::new()));
+
+    // What is there already counts, so that a second try ends as the first did.
+    let half = |name: &str| Layer::new().file(name, 0o644, vec![7; 3 << 20]);
+    let image = Image::new(&world.config.image_dir, "sum").layer(busybox());
+    image.layer(half("a")).layer(half("b")).tag("latest");
+    world.limit_images(ImageLimits { size: 7 << 20, ..limits });
+    for _ in 0..2 {
+        let refusal = refused(&world, "sum");
+        assert!(refusal.contains("the 7340032 that --image-max-size allows"), "{refusal}");
+        assert_eq!(left(), Vec::<std::path::PathBuf>::new());
+    }
+    world.limit_images(ImageLimits { layers: 2, ..limits });
+    let refusal = refused(&world, "sum");
+    assert_eq!(
+        refusal,
+        "image sum:latest: 3 layers: more than the 2 that --image-max-layers allows"
+    );
+    world.limit_images(limits);
+    assert_eq!(world.finish(of(&world, "c", "sum", "ls /a /b")).1, "/a\n/b\n");
 }

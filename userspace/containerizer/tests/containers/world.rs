@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Error, Fetching, Isolation, Launched,
-    Registries, Resources, Termination,
+    CommandSpec, Config, ContainerSpec, Containerizer, Error, Fetching, ImageLimits, Isolation,
+    Launched, Registries, Resources, Termination,
 };
 use tokio::runtime::Runtime;
 
@@ -54,6 +54,7 @@ impl World {
             cgroups_root: format!("muster-containerizer-test/{}-{number}", std::process::id()),
             helper: helper(),
             registries: Registries::default(),
+            image_limits: ImageLimits::default(),
             fetching: Fetching::new(path.join("fetch")),
             isolation: Isolation { cfs_quota: true, ..Isolation::default() },
         };
@@ -89,6 +90,14 @@ impl World {
     pub(crate) fn pull_from(&mut self, registries: Registries) {
         self.stop();
         self.config.registries = registries;
+        self.restart();
+    }
+
+    /// Ends the containerizer as if its process had ended, and starts another that lets images
+    /// be so large.
+    pub(crate) fn limit_images(&mut self, limits: ImageLimits) {
+        self.stop();
+        self.config.image_limits = limits;
         self.restart();
     }
 

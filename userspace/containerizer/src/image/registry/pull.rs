@@ -7,11 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use oci_spec::image::{Descriptor, MediaType};
 use ureq::http::StatusCode;
 
-use super::super::ImageError;
 use super::super::blob::{Blob, DOCUMENT_MAX};
 use super::super::digest::Digest;
 use super::super::layout::{self, Resolved};
 use super::super::reference::Reference;
+use super::super::{ImageError, ImageLimits};
 use super::address::Address;
 use super::credentials::Credentials;
 use super::download::download;
@@ -37,6 +37,8 @@ pub(crate) struct Pull<'a> {
     pub(crate) secret: Option<&'a Secret>,
     /// Whether the registry is asked what the tag stands for though that is known.
     pub(crate) force: bool,
+    /// How large it may be.
+    pub(crate) limits: ImageLimits,
 }
 
 /// Makes sure that all of an image is on the shelf. `None` if no registry is to be asked.
@@ -90,7 +92,7 @@ pub(crate) fn pull(
             None => None,
         };
         let pulled = Session::new(&image, endpoint, &address.repository, credentials, registries)
-            .and_then(|session| from(&session, pull.reference, shelf));
+            .and_then(|session| from(&session, pull, shelf));
         match pulled {
             Ok((descriptor, resolved)) => {
                 shelf.remember(&name, &descriptor).map_err(failed("write"))?;
@@ -110,9 +112,10 @@ pub(crate) fn pull(
 /// Pulls from one registry.
 fn from(
     session: &Session,
-    reference: &Reference,
+    pull: Pull<'_>,
     shelf: &Shelf,
 ) -> Result<(Descriptor, Resolved), ImageError> {
+    let reference = pull.reference;
     let image = reference.to_string();
     tracing::info!(image, registry = session.host(), "pulling");
     let top = manifest(session, &reference.selector(), reference.digest.as_ref(), shelf)?;
@@ -132,6 +135,9 @@ fn from(
         }
     };
     let resolved = layout::follow(shelf.layout(), &image, std::slice::from_ref(&top), &mut ensure)?;
+    pull.limits
+        .manifest(resolved.layers.iter().map(Descriptor::size))
+        .map_err(|exceeded| ImageError::Limit { image: image.clone(), exceeded })?;
     layers(session, &image, &resolved.layers, shelf)?;
     Ok((top, resolved))
 }

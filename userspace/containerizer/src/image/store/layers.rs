@@ -3,6 +3,7 @@
 //! | directory | what |
 //! |---|---|
 //! | `sha256/<digest>/` | a layer, as overlayfs wants it |
+//! | `sizes/<digest>` | bytes and entries of its archive |
 //! | `implied/<digest>` | its directories without an entry, each path ended by a NUL |
 //! | `unsynced/<digest>` | the boot in which it was extracted, until it is on the disk |
 //! | `joined/<digest>/` | what has to be on top of a stack of layers ([`super::joined`]) |
@@ -25,7 +26,8 @@ use ruzstd::decoding::StreamingDecoder;
 use super::ahead::ahead;
 use crate::image::ImageError;
 use crate::image::blob::Blob;
-use crate::image::extract::extract;
+use crate::image::extract::{Extracted, extract};
+use crate::image::limits::{Budget, Measure};
 
 /// How many layers of an image are extracted at a time.
 const PARALLEL: usize = 2;
@@ -45,6 +47,8 @@ pub(super) struct Blobs<'a> {
     pub(super) image: &'a str,
     /// The layout that has them.
     pub(super) layout: &'a Path,
+    /// How much the image may have.
+    pub(super) budget: &'a Budget,
 }
 
 /// How a layer is packed.
@@ -139,6 +143,33 @@ impl Layers {
         self.directory.join("unsynced").join(blob.digest().hex())
     }
 
+    /// A layer that is there takes its part of the image's budget, too.
+    fn present(&self, blobs: Blobs<'_>, blob: &Blob<'_>) -> Result<(), ImageError> {
+        let path = self.directory.join("sizes").join(blob.digest().hex());
+        let image = || blobs.image.to_owned();
+        let text = match fs::read_to_string(&path) {
+            // Extracted before there were limits.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            text => text.map_err(|source| ImageError::Io {
+                image: image(),
+                operation: "read",
+                path: path.clone(),
+                source,
+            })?,
+        };
+        let parse = |number: &str| number.parse().ok();
+        let measure = text.split_once(' ').and_then(|(bytes, entries)| {
+            Some(Measure { bytes: parse(bytes)?, entries: parse(entries)? })
+        });
+        let Some(measure) = measure else {
+            let document = path.display().to_string();
+            let reason = format!("`{text}` is not bytes and entries");
+            return Err(ImageError::Document { image: image(), document, reason });
+        };
+        let taken = blobs.budget.take(measure);
+        taken.map_err(|exceeded| ImageError::Limit { image: image(), exceeded })
+    }
+
     /// Extracts a layer, unless it is there.
     fn one(
         &self,
@@ -147,13 +178,13 @@ impl Layers {
         compression: Compression,
     ) -> Result<(), ImageError> {
         if self.has(blob) {
-            return Ok(());
+            return self.present(blobs, blob);
         }
         let failed = |operation, path: &Path| {
             let (image, path) = (blobs.image.to_owned(), path.to_owned());
             move |source: io::Error| ImageError::Io { image, operation, path, source }
         };
-        for name in ["sha256", "implied", "unsynced", "staging"] {
+        for name in ["sha256", "sizes", "implied", "unsynced", "staging"] {
             // Closed to others: set-user-ID files of an image are not for the host's users.
             let directory = self.directory.join(name);
             let mut builder = fs::DirBuilder::new();
@@ -168,7 +199,7 @@ impl Layers {
         flock(&lock, FlockOperation::LockExclusive)
             .map_err(|error| failed("flock", &lock_path)(error.into()))?;
         if self.has(blob) {
-            return Ok(());
+            return self.present(blobs, blob);
         }
         let (target, partial) = (self.target(blob), staging.join(blob.digest().hex()));
         for path in [&partial, &target] {
@@ -179,8 +210,8 @@ impl Layers {
         let mark = self.unsynced(blob);
         write(&mark, self.boot.as_bytes()).map_err(failed("write", &mark))?;
         tracing::info!(image = blobs.image, layer = %blob.digest(), "extracting");
-        let implied = match unpack(blobs, blob, compression, &partial) {
-            Ok(implied) => implied,
+        let Extracted { implied, measure } = match unpack(blobs, blob, compression, &partial) {
+            Ok(extracted) => extracted,
             Err(error) => {
                 remove(&partial).map_err(failed("remove", &partial))?;
                 fs::remove_file(&mark).map_err(failed("remove", &mark))?;
@@ -196,6 +227,9 @@ impl Layers {
             }
             write(&path, &text).map_err(failed("write", &path))?;
         }
+        let path = self.directory.join("sizes").join(blob.digest().hex());
+        let text = format!("{} {}", measure.bytes, measure.entries);
+        write(&path, text.as_bytes()).map_err(failed("write", &path))?;
         fs::rename(&partial, &target).map_err(failed("rename", &target))?;
         sync(target, mark);
         Ok(())
@@ -251,26 +285,27 @@ fn unpack(
     blob: &Blob<'_>,
     compression: Compression,
     target: &Path,
-) -> Result<BTreeSet<PathBuf>, ImageError> {
+) -> Result<Extracted, ImageError> {
     let damaged = |reason: String| ImageError::Blob {
         image: blobs.image.to_owned(),
         blob: blob.digest().to_string(),
         reason,
     };
     let source = blob.open(blobs.layout)?;
+    let meter = blobs.budget.meter(blob.size());
     std::thread::scope(|scope| {
         let (packed, thread) = ahead(scope, source);
         let extracted = match compression {
-            Compression::None => extract(packed, target),
+            Compression::None => extract(packed, target, &meter),
             Compression::Gzip => {
                 let (plain, _) = ahead(scope, MultiGzDecoder::new(packed));
-                extract(plain, target)
+                extract(plain, target, &meter)
             }
             Compression::Zstd => {
                 let decoder = StreamingDecoder::new(packed);
                 let decoder = decoder.map_err(|error| damaged(format!("zstd: {error}")))?;
                 let (plain, _) = ahead(scope, decoder);
-                extract(plain, target)
+                extract(plain, target, &meter)
             }
         };
         // Damage explains a bad archive better than the archive does.
