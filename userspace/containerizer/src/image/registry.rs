@@ -12,6 +12,8 @@ mod pull;
 mod session;
 mod settings;
 mod shelf;
+#[cfg(test)]
+mod tests;
 
 pub use settings::Registries;
 
