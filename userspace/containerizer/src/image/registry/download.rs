@@ -136,9 +136,7 @@ impl Download<'_> {
             StatusCode::PARTIAL_CONTENT => self.check_range(&answer)?,
             StatusCode::OK => self.restart().map_err(|error| self.disk(&error))?,
             status => {
-                let error = self.session.refused(&self.step, status);
-                let passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-                return Err(if passing { Stop::Broken(error) } else { Stop::Final(error) });
+                return Err(Stop::Final(self.session.refused(&self.step, status)));
             }
         }
         let mut body = answer.into_body().into_reader();

@@ -18,6 +18,11 @@ use crate::web;
 const SILENCE: Duration = Duration::from_mins(1);
 /// A token and what surrounds it, in bytes.
 const TOKEN_MAX: u64 = 1 << 20;
+/// How often it is asked that is in trouble, or wants to be asked less often.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
+/// Who wants a longer pause than this is not waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A registry, to one who may pull from a repository.
 pub(crate) struct Session {
@@ -122,7 +127,33 @@ impl Session {
         }
     }
 
+    /// Asks, and asks again after a pause if the answer is that it may be another later. The
+    /// pause is what the registry says (RFC 9110 section 10.2.3), or longer each time.
     fn send(
+        &self,
+        step: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        authorization: Option<&str>,
+    ) -> Result<Response<Body>, ImageError> {
+        let mut attempt = 1;
+        loop {
+            let answer = self.send_once(step, url, headers, authorization)?;
+            let status = answer.status();
+            let passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+            let asked = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
+            let asked = asked.and_then(|seconds| seconds.trim().parse().ok());
+            let pause = asked.map_or(PAUSE * 2_u32.pow(attempt), Duration::from_secs);
+            if !passing || attempt == ATTEMPTS || pause > PATIENCE {
+                return Ok(answer);
+            }
+            tracing::warn!(image = self.image, step, %status, ?pause, "asking again");
+            sleep(pause);
+            attempt += 1;
+        }
+    }
+
+    fn send_once(
         &self,
         step: &str,
         url: &str,
@@ -161,4 +192,9 @@ impl Session {
         };
         self.failed(step, format!("{status}{hint}"))
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "on a thread that is for blocking")]
+fn sleep(pause: Duration) {
+    std::thread::sleep(pause);
 }

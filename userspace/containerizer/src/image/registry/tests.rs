@@ -141,6 +141,35 @@ impl Client {
 }
 
 #[test]
+fn a_registry_that_asks_for_patience_gets_it() {
+    let documents = Documents::new(None);
+    let server = Server::start(move |request, before| match (request.path.as_str(), before) {
+        (path, 0) if path.contains("manifests") => {
+            answer("429 Too Many Requests", "retry-after: 0\r\n", b"")
+        }
+        (path, 1) if path.contains("manifests") => answer("503 Service Unavailable", "", b""),
+        (_, 0) => answer("502 Bad Gateway", "", b""),
+        _ => documents.serve(request),
+    });
+    Client::new().pull(&server, ImageLimits::default()).unwrap();
+    assert_eq!(server.asked("manifests").len(), 3);
+    assert_eq!(server.asked("blobs").len(), 4);
+}
+
+#[test]
+fn but_not_for_ever() {
+    let server = Server::start(|_, _| answer("500 Internal Server Error", "", b""));
+    let error = Client::new().refused(&server);
+    assert!(error.contains("get manifest latest: 500 Internal Server Error; the reg"), "{error}");
+    assert_eq!(server.asked("manifests").len(), 5);
+    let server =
+        Server::start(|_, _| answer("429 Too Many Requests", "retry-after: 86400\r\n", b""));
+    let error = Client::new().refused(&server);
+    assert!(error.contains("429 Too Many Requests; it limits how often"), "{error}");
+    assert_eq!(server.asked("manifests").len(), 1);
+}
+
+#[test]
 fn a_password_is_not_told_to_where_a_registry_sends_us() {
     let documents = Arc::new(Documents::new(None));
     let elsewhere = {
