@@ -8,8 +8,8 @@ use std::error::Error;
 use std::path::Path;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, Isolation, Registries, Resources,
-    Termination,
+    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, ImageLimits, Isolation,
+    Registries, Resources, Termination,
 };
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             helper: helper.into(),
             registries: Registries::default(),
             fetching: Fetching::new(Path::new(work).join("fetch")),
+            image_limits: ImageLimits::default(),
             isolation: Isolation::default(),
         })?;
         let sandbox = Path::new(work).join("sandbox");

@@ -6,6 +6,7 @@ use muster_containerizer::ImageLimits;
 use crate::bytes;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_field_names, reason = "fields are named as the flags")]
 pub(crate) struct ImageLimitFlags {
     /// The most that all layers of an image may be, unpacked.
     #[arg(
