@@ -95,6 +95,8 @@ impl Containerizer {
         tracing::info!(isolation = isolators.names().join(","), "containerizer");
         let backend = config.isolation.image_backend;
         let inner = Inner {
+            // First: it waits for an earlier agent that is ending.
+            checkpoints: Checkpoints::open(&config.runtime_dir)?,
             images: Store::new(
                 config.image_dir.clone(),
                 config.registries.clone(),
@@ -102,7 +104,6 @@ impl Containerizer {
                 backend,
             )?,
             fetcher: Fetcher::new(config.fetching.clone(), config.registries.certificates.clone())?,
-            checkpoints: Checkpoints::open(&config.runtime_dir)?,
             program: Program::new(&config.helper)?,
             hierarchies,
             isolators,
