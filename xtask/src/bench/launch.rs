@@ -68,6 +68,7 @@ pub(super) fn run(ui: Ui, options: &Options, json: bool) -> Result<()> {
         let mut contestants = vec![Contestant::muster(&site, &helper)?];
         // Muster has extracted the image by now.
         contestants.push(Contestant::floor(&site)?);
+        contestants.push(Contestant::unshare(&site)?);
         contestants.push(Contestant::runtime(&site, Kind::Crun)?);
         contestants.push(Contestant::runtime(&site, Kind::Runc)?);
         if !options.no_docker {

@@ -16,6 +16,7 @@ use crate::bench::site::Site;
 pub(super) enum Kind {
     Muster,
     Floor,
+    Unshare,
     Crun,
     Runc,
     Docker,
@@ -33,6 +34,7 @@ impl Kind {
         match self {
             Self::Muster => "muster",
             Self::Floor => "clone, chroot, exec",
+            Self::Unshare => "unshare(1), chroot(1)",
             Self::Crun => "crun run",
             Self::Runc => "runc run",
             Self::Docker => "docker run",
@@ -62,6 +64,14 @@ impl Contestant {
         let mut command = program();
         command.arg("floor").arg(bundle::root()?);
         Self::start(site, Kind::Floor, command)
+    }
+
+    /// The same by programs that anybody has, as one would type it.
+    pub(super) fn unshare(site: &Site) -> Result<Self> {
+        let mut command = program();
+        command.args(["command", "unshare", "--mount", "--pid", "--fork", "--uts", "--ipc"]);
+        command.arg("chroot").arg(bundle::root()?).arg("/bin/true");
+        Self::start(site, Kind::Unshare, command)
     }
 
     /// An OCI runtime. crun 1.8 refuses a v2 tree beside v1 controllers, so that it sees none.
