@@ -85,15 +85,26 @@ impl<R: Read> Archive<R> {
         }
     }
 
-    /// The next header block; `None` at the archive's end.
+    /// The next header block; `None` at the archive's end. The two empty blocks there, and what
+    /// fills up the block of the last file, may be missing, as some writers leave them out.
     fn header(&mut self) -> io::Result<Option<Header>> {
-        let skip = self.data + self.padding;
-        if io::copy(&mut (&mut self.source).take(skip), &mut io::sink())? != skip {
+        if skip(&mut self.source, self.data)? != self.data {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let filled = skip(&mut self.source, self.padding)? == self.padding;
         (self.data, self.padding) = (0, 0);
         let mut header = Header::new_old();
-        self.source.read_exact(header.as_mut_bytes())?;
+        let mut block = Vec::new();
+        if filled {
+            self.source.by_ref().take(BLOCK).read_to_end(&mut block)?;
+        }
+        if block.is_empty() {
+            return Ok(None);
+        }
+        if block.len() != header.as_bytes().len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        header.as_mut_bytes().copy_from_slice(&block);
         let bytes = header.as_bytes();
         if bytes.iter().all(|byte| *byte == 0) {
             return Ok(None);
@@ -124,6 +135,11 @@ impl<R: Read> Archive<R> {
         name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
         Ok(name)
     }
+}
+
+/// Reads over so many bytes of `source`, or up to its end, and says how many they were.
+fn skip(source: &mut impl Read, bytes: u64) -> io::Result<u64> {
+    io::copy(&mut source.take(bytes), &mut io::sink())
 }
 
 /// The data of the current entry.
@@ -306,6 +322,30 @@ mod tests {
         let bytes = builder.into_inner().unwrap();
         let member = Archive::new(bytes.as_slice()).next().unwrap().unwrap();
         assert_eq!((member.path, member.link), (path.into_bytes(), link.into_bytes()));
+    }
+
+    #[test]
+    fn what_fills_up_the_end_may_be_missing_and_nothing_else() {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = Header::new_gnu();
+        header.set_size(3);
+        header.set_cksum();
+        builder.append_data(&mut header, "a", &b"abc"[..]).unwrap();
+        let bytes = builder.into_inner().unwrap();
+        let read = |length: usize| -> io::Result<String> {
+            let mut archive = Archive::new(&bytes[..length]);
+            let mut text = String::new();
+            while archive.next()?.is_some() {
+                archive.read_to_string(&mut text)?;
+            }
+            Ok(text)
+        };
+        for length in [515, 700, 1024, 1536, 2048] {
+            assert_eq!(read(length).unwrap(), "abc", "{length}");
+        }
+        for length in [100, 511, 512, 514, 1025, 1535] {
+            assert_eq!(read(length).unwrap_err().kind(), io::ErrorKind::UnexpectedEof, "{length}");
+        }
     }
 
     #[test]
