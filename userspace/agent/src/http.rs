@@ -6,6 +6,7 @@
 mod call;
 mod containers;
 mod executor;
+mod files;
 mod metrics;
 mod operator;
 mod shapes;
@@ -67,6 +68,11 @@ pub(crate) fn router(look: Look) -> Router {
         .route("/state", get(state))
         .route("/containers", get(containers::containers))
         .route("/monitor/statistics", get(containers::statistics))
+        .route("/monitor/statistics.json", get(containers::statistics))
+        .route("/files/browse", get(files::browse))
+        .route("/files/read", get(files::read))
+        .route("/files/download", get(files::download))
+        .route("/files/debug", get(files::debug))
         .route("/metrics/snapshot", get(metrics::snapshot))
         .route("/api/v1", post(operator::call))
         .route("/api/v1/executor", post(executor::call))

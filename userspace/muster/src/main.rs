@@ -10,6 +10,7 @@ mod isolation;
 mod master;
 mod registries;
 mod simulate;
+mod task;
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -38,6 +39,8 @@ enum Command {
     Agent(Box<agent::Flags>),
     /// Tries out what the allocator would do, without a cluster.
     Simulate(simulate::Flags),
+    /// Tasks of a cluster, and what they print.
+    Task(task::TaskFlags),
     /// Starts a container; run by the agent, never by hand.
     #[command(hide = true)]
     Launch {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         // Before any thread exists: the helper forks.
         Command::Launch { .. } => return muster_containerizer::launch::main(),
         Command::Simulate(flags) => return simulate::run(flags),
+        Command::Task(flags) => return task::run(flags),
         Command::Master(_) | Command::Agent(_) => {}
     }
     let filter = match log_filter(std::env::var_os(LOG).as_deref()) {
@@ -81,7 +85,7 @@ fn main() -> ExitCode {
         .and_then(|runtime| match arguments.command {
             Command::Master(flags) => runtime.block_on(master::run(*flags, shown)),
             Command::Agent(flags) => runtime.block_on(agent::run(*flags)),
-            Command::Launch { .. } | Command::Simulate(_) => Ok(()),
+            Command::Launch { .. } | Command::Simulate(_) | Command::Task(_) => Ok(()),
         });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -124,3 +124,55 @@ fn state_and_statistics_are_those_of_the_machine() {
         peer.expect(TaskState::TaskKilled).await;
     });
 }
+
+#[test]
+fn sandboxes_can_be_looked_into() {
+    on_site(async |site| {
+        let mut master = Master::start(site.master());
+        site.start();
+        let (mut peer, _) = master.register().await;
+        peer.run(shell("t", "echo hello; ln -s /etc/passwd link; touch done; sleep 1000")).await;
+        super::site::eventually("the task has printed", || site.sandbox("t").join("done").exists())
+            .await;
+        let state = get(&site.url("/state")).await.json();
+        let executor = &state["frameworks"][0]["executors"][0];
+        let directory = executor["directory"].as_str().unwrap().to_owned();
+        let framework = state["frameworks"][0]["id"].as_str().unwrap();
+        let latest = format!("/frameworks/{framework}/executors/t/runs/latest");
+        let url = |what: &str, rest: &str| site.url(&format!("/files/{what}?path={rest}"));
+
+        for top in [&directory, &latest] {
+            let listed = get(&url("browse", top)).await.json();
+            let paths: Vec<_> =
+                listed.as_array().unwrap().iter().map(|e| e["path"].as_str().unwrap()).collect();
+            let expected = ["done", "link", "stderr", "stdout"].map(|name| format!("{top}/{name}"));
+            assert_eq!(paths, expected);
+            let size = get(&url("read", &format!("{top}/stdout"))).await.json();
+            assert_eq!((&size["offset"], &size["data"]), (&json!(6), &json!("")));
+            let part = get(&url("read", &format!("{top}/stdout&offset=1&length=3"))).await.json();
+            assert_eq!((&part["offset"], &part["data"]), (&json!(1), &json!("ell")));
+            let whole = get(&url("download", &format!("{top}/stdout"))).await;
+            assert_eq!((whole.status, whole.body.as_str()), (StatusCode::OK, "hello\n"));
+        }
+        assert_eq!(get(&site.url("/files/debug")).await.json()[&latest], directory.as_str());
+        for (path, status) in [
+            (format!("read?path={directory}/link&offset=0"), StatusCode::NOT_FOUND),
+            (format!("download?path={directory}/../../../../../.."), StatusCode::NOT_FOUND),
+            ("read?path=/etc/passwd".to_owned(), StatusCode::NOT_FOUND),
+            ("browse".to_owned(), StatusCode::BAD_REQUEST),
+            (format!("read?path={directory}"), StatusCode::BAD_REQUEST),
+            (format!("read?path={directory}/stdout&offset=-2"), StatusCode::BAD_REQUEST),
+            (format!("browse?path={directory}/stdout"), StatusCode::BAD_REQUEST),
+        ] {
+            let answer = get(&site.url(&format!("/files/{path}"))).await;
+            assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        }
+        let served = get(&site.url("/slave(1)/monitor/statistics.json")).await.json();
+        assert_eq!(served[0]["executor_id"], "t");
+        peer.kill("t", None);
+        peer.expect(TaskState::TaskKilled).await;
+        // It can be looked into for as long as the agent knows of the task.
+        let part = get(&url("read", &format!("{latest}/stdout&offset=0"))).await.json();
+        assert_eq!(part["data"], "hello\n");
+    });
+}

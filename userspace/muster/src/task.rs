@@ -1,0 +1,100 @@
+//! `muster task`: tasks of a cluster, and what they print.
+
+mod cluster;
+mod log;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+use cluster::{Cluster, Found};
+
+/// Flags of the commands about tasks.
+#[derive(Debug, Args)]
+pub(crate) struct TaskFlags {
+    /// The master's HTTP interface: [http://]HOST[:PORT]; the port is 5050 unless given.
+    #[arg(long, env = "MUSTER_MASTER_URL", default_value = "127.0.0.1")]
+    master_url: String,
+    #[command(subcommand)]
+    command: TaskCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TaskCommand {
+    /// Lists tasks.
+    Ls {
+        /// Also those that have ended.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Prints what a task has printed.
+    Log {
+        /// The task's id, or its beginning.
+        task: String,
+        /// Which of its outputs.
+        #[arg(value_enum, default_value_t = Output::Stdout)]
+        output: Output,
+        /// Goes on until the task has ended.
+        #[arg(long, short)]
+        follow: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Output {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// Prints what is asked for.
+pub(crate) fn run(flags: &TaskFlags) -> ExitCode {
+    let cluster = Cluster::at(&flags.master_url);
+    let result = match &flags.command {
+        TaskCommand::Ls { all } => list(&cluster, *all),
+        TaskCommand::Log { task, output, follow } => {
+            log::print(&cluster, task, output.name(), *follow, &mut io::stdout().lock())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has had enough, as head has.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody may be listening; the exit code remains.
+            let _ = writeln!(io::stderr(), "muster task: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn list(cluster: &Cluster, all: bool) -> anyhow::Result<()> {
+    let mut tasks = cluster.tasks()?;
+    tasks.retain(|task| all || !task.ended);
+    let rows = std::iter::once(["ID", "NAME", "HOST", "STATE"].map(str::to_owned));
+    let shown = |task: Found| [task.id, task.name, task.host, task.state];
+    let rows: Vec<[String; 4]> = rows.chain(tasks.into_iter().map(shown)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..3).map(|column| width(column).unwrap_or(0)).collect();
+    let mut output = io::stdout().lock();
+    for [id, name, host, state] in &rows {
+        let [first, second, third] = [widths[0], widths[1], widths[2]];
+        writeln!(output, "{id:first$}  {name:second$}  {host:third$}  {state}")?;
+    }
+    Ok(())
+}
