@@ -59,6 +59,7 @@ fn config(json: &Value) -> Result<Config, Box<dyn std::error::Error>> {
         registries: muster_containerizer::Registries::default(),
         image_limits: muster_containerizer::ImageLimits::default(),
         fetching: muster_containerizer::Fetching::new(directory.join("fetch")),
+        logger: muster_containerizer::Logger::default(),
         resources: text("resources"),
         attributes: "rack:r1".to_owned(),
         cgroups_root: text("cgroups_root"),

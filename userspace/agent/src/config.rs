@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use muster_containerizer::{Fetching, ImageLimits, Isolation, Registries};
+use muster_containerizer::{Fetching, ImageLimits, Isolation, Logger, Registries};
 use serde_json::Value;
 
 use crate::Patience;
@@ -48,6 +48,8 @@ pub struct Config {
     pub image_limits: ImageLimits,
     /// How files are fetched into sandboxes, `--fetcher-cache-dir` first.
     pub fetching: Fetching,
+    /// `--container-logger`, with its parameters.
+    pub logger: Logger,
     /// `--resources`: `cpus:4;mem:8192;ports:[31000-32000]`. Of cpus, mem and ports, those
     /// that are not given are found out.
     pub resources: String,

@@ -119,6 +119,7 @@ fn containers(config: &Config) -> muster_containerizer::Config {
         registries: config.registries.clone(),
         image_limits: config.image_limits,
         fetching: config.fetching.clone(),
+        logger: config.logger,
         runtime_dir: config.runtime_dir.clone(),
         cgroups_root: config.cgroups_root.clone(),
         helper: config.helper.clone(),

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, ImageLimits, Isolation,
+    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, ImageLimits, Isolation, Logger,
     Registries, Resources,
 };
 
@@ -24,6 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         helper: next()?.into(),
         registries: Registries::default(),
         image_limits: ImageLimits::default(),
+        logger: Logger::default(),
         isolation: Isolation::default(),
     })?;
     let work_dir = PathBuf::from(next()?);

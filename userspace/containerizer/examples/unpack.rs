@@ -8,7 +8,7 @@ use std::error::Error;
 use std::path::Path;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, ImageLimits, Isolation,
+    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, ImageLimits, Isolation, Logger,
     Registries, Resources, Termination,
 };
 use nix::sys::resource::{UsageWho, getrusage};
@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             registries: Registries::default(),
             fetching: Fetching::new(Path::new(work).join("fetch")),
             image_limits: ImageLimits::default(),
+            logger: Logger::default(),
             isolation: Isolation::default(),
         })?;
         let sandbox = Path::new(work).join("sandbox");

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::{Error, Fetching, ImageLimits, Isolation, Registries};
+use crate::{Error, Fetching, ImageLimits, Isolation, Logger, Registries};
 
 /// Where a containerizer finds images and keeps its own files.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub image_limits: ImageLimits,
     /// How files are fetched into sandboxes.
     pub fetching: Fetching,
+    /// Where containers' output goes.
+    pub logger: Logger,
     /// The flags of isolators.
     pub isolation: Isolation,
 }
@@ -53,6 +55,9 @@ impl Config {
         if let Err((field, reason)) = self.fetching.validate() {
             return refuse(field, reason);
         }
+        if let Err((parameter, reason)) = self.logger.validate() {
+            return refuse("container_logger", format!("{parameter}: {reason}"));
+        }
         let root = Path::new(&self.cgroups_root);
         let plain = root.components().all(|part| matches!(part, Component::Normal(_)));
         if self.cgroups_root.is_empty() || !plain {
@@ -81,6 +86,7 @@ mod tests {
             registries: Registries::default(),
             image_limits: ImageLimits::default(),
             fetching: Fetching::new("/fetch".into()),
+            logger: Logger::default(),
             isolation: Isolation::default(),
         }
     }

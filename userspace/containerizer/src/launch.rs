@@ -14,6 +14,7 @@ mod identity;
 mod init;
 mod join;
 mod limits;
+mod logs;
 mod mounts;
 pub(crate) mod nursery;
 mod oom;

@@ -11,6 +11,7 @@
 
 mod attachment;
 mod block_io;
+mod bytes;
 mod capability;
 mod cgroup;
 mod checkpoint;
@@ -25,6 +26,7 @@ mod image;
 mod isolator;
 pub mod launch;
 mod limitation;
+mod logger;
 mod pid;
 mod readiness;
 mod resources;
@@ -40,6 +42,7 @@ mod web;
 
 pub use attachment::{Attachment, Input, Output, Stream, WindowSize};
 pub use block_io::{BlockIo, DeviceIo, DeviceNumber, Throttle};
+pub use bytes::parse_bytes;
 pub use capability::CapabilitySet;
 pub use config::Config;
 pub use containerizer::{Containerizer, Launched, Recovered};
@@ -50,6 +53,7 @@ pub use id_range::IdRange;
 pub use image::{Backend as ImageBackend, Exceeded, ImageError, ImageLimits, Registries};
 pub use isolator::{Isolation, ProjectRange, gpus};
 pub use limitation::{Amount, Cause, Limitation};
+pub use logger::{Logger, LogrotateOptions, Rotation};
 pub use resources::{Limit, Resources};
 pub use rlimit::{Rlimit, RlimitKind};
 pub use secret::{Secret, SecretData};

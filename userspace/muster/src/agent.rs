@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use crate::{duration, fetching, images, isolation, registries};
+use crate::{duration, fetching, images, isolation, logger, registries};
 
 /// Flags of an agent. Each is also read from the environment, as `MUSTER_` and its name:
 /// `MUSTER_WORK_DIR`.
@@ -46,6 +46,8 @@ pub(crate) struct Flags {
     image_limits: images::ImageLimitFlags,
     #[command(flatten)]
     fetching: fetching::FetcherFlags,
+    #[command(flatten)]
+    logger: logger::LoggerFlags,
     /// What this machine offers: "cpus:4;mem:8192;ports:[31000-32000]". Of cpus, mem and
     /// ports, those not given are found out.
     #[arg(long, env = "MUSTER_RESOURCES", default_value = "")]
@@ -122,6 +124,7 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         vip_port: flags.vip_port,
         hostname,
         fetching: flags.fetching.into_fetching(&flags.work_dir),
+        logger: flags.logger.into(),
         work_dir: flags.work_dir,
         runtime_dir: flags.runtime_dir,
         image_dir: flags.image_dir,

@@ -1,37 +1,3 @@
 //! Sizes as Mesos writes them: `64MB`.
 
-/// Parses a size: a whole number with B, KB, MB, GB or TB, which are powers of 1024.
-///
-/// # Errors
-/// What is wrong with it.
-pub(crate) fn parse(text: &str) -> Result<u64, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit {
-        "B" => 0,
-        "KB" => 10,
-        "MB" => 20,
-        "GB" => 30,
-        "TB" => 40,
-        _ => return Err(format!("`{text}` is no size; it needs a unit, as in 64MB")),
-    };
-    let number = number.parse::<u64>().ok();
-    number
-        .and_then(|number| number.checked_mul(1 << shift))
-        .ok_or_else(|| format!("`{text}` is no size, or too large"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse;
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(parse("64MB"), Ok(64 << 20));
-        assert_eq!(parse("0B"), Ok(0));
-        assert_eq!(parse("3TB"), Ok(3 << 40));
-        for text in ["64", "MB", "-1MB", "1.5GB", "64mb", "99999999999TB", ""] {
-            assert!(parse(text).is_err(), "{text}");
-        }
-    }
-}
+pub(crate) use muster_containerizer::parse_bytes as parse;

@@ -7,6 +7,7 @@ mod fetching;
 mod flags;
 mod images;
 mod isolation;
+mod logger;
 mod master;
 mod registries;
 mod simulate;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use muster_containerizer::{Fetching, ImageBackend, ImageLimits, Isolation, Registries};
+use muster_containerizer::{Fetching, ImageBackend, ImageLimits, Isolation, Logger, Registries};
 use serde_json::{Map, Value, json};
 
 use super::{Config, Recover};
@@ -14,6 +14,7 @@ pub(super) fn of(config: &Config) -> Value {
         images(&config.registries),
         limits(config.image_limits),
         fetching(&config.fetching),
+        logger(config.logger),
         isolation(&config.isolation),
         executors(config),
     ];
@@ -72,6 +73,19 @@ fn fetching(fetching: &Fetching) -> Value {
         "fetcher_cache_size": format!("{}B", fetching.cache_bytes),
         "fetcher_stall_timeout": format!("{}secs", fetching.stall_timeout.as_secs_f64()),
         "frameworks_home": fetching.frameworks_home,
+    })
+}
+
+fn logger(logger: Logger) -> Value {
+    let Logger::Logrotate { stdout, stderr } = logger else {
+        return json!({ "container_logger": "sandbox" });
+    };
+    json!({
+        "container_logger": "logrotate",
+        "max_stdout_size": format!("{}B", stdout.max_bytes),
+        "logrotate_stdout_options": format!("rotate {}", stdout.files),
+        "max_stderr_size": format!("{}B", stderr.max_bytes),
+        "logrotate_stderr_options": format!("rotate {}", stderr.files),
     })
 }
 

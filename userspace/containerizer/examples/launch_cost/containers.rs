@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, ImageLimits, Isolation,
+    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, ImageLimits, Isolation, Logger,
     Registries, Resources, Termination,
 };
 use tokio::runtime::Runtime;
@@ -39,6 +39,7 @@ pub(crate) fn serve(
             registries: Registries::default(),
             image_limits: ImageLimits::default(),
             fetching: Fetching::new(work.join("fetch")),
+            logger: Logger::default(),
             isolation: Isolation { cfs_quota: true, ..Isolation::default() },
         })?
     };

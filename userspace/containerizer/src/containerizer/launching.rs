@@ -15,7 +15,7 @@ use crate::launch::make_beneath;
 use crate::launch::order::{Order, Report};
 use crate::launch::plan::{Plan, Root};
 use crate::pid::boot_id;
-use crate::{Attachment, CommandSpec, ContainerSpec, Error, Kind, VolumeSource};
+use crate::{Attachment, CommandSpec, ContainerSpec, Error, Kind, Logger, VolumeSource};
 
 /// Where in a sandbox those of nested containers are.
 const NESTED: &str = "containers";
@@ -187,7 +187,8 @@ fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<(ContainerSpec, Subjec
     };
     let mut draft = Draft::new(&request);
     inner.isolators.prepare(&request, &mut draft)?;
-    let (plan, notes) = draft.finish(&request, places)?;
+    let (mut plan, notes) = draft.finish(&request, places)?;
+    plan.logger = inner.config.logger.of(&spec)?;
     let subject = Subject {
         id: name,
         parent: spec.parent.clone(),
@@ -237,6 +238,7 @@ fn debug(spec: &ContainerSpec, parent: &Subject, places: Places) -> Subject {
             masked: Vec::new(),
             read_only: Vec::new(),
             owned: Vec::new(),
+            logger: Logger::Sandbox,
             fetched: Vec::new(),
             process,
         },

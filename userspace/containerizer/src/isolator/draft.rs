@@ -23,7 +23,7 @@ use crate::launch::plan::{
 };
 use crate::pid::ProcessId;
 use crate::seccomp::Filter;
-use crate::{CapabilitySet, Error, IdRange, Kind, Rlimit};
+use crate::{CapabilitySet, Error, IdRange, Kind, Logger, Rlimit};
 
 /// Docker's `PATH` for images that set none.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -313,6 +313,7 @@ impl Draft {
             masked: self.masked,
             read_only: self.read_only,
             owned: self.owned,
+            logger: Logger::default(),
             fetched: Vec::new(),
             process,
         };

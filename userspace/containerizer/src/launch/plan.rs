@@ -13,7 +13,7 @@ use crate::capability::Capabilities;
 use crate::cgroup::Group;
 use crate::pid::ProcessId;
 use crate::seccomp::Filter;
-use crate::{CommandSpec, IdRange, Rlimit, WindowSize};
+use crate::{CommandSpec, IdRange, Logger, Rlimit, WindowSize};
 
 pub(crate) use device::{DeviceAccess, DeviceKind};
 pub(crate) use mount::{Attributes, Mount, Spread, What};
@@ -57,6 +57,9 @@ pub(crate) struct Plan {
     pub(crate) read_only: Vec<PathBuf>,
     /// Paths below `sandbox_top` that are its user's, beside the sandbox itself.
     pub(crate) owned: Vec<PathBuf>,
+    /// What becomes of its output.
+    #[serde(default)]
+    pub(crate) logger: Logger,
     /// What was fetched into its sandbox: names in it that are its user's, with all below.
     #[serde(default)]
     pub(crate) fetched: Vec<PathBuf>,

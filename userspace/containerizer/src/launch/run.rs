@@ -12,6 +12,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::Answers;
 use super::board::Board;
+use super::logs::Rotated;
 use super::oom::OomWatch;
 use super::order::Report;
 use super::plan::{Namespace, Plan};
@@ -55,8 +56,12 @@ pub(super) fn run(
             (Some(around), Some(_)) => Users::joined(around)?,
         };
         let logs = Logs::open(init::sandbox(plan)?.as_fd(), &plan.sandbox)?;
+        let (mut rotated, ends) = match plan.io {
+            None => Rotated::open(plan)?,
+            Some(_) => (Rotated::default(), Ends::Logs),
+        };
         let (mut board, ends) = match plan.io {
-            None => (None, Ends::Logs),
+            None => (None, ends),
             Some(io) => Board::new(plan, io, &logs).map(|(board, ends)| (Some(board), ends))?,
         };
         if let Some(board) = board.as_mut().filter(|_| plan.io.is_some_and(|io| io.first)) {
@@ -79,9 +84,10 @@ pub(super) fn run(
         if let (Some(board), Some(io)) = (&mut board, plan.io) {
             board.take_terminal(io, &logs)?;
         }
-        Ok((oom, board, child))
+        rotated.give()?;
+        Ok((oom, board, rotated, child))
     });
-    let (mut oom, mut board, child) = match started {
+    let (mut oom, mut board, mut rotated, child) = match started {
         Ok(started) => started,
         Err(error) => {
             record(&mut status, &Outcome::NotStarted(error.clone()))?;
@@ -91,7 +97,7 @@ pub(super) fn run(
     };
     answers.send(&Report::Started(child.id));
     drop(answers);
-    let out_of_memory = watch(plan, &child, oom.as_mut(), board.as_mut())?;
+    let out_of_memory = watch(plan, &child, oom.as_mut(), board.as_mut(), &mut rotated)?;
     let ended = match child.wait()? {
         ExecStatus::Exited(code) => Termination::Exited(code),
         ExecStatus::Signaled(signal) => Termination::Signaled(signal),
@@ -104,6 +110,7 @@ pub(super) fn run(
     if let Some(board) = &mut board {
         board.finish();
     }
+    rotated.drain();
     let exceeded = match oom {
         Some(_) => isolator::exceeded(&plan.group, out_of_memory)?,
         None => None,
@@ -130,23 +137,32 @@ fn watch(
     child: &Child,
     mut oom: Option<&mut OomWatch>,
     mut board: Option<&mut Board>,
+    rotated: &mut Rotated,
 ) -> Result<bool, SetupError> {
     let mut out_of_memory = false;
-    if oom.is_none() && board.is_none() {
+    if oom.is_none() && board.is_none() && rotated.is_empty() {
         return Ok(out_of_memory);
     }
     loop {
-        let (ended, memory) = {
+        let (ended, memory, written) = {
             let mut fds = vec![PollFd::new(&child.pidfd, PollFlags::IN)];
             let news = oom.as_deref().filter(|_| !out_of_memory).map(OomWatch::poll);
             fds.extend(news.map(|(memory, flags)| PollFd::from_borrowed_fd(memory, flags)));
+            let first = fds.len();
+            let (numbers, pipes): (Vec<usize>, Vec<_>) = rotated.pipes().unzip();
+            let last = first + numbers.len();
+            fds.extend(pipes.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
             fds.extend(board.as_deref().map(Board::fds).unwrap_or_default());
             match poll(&mut fds, None) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error).step(|| "poll the container".into()),
             }
-            (!fds[0].revents().is_empty(), news.is_some() && !fds[1].revents().is_empty())
+            let ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+            let written = numbers.into_iter().zip(&fds[first..last]).filter(|(_, fd)| ready(fd));
+            let written: Vec<usize> = written.map(|(number, _)| number).collect();
+            (ready(&fds[0]), fds[1..first].iter().any(ready), written)
         };
+        written.into_iter().for_each(|number| rotated.take(number));
         if memory && oom.as_mut().is_some_and(|oom| oom.take()) {
             out_of_memory = true;
             plan.group.kill()?;

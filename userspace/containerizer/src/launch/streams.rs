@@ -33,6 +33,13 @@ pub(super) struct Logs {
 pub(super) enum Ends {
     /// Nothing to read; it writes its logs itself.
     Logs,
+    /// Nothing to read; the helper writes logs from these.
+    Rotated {
+        /// Standard output.
+        output: OwnedFd,
+        /// Standard error.
+        errors: OwnedFd,
+    },
     /// Pipes.
     Pipes {
         /// Standard input.
@@ -56,6 +63,7 @@ impl Ends {
     pub(super) fn descriptors(&self) -> Vec<RawFd> {
         match self {
             Self::Logs => Vec::new(),
+            Self::Rotated { output, errors } => [output, errors].map(AsRawFd::as_raw_fd).into(),
             Self::Pipes { input, output, errors } => {
                 [input, output, errors].map(AsRawFd::as_raw_fd).into()
             }
@@ -89,6 +97,9 @@ impl Streams {
         match ends {
             Ends::Logs => {
                 Ok(Self { input: null()?, output: dup(&logs.output)?, errors: dup(&logs.errors)? })
+            }
+            Ends::Rotated { output, errors } => {
+                Ok(Self { input: null()?, output: output.into(), errors: errors.into() })
             }
             Ends::Pipes { input, output, errors } => {
                 Ok(Self { input: input.into(), output: output.into(), errors: errors.into() })

@@ -20,6 +20,7 @@ mod image;
 mod images;
 mod life;
 mod limits;
+mod logs;
 mod namespaces;
 mod nested;
 mod places;

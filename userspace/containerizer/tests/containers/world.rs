@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use muster_containerizer::{
     CommandSpec, Config, ContainerSpec, Containerizer, Error, Fetching, ImageLimits, Isolation,
-    Launched, Registries, Resources, Termination,
+    Launched, Logger, Registries, Resources, Termination,
 };
 use tokio::runtime::Runtime;
 
@@ -56,6 +56,7 @@ impl World {
             registries: Registries::default(),
             image_limits: ImageLimits::default(),
             fetching: Fetching::new(path.join("fetch")),
+            logger: Logger::default(),
             isolation: Isolation { cfs_quota: true, ..Isolation::default() },
         };
         Image::new(&config.image_dir, "busybox").layer(busybox()).tag("latest");
@@ -98,6 +99,13 @@ impl World {
     pub(crate) fn limit_images(&mut self, limits: ImageLimits) {
         self.stop();
         self.config.image_limits = limits;
+        self.restart();
+    }
+
+    /// Ends the containerizer as if its process had ended, and starts another with a logger.
+    pub(crate) fn log_with(&mut self, logger: Logger) {
+        self.stop();
+        self.config.logger = logger;
         self.restart();
     }
 
