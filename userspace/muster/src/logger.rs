@@ -11,7 +11,7 @@ pub(crate) struct LoggerFlags {
     #[arg(long, env = "MUSTER_CONTAINER_LOGGER", value_enum, default_value_t = Kind::Sandbox)]
     container_logger: Kind,
     /// With logrotate: the most that one file of standard output may have. A task may say
-    /// otherwise by the variable CONTAINER_LOGGER_MAX_STDOUT_SIZE, and so for those below.
+    /// otherwise by the variable `CONTAINER_LOGGER_MAX_STDOUT_SIZE`, and so for those below.
     #[arg(
         long,
         env = "MUSTER_MAX_STDOUT_SIZE",

@@ -62,7 +62,6 @@ fn command(app: &App, instance: &Instance) -> CommandInfo {
         value: spec.cmd.clone().or_else(program),
         arguments: spec.args.clone(),
         user: spec.user.clone(),
-        ..Default::default()
     }
 }
 

@@ -124,7 +124,7 @@ impl Cache {
     }
 }
 
-impl<'a> Use<'a> {
+impl Use<'_> {
     /// Waits until another has fetched it.
     fn arrival(self, cancel: &Cancel) -> Result<Option<Self>, Problem> {
         let mut table = self.cache.table();

@@ -127,7 +127,7 @@ impl Place {
 
     fn make(&self, path: &Path) -> io::Result<OwnedFd> {
         if path.as_os_str().is_empty() {
-            return Ok(self.root.try_clone()?);
+            return self.root.try_clone();
         }
         let found = openat2(
             &self.root,

@@ -257,7 +257,7 @@ fn a_cached_archive_is_unpacked_and_not_there_itself() {
     builder.into_inner().unwrap();
     let given = uri(archive.to_str().unwrap());
     assert_eq!(bench.fetch("t", &[cached(given.clone())]).unwrap(), [Path::new("inner")]);
-    let made = bench.fetch("u", &[given.clone()]).unwrap();
+    let made = bench.fetch("u", std::slice::from_ref(&given)).unwrap();
     assert_eq!(made, ["a.tar", "inner"].map(PathBuf::from));
     let plain = Uri { extract: false, ..given };
     assert_eq!(bench.fetch("v", &[plain]).unwrap(), [Path::new("a.tar")]);

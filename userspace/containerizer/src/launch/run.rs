@@ -162,7 +162,9 @@ fn watch(
             let written: Vec<usize> = written.map(|(number, _)| number).collect();
             (ready(&fds[0]), fds[1..first].iter().any(ready), written)
         };
-        written.into_iter().for_each(|number| rotated.take(number));
+        for number in written {
+            rotated.take(number);
+        }
         if memory && oom.as_mut().is_some_and(|oom| oom.take()) {
             out_of_memory = true;
             plan.group.kill()?;

@@ -26,7 +26,7 @@ fn parts_are_mesos() {
     assert_eq!(shown(&file, Some(1), None), ("ello".into(), 1, 4));
     assert_eq!(shown(&file, Some(1), Some(2)), ("el".into(), 1, 2));
     assert_eq!(shown(&file, Some(1), Some(0)), (String::new(), 1, 0));
-    let large = self::file(&[b'x'; 100_000]);
+    let large = self::file(&vec![b'x'; 100_000]);
     assert_eq!(shown(&large, Some(0), Some(100_000)).2, LENGTH_MAX);
 }
 
