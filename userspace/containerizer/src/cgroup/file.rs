@@ -1,15 +1,30 @@
 //! The kernel's small files of text.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use crate::Error;
 use crate::error::At;
 
-/// The whole text.
+/// More than most of these files have.
+const BUFFER: usize = 4096;
+
+/// The whole text. It is asked for often: of files without a size, so that there is nothing to
+/// be learnt about them before they are read.
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).at("read", path)
+    let mut file = fs::File::open(path).at("open", path)?;
+    let mut buffer = [0; BUFFER];
+    let mut text = Vec::new();
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => text.extend_from_slice(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).at("read", path),
+        }
+    }
+    String::from_utf8(text).map_err(io::Error::other).at("read", path)
 }
 
 /// Writes `text` in one call, as these files want it. Never makes a file.
@@ -25,7 +40,7 @@ pub(crate) fn number(path: &Path) -> Result<Option<u64>, Error> {
         "max" => Ok(None),
         digits => match digits.parse() {
             Ok(number) => Ok(Some(number)),
-            Err(error) => Err(std::io::Error::other(error)).at("parse", path),
+            Err(error) => Err(io::Error::other(error)).at("parse", path),
         },
     }
 }
@@ -33,7 +48,7 @@ pub(crate) fn number(path: &Path) -> Result<Option<u64>, Error> {
 /// The same; `None` also for a file that is not there.
 pub(crate) fn optional(path: &Path) -> Result<Option<u64>, Error> {
     match number(path) {
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         number => number,
     }
 }
