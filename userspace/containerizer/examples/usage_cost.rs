@@ -5,8 +5,8 @@ use std::error::Error;
 use std::path::Path;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, Isolation, Logger, Registries,
-    Resources,
+    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, ImageLimits, Isolation, Logger,
+    Registries, Resources,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -31,6 +31,7 @@ async fn measure(directory: &Path, containers: usize, rounds: usize) -> Result<(
         registries: Registries::default(),
         fetching: Fetching::new(directory.join("fetch")),
         logger: Logger::default(),
+        image_limits: ImageLimits::default(),
         isolation: Isolation::default(),
     })?;
     let result = rounds_of(&containerizer, directory, containers, rounds).await;
