@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use muster_agent::{Config, Patience, Recover};
+use muster_agent::{Config, Containerizers, Patience, Recover};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -64,6 +64,15 @@ fn config(json: &Value) -> Result<Config, Box<dyn std::error::Error>> {
         attributes: "rack:r1".to_owned(),
         cgroups_root: text("cgroups_root"),
         isolation: muster_containerizer::Isolation::default(),
+        containerizers: Containerizers {
+            socket: match text("docker_socket").as_str() {
+                "" => "/nowhere/docker.sock".into(),
+                socket => socket.into(),
+            },
+            as_ucr: json["docker_as_ucr"].as_bool().unwrap_or_default(),
+            remove_delay: Duration::from_secs(json["docker_remove_delay"].as_u64().unwrap_or(0)),
+            ..Containerizers::default()
+        },
         bpffs: text("bpffs").into(),
         gc_delay: Config::GC_DELAY,
         patience: patience(json),

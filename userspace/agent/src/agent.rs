@@ -35,6 +35,7 @@ mod task;
 mod testing;
 mod updates;
 mod view;
+mod workload;
 
 pub use check::{Family, Probe};
 pub use counters::Counters;
@@ -45,6 +46,7 @@ pub use settings::Settings;
 pub(crate) use status::container_id;
 pub use task::{Phase, Task, TaskKey};
 pub use view::View;
+pub use workload::Workload;
 
 use health::Checker;
 use link::Link;

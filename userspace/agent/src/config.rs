@@ -9,7 +9,7 @@ use std::time::Duration;
 use muster_containerizer::{Fetching, ImageLimits, Isolation, Logger, Registries};
 use serde_json::Value;
 
-use crate::Patience;
+use crate::{Containerizers, Patience};
 
 /// What an agent does with what an earlier one of the same directories left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub struct Config {
     pub cgroups_root: String,
     /// The flags of isolators, `--isolation` first.
     pub isolation: Isolation,
+    /// `--containerizers`, and the flags of the Docker engine.
+    pub containerizers: Containerizers,
     /// `--bpffs`: where bpffs is mounted.
     pub bpffs: PathBuf,
     /// `--gc-delay`: how long sandboxes of ended tasks are kept.

@@ -59,6 +59,9 @@ pub enum Error {
     /// Containers cannot be run, recovered or removed.
     #[error("containerizer: {0}")]
     Containerizer(#[from] muster_containerizer::Error),
+    /// The containers of the Docker engine cannot be recovered or removed.
+    #[error("Docker: {0}")]
+    Docker(#[from] muster_docker::Error),
     /// The data plane cannot be opened or removed.
     #[error("data plane: {0}")]
     DataPlane(#[from] muster_dataplane::Error),

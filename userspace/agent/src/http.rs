@@ -19,11 +19,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use muster_containerizer::Containerizer;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
+use crate::containers::Containers;
 use crate::shell::{Shared, look};
 use crate::subscriptions::Subscriptions;
 use crate::{Agent, Config, Input};
@@ -32,7 +32,7 @@ use crate::{Agent, Config, Input};
 #[derive(Clone)]
 pub(crate) struct Look {
     agent: Shared,
-    containerizer: Containerizer,
+    containers: Containers,
     clock: Clock,
     flags: Arc<Value>,
     master: Arc<str>,
@@ -44,14 +44,14 @@ impl Look {
     pub(crate) fn new(
         config: &Config,
         agent: Shared,
-        containerizer: Containerizer,
+        containers: Containers,
         clock: Clock,
         subscriptions: Subscriptions,
         inputs: mpsc::Sender<Input>,
     ) -> Self {
         let master = config.master.as_str().into();
         let flags = Arc::new(config.flags());
-        Self { agent, containerizer, clock, flags, master, subscriptions, inputs }
+        Self { agent, containers, clock, flags, master, subscriptions, inputs }
     }
 
     fn agent<T>(&self, question: impl FnOnce(&Agent) -> T) -> T {

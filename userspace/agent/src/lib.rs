@@ -9,6 +9,8 @@ mod agent;
 mod checkpoint;
 mod clock;
 mod config;
+mod containerizers;
+mod containers;
 mod error;
 mod http;
 mod link;
@@ -21,9 +23,10 @@ mod subscriptions;
 
 pub use agent::{
     Agent, ContainerEvent, Counters, Executor, ExecutorEvent, ExecutorKey, Family, Found, Input,
-    LinkEvent, Output, Patience, Phase, Probe, Settings, Task, TaskKey, Timer, View,
+    LinkEvent, Output, Patience, Phase, Probe, Settings, Task, TaskKey, Timer, View, Workload,
 };
 pub use checkpoint::{AgentRow, Checkpoint, EndingRow, ExecutorRow, KillRow, TaskRow};
 pub use config::{Config, Recover};
+pub use containerizers::Containerizers;
 pub use error::Error;
 pub use run::run;

@@ -45,6 +45,7 @@ impl Machine {
             ("runtime-dir", &config.runtime_dir),
             ("image-dir", &config.image_dir),
             ("bpffs", &config.bpffs),
+            ("docker-socket", &config.containerizers.socket),
         ];
         for (name, path) in directories {
             if !path.is_absolute() {

@@ -1,6 +1,8 @@
 //! Carries out health checks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Empty;
@@ -9,41 +11,48 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, USER_AGENT};
 use hyper_util::rt::TokioIo;
-use muster_containerizer::{CommandSpec, Containerizer, ExecStatus};
+use muster_containerizer::{CommandSpec, ExecStatus};
+use nix::sched::{CloneFlags, setns};
 use tokio::net::TcpStream;
 
+use crate::containers::Containers;
 use crate::{Family, Probe};
+
+/// How long a connection attempt inside a container goes on at most.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Checks once; gives up after `timeout`. `address` is the machine's own.
 pub(crate) async fn probe(
-    containerizer: &Containerizer,
+    containers: &Containers,
     container: &str,
     probe: Probe,
     timeout: Duration,
     address: IpAddr,
 ) -> Result<(), String> {
-    let result = match probe {
-        Probe::Command(spec) => return command(containerizer, container, spec, timeout).await,
-        Probe::Http { port, path, statuses, family } => {
-            let candidates = candidates(family, address, port);
-            tokio::time::timeout(timeout, http(&candidates, &path, &statuses)).await
-        }
-        Probe::Tcp { port, family } => {
-            let candidates = candidates(family, address, port);
-            tokio::time::timeout(timeout, connect(&candidates)).await.map(|stream| stream.map(drop))
+    let (port, family, http_of) = match probe {
+        Probe::Command(spec) => return command(containers, container, spec, timeout).await,
+        Probe::Http { port, path, statuses, family } => (port, family, Some((path, statuses))),
+        Probe::Tcp { port, family } => (port, family, None),
+    };
+    let check = async {
+        let place = Place::of(containers, container, family, address, port).await?;
+        match http_of {
+            Some((path, statuses)) => http(&place, &path, &statuses).await,
+            None => connect(&place).await.map(drop),
         }
     };
+    let result = tokio::time::timeout(timeout, check).await;
     result.unwrap_or_else(|_| Err(timed_out(timeout)))
 }
 
 /// The command is killed when its time is over.
 async fn command(
-    containerizer: &Containerizer,
+    containers: &Containers,
     container: &str,
     spec: CommandSpec,
     timeout: Duration,
 ) -> Result<(), String> {
-    match containerizer.exec(container, spec, timeout).await {
+    match containers.exec(container, spec, timeout).await {
         Ok(ExecStatus::Exited(0)) => Ok(()),
         Ok(ExecStatus::Exited(status)) => Err(format!("the command exited with status {status}")),
         Ok(ExecStatus::Signaled(signal)) => {
@@ -58,21 +67,81 @@ fn timed_out(timeout: Duration) -> String {
     format!("no answer after {timeout:?}")
 }
 
+/// Where a task may be reached.
+#[derive(Debug)]
+struct Place {
+    candidates: Vec<SocketAddr>,
+    /// The network that they are in; `None` is the agent's.
+    namespace: Option<Arc<OwnedFd>>,
+}
+
+impl Place {
+    async fn of(
+        containers: &Containers,
+        container: &str,
+        family: Family,
+        address: IpAddr,
+        port: u16,
+    ) -> Result<Self, String> {
+        let Some((namespace, addresses)) = containers.network(container).await? else {
+            let candidates = candidates(family, address, port);
+            return Ok(Self { candidates, namespace: None });
+        };
+        // Loopback is the same everywhere; then the container's own.
+        let mut candidates = candidates(family, loopback(family), port);
+        let own = addresses.into_iter().filter(|own| own.is_ipv4() == (family == Family::V4));
+        candidates.extend(own.map(|own| SocketAddr::new(own, port)));
+        Ok(Self { candidates, namespace: Some(Arc::new(namespace)) })
+    }
+}
+
+/// Connects from within a network namespace.
+async fn connect_within(
+    namespace: &Arc<OwnedFd>,
+    address: SocketAddr,
+) -> std::io::Result<TcpStream> {
+    let namespace = Arc::clone(namespace);
+    let (sender, connected) = tokio::sync::oneshot::channel();
+    // A thread of its own, which ends in that namespace: no other work may ever run there. A
+    // socket stays where it was made.
+    std::thread::Builder::new().name("probe".into()).spawn(move || {
+        let socket = || {
+            setns(&*namespace, CloneFlags::CLONE_NEWNET)?;
+            let stream = std::net::TcpStream::connect_timeout(&address, LONGEST)?;
+            stream.set_nonblocking(true)?;
+            Ok(stream)
+        };
+        // Nobody waits any more after the check's own time.
+        let _ = sender.send(socket());
+    })?;
+    let stream: std::io::Result<std::net::TcpStream> =
+        connected.await.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into()));
+    TcpStream::from_std(stream?)
+}
+
+fn loopback(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::LOCALHOST.into(),
+        Family::V6 => Ipv6Addr::LOCALHOST.into(),
+    }
+}
+
 /// Where the task may listen: as Mesos does, loopback; and for a server that is bound to
 /// the machine's own address only, that.
 fn candidates(family: Family, address: IpAddr, port: u16) -> Vec<SocketAddr> {
-    let loopback: IpAddr = match family {
-        Family::V4 => Ipv4Addr::LOCALHOST.into(),
-        Family::V6 => Ipv6Addr::LOCALHOST.into(),
-    };
+    let loopback = loopback(family);
     let own = Some(address).filter(|own| own.is_ipv4() == loopback.is_ipv4() && *own != loopback);
     [loopback].into_iter().chain(own).map(|address| SocketAddr::new(address, port)).collect()
 }
 
-async fn connect(candidates: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), String> {
+async fn connect(place: &Place) -> Result<(TcpStream, SocketAddr), String> {
     let mut errors = Vec::new();
-    for &address in candidates {
-        match TcpStream::connect(address).await {
+    for &address in &place.candidates {
+        let connected = match &place.namespace {
+            None => TcpStream::connect(address).await,
+            Some(namespace) => connect_within(namespace, address).await,
+        };
+        match connected {
             Ok(stream) => return Ok((stream, address)),
             Err(error) => errors.push(format!("connect to {address}: {error}")),
         }
@@ -80,8 +149,8 @@ async fn connect(candidates: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), S
     Err(errors.join("; "))
 }
 
-async fn http(candidates: &[SocketAddr], path: &str, statuses: &[u32]) -> Result<(), String> {
-    let (stream, address) = connect(candidates).await?;
+async fn http(place: &Place, path: &str, statuses: &[u32]) -> Result<(), String> {
+    let (stream, address) = connect(place).await?;
     let failed = |error: &dyn std::error::Error| format!("GET http://{address}{path}: {error}");
     let request = Request::get(path)
         .header(HOST, address.to_string())
@@ -136,8 +205,12 @@ mod tests {
         (port, served)
     }
 
+    fn here(candidates: Vec<SocketAddr>) -> Place {
+        Place { candidates, namespace: None }
+    }
+
     async fn get(port: u16, statuses: &[u32]) -> Result<(), String> {
-        http(&candidates(Family::V4, LOOPBACK, port), "/ready?a=b", statuses).await
+        http(&here(candidates(Family::V4, LOOPBACK, port)), "/ready?a=b", statuses).await
     }
 
     #[tokio::test]
@@ -175,8 +248,8 @@ mod tests {
     async fn a_server_on_the_machines_address_alone_is_found() {
         let listener = TcpListener::bind((OTHER, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        connect(&candidates(Family::V4, OTHER, port)).await.unwrap();
-        let error = connect(&candidates(Family::V4, LOOPBACK, port)).await.unwrap_err();
+        connect(&here(candidates(Family::V4, OTHER, port))).await.unwrap();
+        let error = connect(&here(candidates(Family::V4, LOOPBACK, port))).await.unwrap_err();
         assert!(error.starts_with(&format!("connect to 127.0.0.1:{port}: ")), "{error}");
     }
 

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use muster_containerizer::Containerizer;
 use muster_dataplane::DataPlane;
 use muster_store::{Batch, Redb, Store};
 use rand::rngs::{StdRng, SysRng};
@@ -14,10 +13,11 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::checkpoint::{AGENT, Checkpoint, EXECUTORS, TASKS, UPDATES};
 use crate::clock::Clock;
+use crate::containers::Containers;
 use crate::machine::Machine;
 use crate::shell::{BACKLOG, Shell, collect_garbage};
 use crate::subscriptions::Subscriptions;
-use crate::{Agent, Config, Error, Found, Input, Recover, Settings, http};
+use crate::{Agent, Config, Error, Input, Recover, Settings, http};
 
 /// Runs an agent until `shutdown` resolves. Its containers and its VIPs outlive it; the
 /// next agent with the same directories takes over.
@@ -44,11 +44,11 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         IpAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
     };
     let vips = listen("vip-port", (any, config.vip_port).into()).await?;
-    let containerizer = Containerizer::new(containers(&config))?;
+    let containers = Containers::new(&config)?;
     let plane_config = plane(&config, &machine);
     let plane = spawn_blocking(move || DataPlane::open(&plane_config)).await??;
     let plane = Arc::new(Mutex::new(plane));
-    let found = containerizer.recover().await?;
+    let found = containers.recover().await?;
 
     let clock = Clock::start();
     let agent = Arc::new(Mutex::new(Agent::new(settings(&config, &machine, &api)?, seeded()?)));
@@ -57,7 +57,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let look = http::Look::new(
         &config,
         Arc::clone(&agent),
-        containerizer.clone(),
+        containers.clone(),
         clock,
         subscriptions.clone(),
         inputs.clone(),
@@ -66,39 +66,31 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     services.spawn(serve(api, http::router(look)));
     services.spawn(serve(vips, muster_dataplane::router(Arc::clone(&plane))));
     services.spawn(collect_garbage(Arc::clone(&agent), config.work_dir.clone(), config.gc_delay));
+    services.spawn(containers.clone().collect_garbage());
     let shell = Shell {
         agent,
         clock,
         store,
-        containerizer,
+        containers,
         plane,
         master: machine.master,
         address: config.ip,
         subscriptions,
         inputs,
     };
-    let containers = found
-        .into_iter()
-        .map(|container| Found {
-            id: container.id,
-            pid: container.pid,
-            ended: container.termination,
-        })
-        .collect();
     tokio::select! {
         () = shutdown => {
             tracing::info!("stopping; containers and VIPs go on");
             Ok(())
         }
-        result = shell.run(Input::Recovered { checkpoint, containers }, events) => result,
+        result = shell.run(Input::Recovered { checkpoint, containers: found }, events) => result,
         Some(result) = services.join_next() => result?,
     }
 }
 
 /// Leaves nothing of the agent on the machine but its sandboxes.
 async fn cleanup(config: &Config, machine: &Machine, store: &Redb) -> Result<(), Error> {
-    let containerizer = Containerizer::new(containers(config))?;
-    containerizer.destroy_all().await?;
+    Containers::new(config)?.destroy_all().await?;
     let plane = plane(config, machine);
     spawn_blocking(move || DataPlane::remove(&plane)).await??;
 
@@ -111,20 +103,6 @@ async fn cleanup(config: &Config, machine: &Machine, store: &Redb) -> Result<(),
     store.commit(batch)?;
     tracing::info!(name = config.name, "cleaned up: no containers, cgroups, VIPs or checkpoints");
     Ok(())
-}
-
-fn containers(config: &Config) -> muster_containerizer::Config {
-    muster_containerizer::Config {
-        image_dir: config.image_dir.clone(),
-        registries: config.registries.clone(),
-        image_limits: config.image_limits,
-        fetching: config.fetching.clone(),
-        logger: config.logger,
-        runtime_dir: config.runtime_dir.clone(),
-        cgroups_root: config.cgroups_root.clone(),
-        helper: config.helper.clone(),
-        isolation: config.isolation.clone(),
-    }
 }
 
 fn plane(config: &Config, machine: &Machine) -> muster_dataplane::Config {
@@ -148,6 +126,7 @@ fn settings(config: &Config, machine: &Machine, api: &TcpListener) -> Result<Set
         version: env!("CARGO_PKG_VERSION").to_owned(),
         incarnation: uuid::Uuid::new_v4().to_string(),
         patience: config.patience,
+        containerizers: config.containerizers.clone(),
     })
 }
 

@@ -1,11 +1,11 @@
 //! Carries out what the agent's logic wants, and tells it what happens.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use muster_api::muster::{AgentMessage, Vip};
-use muster_containerizer::{ContainerSpec, Containerizer, Termination, nested_id};
 use muster_dataplane::DataPlane;
 use muster_store::{Batch, Redb, Store};
 use tokio::sync::mpsc;
@@ -13,8 +13,9 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tonic::transport::Endpoint;
 
 use crate::clock::Clock;
+use crate::containers::Containers;
 use crate::subscriptions::Subscriptions;
-use crate::{Agent, ContainerEvent, Error, Input, Output, link, probe, sandbox};
+use crate::{Agent, ContainerEvent, Error, Input, Output, Workload, link, probe, sandbox};
 
 /// Events of the link, and of executors, that may wait to be handled.
 pub(crate) const BACKLOG: usize = 256;
@@ -27,7 +28,7 @@ pub(crate) struct Shell {
     pub(crate) agent: Shared,
     pub(crate) clock: Clock,
     pub(crate) store: Arc<Redb>,
-    pub(crate) containerizer: Containerizer,
+    pub(crate) containers: Containers,
     pub(crate) plane: Arc<Mutex<DataPlane>>,
     pub(crate) master: Endpoint,
     pub(crate) address: IpAddr,
@@ -79,7 +80,7 @@ impl Shell {
     }
 
     fn act(&self, output: Output, acts: &mut Acts, session: &mut Option<Session>) {
-        let containerizer = self.containerizer.clone();
+        let containers = self.containers.clone();
         match output {
             Output::Persist(batch) => {
                 let store = Arc::clone(&self.store);
@@ -100,14 +101,14 @@ impl Shell {
                     let _ = session.say.send(*message);
                 }
             }
-            Output::Launch(spec) => {
-                acts.spawn(async move { launch(containerizer, *spec).await.map(Some) });
+            Output::Launch(workload) => {
+                acts.spawn(async move { launch(containers, *workload).await.map(Some) });
             }
             Output::Update { container, resources } => {
                 acts.spawn(async move {
-                    let event = match containerizer.update(&container, resources).await {
+                    let event = match containers.update(&container, resources).await {
                         Ok(()) => ContainerEvent::Updated,
-                        Err(error) => ContainerEvent::UpdateFailed { message: error.to_string() },
+                        Err(message) => ContainerEvent::UpdateFailed { message },
                     };
                     Ok(Some(happened(container, event)))
                 });
@@ -116,24 +117,22 @@ impl Shell {
             Output::HangUp { subscription } => self.subscriptions.close(subscription),
             Output::Watch { container } => {
                 acts.spawn(async move {
-                    let how = containerizer.wait(&container).await;
-                    let how = how.unwrap_or_else(|error| Termination::Lost(error.to_string()));
+                    let how = containers.wait(&container).await;
                     Ok(Some(happened(container, ContainerEvent::Ended(how))))
                 });
             }
             Output::Kill { container, grace } => {
                 acts.spawn(async move {
-                    let killed = containerizer.kill(&container, grace).await;
-                    let failed = killed.err().map(|error| error.to_string());
-                    let failed = failed.map(|message| ContainerEvent::KillFailed { message });
+                    let killed = containers.kill(&container, grace).await;
+                    let failed = killed.err().map(|message| ContainerEvent::KillFailed { message });
                     Ok(failed.map(|event| happened(container, event)))
                 });
             }
             Output::Destroy { container } => {
                 acts.spawn(async move {
-                    let event = match containerizer.destroy(&container).await {
+                    let event = match containers.destroy(&container).await {
                         Ok(()) => ContainerEvent::Destroyed,
-                        Err(error) => ContainerEvent::DestroyFailed { message: error.to_string() },
+                        Err(message) => ContainerEvent::DestroyFailed { message },
                     };
                     Ok(Some(happened(container, event)))
                 });
@@ -152,7 +151,7 @@ impl Shell {
                 let address = self.address;
                 acts.spawn(async move {
                     let result =
-                        probe::probe(&containerizer, &container, probe, timeout, address).await;
+                        probe::probe(&containers, &container, probe, timeout, address).await;
                     Ok(Some(Input::Probed { container, round, result }))
                 });
             }
@@ -198,19 +197,16 @@ async fn reconcile(plane: Arc<Mutex<DataPlane>>, vips: Vec<Vip>) -> Result<Input
     Ok(Input::Reconciled(result.map_err(|error| error.to_string())))
 }
 
-async fn launch(containerizer: Containerizer, spec: ContainerSpec) -> Result<Input, Error> {
-    // The sandbox of a nested container is in that of its parent.
-    let (id, path) = match &spec.parent {
-        Some(parent) => (nested_id(parent, &spec.id), None),
-        None => (spec.id.clone(), Some(spec.sandbox.clone())),
-    };
+async fn launch(containers: Containers, workload: Workload) -> Result<Input, Error> {
+    let id = workload.name();
+    let path = workload.sandbox().map(Path::to_owned);
     let made = spawn_blocking(move || path.map_or(Ok(()), |path| sandbox::make(&path))).await?;
     let launched = match made {
-        Ok(()) => containerizer.launch(spec).await.map_err(|error| error.to_string()),
+        Ok(()) => containers.launch(workload).await,
         Err(error) => Err(error),
     };
     let event = match launched {
-        Ok(launched) => ContainerEvent::Launched { pid: launched.pid },
+        Ok(pid) => ContainerEvent::Launched { pid },
         Err(message) => ContainerEvent::LaunchFailed { message },
     };
     Ok(happened(id, event))

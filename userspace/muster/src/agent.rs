@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use crate::{duration, fetching, images, isolation, logger, registries};
+use crate::{docker, duration, fetching, images, isolation, logger, registries};
 
 /// Flags of an agent. Each is also read from the environment, as `MUSTER_` and its name:
 /// `MUSTER_WORK_DIR`.
@@ -60,6 +60,8 @@ pub(crate) struct Flags {
     cgroups_root: Option<String>,
     #[command(flatten)]
     isolation: isolation::IsolationFlags,
+    #[command(flatten)]
+    docker: docker::DockerFlags,
     /// Where bpffs is mounted.
     #[arg(long, env = "MUSTER_BPFFS", default_value = "/sys/fs/bpf")]
     bpffs: PathBuf,
@@ -134,6 +136,7 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         attributes: flags.attributes,
         cgroups_root: flags.cgroups_root.unwrap_or_else(|| format!("muster/{name}")),
         isolation: flags.isolation.into(),
+        containerizers: flags.docker.into(),
         bpffs: flags.bpffs,
         gc_delay: flags.gc_delay,
         patience: muster_agent::Patience {

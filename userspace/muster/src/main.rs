@@ -2,6 +2,7 @@
 
 mod agent;
 mod bytes;
+mod docker;
 mod duration;
 mod fetching;
 mod flags;

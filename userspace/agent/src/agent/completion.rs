@@ -14,7 +14,7 @@ impl Agent {
             return;
         }
         tracing::info!(task = key.task, "killing: its time to complete is over");
-        let grace = task.grace();
+        let grace = task.grace(&self.io.settings);
         task.end(&mut self.io, now, grace, Why::Overdue);
     }
 }

@@ -46,7 +46,7 @@ impl Agent {
         if task.phase == Phase::Running {
             return;
         }
-        task.pid = Some(pid);
+        task.pid = Some(pid).filter(|&pid| pid > 0);
         self.io.outbox.now(Output::Watch { container: id.to_owned() });
         task.run(&mut self.io, now);
     }
@@ -179,7 +179,8 @@ impl Task {
                 self.report_health(io, now, false);
             }
             tracing::warn!(task = self.info.task_id.value, message, "killing: unhealthy");
-            return self.end(io, now, self.grace(), Why::Unhealthy(message));
+            let grace = self.grace(&io.settings);
+            return self.end(io, now, grace, Why::Unhealthy(message));
         }
         let timer = Timer::Probe { container: self.container.clone(), round };
         io.outbox.now(Output::Timer { after, timer });

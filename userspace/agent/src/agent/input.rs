@@ -77,7 +77,7 @@ pub enum LinkEvent {
 pub enum ContainerEvent {
     /// Its command has been executed.
     Launched {
-        /// Process id of its first process.
+        /// Process id of its first process; 0 if that has ended already.
         pid: u32,
     },
     /// It could not be launched.

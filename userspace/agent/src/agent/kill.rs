@@ -59,7 +59,8 @@ impl Agent {
         if task.inside && task.status.state() == TaskState::TaskStaging {
             return self.kill_undelivered(now, &key);
         }
-        let grace = grace(kill.kill_policy.as_ref()).unwrap_or_else(|| task.grace());
+        let grace =
+            grace(kill.kill_policy.as_ref()).unwrap_or_else(|| task.grace(&self.io.settings));
         tracing::info!(task = key.task, ?grace, "killing: the framework asked for it");
         task.end(&mut self.io, now, grace, Why::Asked);
     }

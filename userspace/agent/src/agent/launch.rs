@@ -9,7 +9,7 @@ use muster_resources::Resources;
 
 use super::executor::Terms;
 use super::status::News;
-use super::{Agent, Checker, Output, Phase, Task, TaskKey, spec};
+use super::{Agent, Checker, Output, Phase, Task, TaskKey, Workload, spec};
 
 /// Why a task is not launched.
 #[derive(Clone)]
@@ -49,12 +49,12 @@ impl Agent {
             return self.launch_on(now, &executor, vec![task], terms);
         }
         match parsed.and_then(|_| self.plan(&key, &mut task)) {
-            Ok(spec) => {
+            Ok(workload) => {
                 tracing::info!(task = key.task, container = task.container, "launching");
                 let news = News::executor(TaskState::TaskStarting);
                 let status = task.tell(&mut self.io, now, news);
                 task.report(&mut self.io, status);
-                self.io.outbox.then(Output::Launch(Box::new(spec)));
+                self.io.outbox.then(Output::Launch(Box::new(workload)));
                 self.insert(task);
             }
             Err(refusal) => self.refuse(now, task, refusal),
@@ -75,18 +75,15 @@ impl Agent {
     }
 
     /// The container for a task, if it can and may run here.
-    fn plan(
-        &self,
-        key: &TaskKey,
-        task: &mut Task,
-    ) -> Result<muster_containerizer::ContainerSpec, Refusal> {
+    fn plan(&self, key: &TaskKey, task: &mut Task) -> Result<Workload, Refusal> {
         self.check_launch(key, &task.info)?;
         self.check_resources(&task.resources)?;
         if let Some(check) = &task.info.health_check {
             let checker = Checker::new(check);
             task.checker = Some(checker.map_err(|invalid| Refusal::invalid(invalid.to_string()))?);
         }
-        spec::spec(&self.io.settings, task).map_err(|invalid| Refusal::invalid(invalid.to_string()))
+        let workload = spec::workload(&self.io.settings, task);
+        workload.map_err(|invalid| Refusal::invalid(invalid.to_string()))
     }
 
     /// Whether the task may be launched here now, whoever is to run it.

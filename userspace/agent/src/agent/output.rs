@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use muster_api::mesos::executor::Event;
 use muster_api::muster::{AgentMessage, Vip};
-use muster_containerizer::{ContainerSpec, Resources};
+use muster_containerizer::Resources;
 use muster_store::Batch;
 
-use super::{Probe, Timer};
+use super::{Probe, Timer, Workload};
 
 /// One thing to do. Outputs are carried out in order; what takes time is started, and
 /// its end comes back as an [`Input`](super::Input).
@@ -28,7 +28,7 @@ pub enum Output {
     /// Say something to the master, on the current session.
     Send(Box<AgentMessage>),
     /// Launch a container.
-    Launch(Box<ContainerSpec>),
+    Launch(Box<Workload>),
     /// Give a running container these resources, and answer with
     /// [`ContainerEvent::Updated`](super::ContainerEvent::Updated) or what went wrong.
     Update {

@@ -7,6 +7,7 @@ use muster_api::mesos::{AgentInfo, Attribute};
 use muster_resources::Resources;
 
 use super::Patience;
+use crate::Containerizers;
 
 /// What does not change while an agent runs.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Settings {
     pub incarnation: String,
     /// How long it waits for executors.
     pub patience: Patience,
+    /// Who runs containers.
+    pub containerizers: Containerizers,
 }
 
 impl Settings {

@@ -1,5 +1,6 @@
 //! What a task asks for, as a container.
 
+mod docker;
 mod limits;
 mod linux;
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub(crate) use limits::promised;
 
 use super::command::{Variables, command, environment};
 use super::{Settings, Task};
+pub(crate) use docker::workload;
 
 /// A field of a task that makes no sense or asks for something not supported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +148,7 @@ fn image(container: &ContainerInfo) -> Result<Option<Wanted>, Invalid> {
     if kind != Some(container_info::Type::Mesos) {
         return Err(Invalid::new(
             "container.type",
-            "must be MESOS: this agent has no Docker containerizer (a Docker image goes in container.mesos.image)",
+            "must be MESOS: an executor is not run by Docker (its image goes in container.mesos.image)",
         ));
     }
     refuse(&[

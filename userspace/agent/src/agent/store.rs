@@ -47,8 +47,8 @@ impl Agent {
     fn give_up_launches(&mut self, now: Duration, error: &str) {
         let launches = self.io.outbox.withdraw(is_first);
         for launch in launches {
-            let Output::Launch(spec) = launch else { continue };
-            let id = spec.id;
+            let Output::Launch(workload) = launch else { continue };
+            let id = workload.name();
             if let Some(key) = self.hosts.get(&id).cloned() {
                 self.give_up_executor(now, &key, error);
                 continue;
@@ -101,7 +101,7 @@ impl Task {
 /// Whether `output` launches something of which nothing is on disk. What is nested was written
 /// before it could be launched.
 fn is_first(output: &Output) -> bool {
-    matches!(output, Output::Launch(spec) if spec.parent.is_none())
+    matches!(output, Output::Launch(workload) if !workload.is_nested())
 }
 
 /// Whether `output` sends, or sends again, an update of a container's task.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use muster_api::mesos::{
-    ExecutorId, FrameworkId, Resource, TaskId, TaskInfo, TaskState, TaskStatus,
+    ExecutorId, FrameworkId, Resource, TaskId, TaskInfo, TaskState, TaskStatus, container_info,
 };
 use muster_containerizer::split_id;
 use muster_resources::Resources;
@@ -301,7 +301,11 @@ impl Task {
     }
 
     /// How long after SIGTERM it is killed, unless the kill itself says otherwise.
-    pub(crate) fn grace(&self) -> Duration {
-        super::kill::grace(self.info.kill_policy.as_ref()).unwrap_or(super::kill::DEFAULT_GRACE)
+    pub(crate) fn grace(&self, settings: &Settings) -> Duration {
+        let own = super::kill::grace(self.info.kill_policy.as_ref());
+        let container = self.info.container.as_ref();
+        let docker = container.is_some_and(|c| c.r#type() == container_info::Type::Docker);
+        let engines = settings.containerizers.stop_timeout.filter(|_| docker);
+        own.or(engines).unwrap_or(super::kill::DEFAULT_GRACE)
     }
 }

@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 
 use super::{
     Agent, ContainerEvent, Found, Input, LinkEvent, Output, Patience, Settings, Task, TaskKey,
-    Timer,
+    Timer, Workload,
 };
 use crate::checkpoint::Checkpoint;
 
@@ -44,6 +44,7 @@ pub(crate) fn settings() -> Settings {
         version: "1".into(),
         incarnation: "first".into(),
         patience: Patience::default(),
+        containerizers: crate::Containerizers::default(),
     }
 }
 
@@ -258,7 +259,10 @@ fn pick<'a, T>(outputs: &'a [Output], pick: impl Fn(&'a Output) -> Option<T>) ->
 
 pub(crate) fn launches(outputs: &[Output]) -> Vec<&ContainerSpec> {
     pick(outputs, |output| match output {
-        Output::Launch(spec) => Some(&**spec),
+        Output::Launch(workload) => match &**workload {
+            Workload::Mesos(spec) => Some(spec),
+            Workload::Docker { .. } => None,
+        },
         _ => None,
     })
 }

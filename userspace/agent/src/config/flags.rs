@@ -17,6 +17,7 @@ pub(super) fn of(config: &Config) -> Value {
         logger(config.logger),
         isolation(&config.isolation),
         executors(config),
+        Value::Object(config.containerizers.flags()),
     ];
     let objects = groups.into_iter().filter_map(|group| match group {
         Value::Object(flags) => Some(flags),

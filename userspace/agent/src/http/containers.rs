@@ -7,10 +7,9 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use muster_containerizer::{Containerizer, DeviceIo, Usage};
+use muster_containerizer::{DeviceIo, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::task::JoinError;
 
 use super::{Look, shapes};
 use crate::{Agent, Executor, Phase, Task};
@@ -39,18 +38,11 @@ pub(super) async fn statistics(State(look): State<Look>) -> Response {
 }
 
 async fn measure(look: Look, only: Option<String>, full: bool) -> Response {
-    match measured(look, only, full).await {
-        Ok(measured) => Json(measured).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+    Json(measured(look, only, full).await).into_response()
 }
 
 /// Running containers with what they use, and in the full form with where they are.
-pub(super) async fn measured(
-    look: Look,
-    only: Option<String>,
-    full: bool,
-) -> Result<Vec<Value>, JoinError> {
+pub(super) async fn measured(look: Look, only: Option<String>, full: bool) -> Vec<Value> {
     let containers: Vec<(String, Value)> = look.agent(|agent| {
         let wanted = |id: &str| only.as_ref().is_none_or(|only| only == id);
         let tasks = agent.tasks().filter(|task| task.phase() == Phase::Running && !task.hosted());
@@ -61,13 +53,8 @@ pub(super) async fn measured(
         executors.chain(tasks).filter(|(id, _)| wanted(id)).collect()
     });
     let now = look.clock.now();
-    // The counters are files.
-    let measured = tokio::task::spawn_blocking(move || {
-        let all = containers.into_iter();
-        all.filter_map(|(id, shown)| with_usage(&look.containerizer, &id, shown, now))
-            .collect::<Vec<Value>>()
-    });
-    measured.await
+    let measured = containers.into_iter().map(|(id, shown)| with_usage(&look, id, shown, now));
+    futures::future::join_all(measured).await.into_iter().flatten().collect()
 }
 
 /// The container of a task; with its status only in the `full` form.
@@ -103,17 +90,13 @@ fn own(executor: &Executor, agent: &Agent, full: bool) -> Value {
 }
 
 /// Adds what the container uses; none if it has just ended.
-fn with_usage(
-    containerizer: &Containerizer,
-    id: &str,
-    mut shown: Value,
-    now: Duration,
-) -> Option<Value> {
-    match containerizer.usage(id) {
+async fn with_usage(look: &Look, id: String, mut shown: Value, now: Duration) -> Option<Value> {
+    match look.containers.usage(&id).await {
         Ok(usage) => {
             shown["statistics"] = statistics_of(&usage, now);
             // Only in the full form, and of a container that is still there.
-            if let (Some(status), Ok(found)) = (shown.get_mut("status"), containerizer.status(id))
+            if let (Some(status), Some(found)) =
+                (shown.get_mut("status"), look.containers.status(&id))
                 && let Some(cpus) = found.cpus
             {
                 status["cgroup_info"]["cpuset"]["cpus"] = json!(cpus);

@@ -153,7 +153,7 @@ fn numbers(look: &Look) -> GetMetrics {
 
 /// The containers that run, with what they use.
 async fn shown(look: Look, nested: bool) -> Result<GetContainers, Refusal> {
-    let measured = containers::measured(look, None, true).await.map_err(|error| broken(&error))?;
+    let measured = containers::measured(look, None, true).await;
     let containers = measured.iter().map(container).collect::<Result<Vec<_>, _>>();
     let mut containers = containers.map_err(|error| broken(&error))?;
     containers.retain(|container| nested || container.container_id.parent.is_none());

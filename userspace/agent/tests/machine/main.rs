@@ -8,6 +8,8 @@
 
 mod bad_input;
 mod crashes;
+mod docker;
+mod dockerd;
 mod executors;
 mod groups;
 mod health;

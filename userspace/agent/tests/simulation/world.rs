@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use muster_agent::{
-    Agent, Checkpoint, ContainerEvent, Input, LinkEvent, Output, Patience, Settings,
+    Agent, Checkpoint, ContainerEvent, Input, LinkEvent, Output, Patience, Settings, Workload,
 };
 use muster_api::muster::{AgentMessage, MasterMessage};
 use muster_containerizer::Termination;
@@ -203,6 +203,7 @@ impl World {
             version: "1".into(),
             incarnation: self.crashes.to_string(),
             patience: Patience::default(),
+            containerizers: muster_agent::Containerizers::default(),
         };
         self.agent = Some(Agent::new(settings, StdRng::seed_from_u64(self.rng.random())));
         let checkpoint = Checkpoint::load(&self.store).unwrap();
@@ -326,7 +327,8 @@ impl World {
                 self.check(&message);
                 self.send(message);
             }
-            Output::Launch(spec) => {
+            Output::Launch(workload) => {
+                let Workload::Mesos(spec) = *workload else { panic!("{workload:?}") };
                 self.launch(&spec);
             }
             Output::Watch { container } => match self.machine.containers.get(&container) {

@@ -11,7 +11,7 @@ use muster_resources::Resources;
 use super::super::launch::Refusal;
 use super::super::spec::{self, Invalid};
 use super::super::status::News;
-use super::super::{Agent, Checker, Output, Phase, Settings, Task, TaskKey, task};
+use super::super::{Agent, Checker, Output, Phase, Settings, Task, TaskKey, Workload, task};
 use super::kill::ending;
 use super::{ExecutorKey, Terms};
 use crate::checkpoint::EndingRow;
@@ -67,7 +67,7 @@ impl Agent {
                 tracing::info!(task = key.task, container = task.container, "launching");
                 let status = task.tell(&mut self.io, now, News::executor(TaskState::TaskStarting));
                 task.report(&mut self.io, status);
-                self.io.outbox.then(Output::Launch(Box::new(spec)));
+                self.io.outbox.then(Output::Launch(Box::new(Workload::Mesos(spec))));
             }
             Err(invalid) => {
                 // It was checked when it came.
@@ -120,7 +120,7 @@ impl Agent {
         let Some(task) = self.tasks.get_mut(key) else { return };
         if task.inside {
             tracing::info!(task = key.task, "killing: a task of its group has ended");
-            let grace = task.grace();
+            let grace = task.grace(&self.io.settings);
             task.end(&mut self.io, now, grace, super::super::kill::Why::Asked);
         }
     }

@@ -12,7 +12,7 @@ use muster_resources::Resources;
 
 use super::super::launch::{Refusal, nameable};
 use super::super::spec::{self, Invalid};
-use super::super::{Agent, Output, Phase, Settings, Task, task};
+use super::super::{Agent, Output, Phase, Settings, Task, Workload, task};
 use super::group::{held, place};
 use super::{Executor, ExecutorKey, exited};
 
@@ -55,7 +55,7 @@ impl Agent {
             executor.save(&mut self.io);
             self.hosts.insert(executor.container.clone(), host.clone());
             self.executors.insert(host.clone(), executor);
-            Output::Launch(Box::new(spec))
+            Output::Launch(Box::new(Workload::Mesos(spec)))
         });
         for mut task in tasks {
             if let Some(executor) = self.executors.get_mut(&host) {

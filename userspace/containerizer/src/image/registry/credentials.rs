@@ -50,6 +50,13 @@ impl Credentials {
         Ok(Some(Self(Secret::new(encoded))))
     }
 
+    /// The user and the password.
+    pub(crate) fn parts(&self) -> Option<(String, String)> {
+        let decoded = String::from_utf8(STANDARD.decode(self.0.reveal()).ok()?).ok()?;
+        let (user, password) = decoded.split_once(':')?;
+        Some((user.to_owned(), password.to_owned()))
+    }
+
     /// The header's value.
     pub(crate) fn header(&self) -> String {
         format!("Basic {}", self.0.reveal())
@@ -80,6 +87,8 @@ mod tests {
         assert_eq!(find("registry-1.docker.io").unwrap().header(), "Basic dTpw");
         assert_eq!(find("r.example:5000").unwrap().header(), "Basic dTpwOnE=");
         assert_eq!(find("r.example"), None);
+        let parts = find("r.example:5000").unwrap().parts();
+        assert_eq!(parts, Some(("u".to_owned(), "p:q".to_owned())));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use super::credentials::Credentials;
+
 /// Where images come from that are not in the local store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registries {
@@ -59,6 +61,15 @@ impl Registries {
     /// The directory of archives that stands for the default registry.
     pub(crate) fn directory(&self) -> Option<&Path> {
         self.default.as_deref().filter(|default| default.starts_with('/')).map(Path::new)
+    }
+
+    /// User and password for the registry `host`, if the configuration has them.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration, in words that tell none of its secrets.
+    pub fn credentials(&self, host: &str) -> Result<Option<(String, String)>, String> {
+        let Some(config) = &self.config else { return Ok(None) };
+        Ok(Credentials::find(config, host)?.and_then(|found| found.parts()))
     }
 
     /// The registry that `url` or a bare host name stands for.

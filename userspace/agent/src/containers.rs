@@ -1,0 +1,179 @@
+//! Both containerizers as one: whoever launched a container is asked about it.
+
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use muster_containerizer::{
+    CommandSpec, Containerizer, ExecStatus, Resources, Status, Termination, Usage,
+};
+use muster_docker::Docker;
+
+use crate::{Config, Error, Found, Workload};
+
+/// What runs containers on this machine. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Containers {
+    own: Containerizer,
+    /// Only where `--containerizers` has it.
+    docker: Option<Docker>,
+}
+
+impl Containers {
+    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+        let own = Containerizer::new(muster_containerizer::Config {
+            image_dir: config.image_dir.clone(),
+            registries: config.registries.clone(),
+            image_limits: config.image_limits,
+            fetching: config.fetching.clone(),
+            logger: config.logger,
+            runtime_dir: config.runtime_dir.clone(),
+            cgroups_root: config.cgroups_root.clone(),
+            helper: config.helper.clone(),
+            isolation: config.isolation.clone(),
+        })?;
+        let docker = config.containerizers.docker.then(|| {
+            Docker::new(muster_docker::Config {
+                agent: config.name.clone(),
+                socket: config.containerizers.socket.clone(),
+                runtime_dir: config.runtime_dir.clone(),
+                cgroups_root: config.cgroups_root.clone(),
+                remove_delay: config.containerizers.remove_delay,
+                cfs_quota: config.isolation.cfs_quota,
+                limit_swap: config.isolation.limit_swap,
+                registries: config.registries.clone(),
+            })
+        });
+        Ok(Self { own, docker: docker.transpose()? })
+    }
+
+    /// The engine, if it has the container `id`.
+    fn engine_of(&self, id: &str) -> Option<&Docker> {
+        self.docker.as_ref().filter(|docker| docker.contains(id))
+    }
+
+    /// Takes over the containers of earlier runs.
+    pub(crate) async fn recover(&self) -> Result<Vec<Found>, Error> {
+        let own = self.own.recover().await?.into_iter();
+        let mut found: Vec<_> =
+            own.map(|c| Found { id: c.id, pid: c.pid, ended: c.termination }).collect();
+        if let Some(docker) = &self.docker {
+            let engines = docker.recover().await?.into_iter();
+            found.extend(engines.map(|c| Found { id: c.id, pid: c.pid, ended: c.termination }));
+        }
+        Ok(found)
+    }
+
+    /// Launches a container; gives its first process, or 0 if that has ended already.
+    pub(crate) async fn launch(&self, workload: Workload) -> Result<u32, String> {
+        let spec = match (workload, &self.docker) {
+            (Workload::Mesos(spec), _) => spec,
+            (Workload::Docker { instead, .. }, None) => *instead?,
+            (Workload::Docker { container, instead }, Some(docker)) => match docker.ping().await {
+                Ok(()) => {
+                    let launched = docker.launch(container).await;
+                    let launched = launched.map_err(|error| error.to_string())?;
+                    return Ok(launched.pid.unwrap_or_default());
+                }
+                Err(engine) => match instead {
+                    Ok(spec) => {
+                        tracing::info!(container = spec.id, %engine, "launched without an engine");
+                        *spec
+                    }
+                    Err(needs) => return Err(format!("{engine}; {needs}")),
+                },
+            },
+        };
+        let launched = self.own.launch(spec).await.map_err(|error| error.to_string())?;
+        Ok(launched.pid)
+    }
+
+    pub(crate) async fn wait(&self, id: &str) -> Termination {
+        let ended = match self.engine_of(id) {
+            Some(docker) => docker.wait(id).await.map_err(|error| error.to_string()),
+            None => self.own.wait(id).await.map_err(|error| error.to_string()),
+        };
+        ended.unwrap_or_else(Termination::Lost)
+    }
+
+    pub(crate) async fn kill(&self, id: &str, grace: Duration) -> Result<(), String> {
+        match self.engine_of(id) {
+            Some(docker) => docker.kill(id, grace).await.map_err(|error| error.to_string()),
+            None => self.own.kill(id, grace).await.map_err(|error| error.to_string()),
+        }
+    }
+
+    pub(crate) async fn destroy(&self, id: &str) -> Result<(), String> {
+        if let Some(docker) = &self.docker {
+            docker.destroy(id).await.map_err(|error| error.to_string())?;
+        }
+        self.own.destroy(id).await.map_err(|error| error.to_string())
+    }
+
+    /// Leaves nothing of any container, and no cgroup of the agent.
+    pub(crate) async fn destroy_all(&self) -> Result<(), Error> {
+        let engines = match &self.docker {
+            Some(docker) => docker.destroy_all().await,
+            None => Ok(()),
+        };
+        self.own.destroy_all().await?;
+        engines?;
+        // The engine makes it in trees that the other does not use.
+        if let Some(docker) = &self.docker {
+            docker.remove_cgroups()?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn update(&self, id: &str, resources: Resources) -> Result<(), String> {
+        match self.engine_of(id) {
+            Some(docker) => docker.update(id, resources).await.map_err(|error| error.to_string()),
+            None => self.own.update(id, resources).await.map_err(|error| error.to_string()),
+        }
+    }
+
+    pub(crate) async fn exec(
+        &self,
+        id: &str,
+        command: CommandSpec,
+        timeout: Duration,
+    ) -> Result<ExecStatus, String> {
+        match self.engine_of(id) {
+            Some(docker) => {
+                docker.exec(id, command, timeout).await.map_err(|error| error.to_string())
+            }
+            None => self.own.exec(id, command, timeout).await.map_err(|error| error.to_string()),
+        }
+    }
+
+    pub(crate) async fn usage(&self, id: &str) -> Result<Usage, String> {
+        if let Some(docker) = self.engine_of(id) {
+            return docker.usage(id).await.map_err(|error| error.to_string());
+        }
+        let (own, id) = (self.own.clone(), id.to_owned());
+        // The counters are files.
+        let read = tokio::task::spawn_blocking(move || own.usage(&id)).await;
+        let usage = read.map_err(|error| error.to_string())?;
+        usage.map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn status(&self, id: &str) -> Option<Status> {
+        self.own.status(id).ok()
+    }
+
+    /// A network namespace that is not the agent's, with the container's addresses there.
+    pub(crate) async fn network(&self, id: &str) -> Result<Option<(OwnedFd, Vec<IpAddr>)>, String> {
+        match self.engine_of(id) {
+            Some(docker) => docker.network(id).await.map_err(|error| error.to_string()),
+            None => Ok(None),
+        }
+    }
+
+    /// Removes from the engine what is to be removed, for as long as it is polled.
+    pub(crate) async fn collect_garbage(self) -> Result<(), Error> {
+        if let Some(docker) = &self.docker {
+            docker.collect_garbage().await;
+        }
+        std::future::pending().await
+    }
+}

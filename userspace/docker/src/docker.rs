@@ -1,0 +1,239 @@
+//! The containerizer: its interface.
+
+mod ending;
+mod entry;
+mod exec;
+mod launching;
+mod logs;
+mod recovery;
+mod supervision;
+mod usage;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use muster_containerizer::{CommandSpec, ExecStatus, Resources, Termination, Usage};
+
+use crate::checkpoint::Checkpoints;
+use crate::engine::Engine;
+use crate::{Config, Container, Error, request};
+use entry::{Entry, State};
+
+/// Runs containers of an engine. Cheap to clone. The last clone's end ends no container.
+///
+/// Everything here works within a tokio runtime with I/O and time enabled.
+#[derive(Clone)]
+pub struct Docker {
+    inner: Arc<Inner>,
+}
+
+/// A container whose command runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launched {
+    /// Its first process, as the engine numbers it; `None` if it has ended already.
+    pub pid: Option<u32>,
+}
+
+/// A container of an earlier run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Its id.
+    pub id: String,
+    /// Its first process, if it runs and the engine answers.
+    pub pid: Option<u32>,
+    /// How it ended; `None` if it runs, or [`Docker::wait`] is going to tell.
+    pub termination: Option<Termination>,
+}
+
+struct Inner {
+    config: Config,
+    engine: Engine,
+    checkpoints: Checkpoints,
+    containers: Mutex<HashMap<String, Arc<Entry>>>,
+}
+
+impl Docker {
+    /// Opens the runtime directory; asks nothing of the engine. Call [`Self::recover`] before
+    /// anything else.
+    ///
+    /// # Errors
+    /// When the runtime directory cannot be made.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        let inner = Inner {
+            engine: Engine { socket: config.socket.clone() },
+            checkpoints: Checkpoints::open(&config.runtime_dir)?,
+            containers: Mutex::default(),
+            config,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Whether the engine answers.
+    ///
+    /// # Errors
+    /// [`Error::NoEngine`] says why it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.inner.engine.ping().await
+    }
+
+    /// Takes over the containers of earlier runs: running ones are watched from now on, ended
+    /// ones have their termination. What was half made is reported as lost. All are to be
+    /// destroyed in the end. Where the engine does not answer, those with a checkpoint are
+    /// taken to run until it does.
+    ///
+    /// # Errors
+    /// When the checkpoints cannot be read.
+    pub async fn recover(&self) -> Result<Vec<Recovered>, Error> {
+        recovery::recover(&self.inner).await
+    }
+
+    /// Launches a container; returns when its command has been executed. If the caller goes
+    /// away the launch goes on, and [`Self::destroy`] ends it.
+    ///
+    /// # Errors
+    /// Says what the engine or the registry said. Nothing is left of the container then.
+    pub async fn launch(&self, container: Container) -> Result<Launched, Error> {
+        let entry = Entry::new(&container.id, State::Launching);
+        match self.inner.containers().entry(container.id.clone()) {
+            Slot::Occupied(_) => return Err(Error::Exists { id: container.id }),
+            Slot::Vacant(vacant) => drop(vacant.insert(Arc::clone(&entry))),
+        }
+        detached(launching::launch(Arc::clone(&self.inner), entry, container)).await
+    }
+
+    /// Waits until a container has ended and all it wrote is in its sandbox.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown container, or one that could not be launched.
+    pub async fn wait(&self, id: &str) -> Result<Termination, Error> {
+        self.inner.known(id)?.ended().await
+    }
+
+    /// Ends a container: its image's stop signal (SIGTERM by default), and after `grace`
+    /// SIGKILL. Returns when it has ended.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown container, or what the engine said.
+    pub async fn kill(&self, id: &str, grace: Duration) -> Result<(), Error> {
+        let (inner, entry) = (Arc::clone(&self.inner), self.inner.known(id)?);
+        detached(async move { ending::kill(&inner, &entry, grace).await }).await
+    }
+
+    /// Kills a container and forgets it; the engine keeps what ended for `remove_delay`. Does
+    /// nothing for one that is not there.
+    ///
+    /// # Errors
+    /// What the engine said; to be tried again.
+    pub async fn destroy(&self, id: &str) -> Result<(), Error> {
+        let (inner, id) = (Arc::clone(&self.inner), id.to_owned());
+        detached(async move { ending::destroy(&inner, &id).await }).await
+    }
+
+    /// Removes every container of the agent from the engine at once.
+    ///
+    /// # Errors
+    /// What the engine said. One that does not answer is an error only if there is a
+    /// checkpoint of a container.
+    pub async fn destroy_all(&self) -> Result<(), Error> {
+        ending::destroy_all(&self.inner).await
+    }
+
+    /// Removes the agent's cgroup from every hierarchy, if it is empty: the engine makes it in
+    /// all of them.
+    ///
+    /// # Errors
+    /// A failed system call.
+    pub fn remove_cgroups(&self) -> Result<(), Error> {
+        ending::remove_cgroups(&self.inner.config.cgroups_root)
+    }
+
+    /// Removes, for as long as it is polled, what is to be removed: containers that ended long
+    /// enough ago, and those that came to be after their agent was killed.
+    pub async fn collect_garbage(&self) {
+        ending::collect_garbage(&self.inner).await;
+    }
+
+    /// Runs a command inside a running container. After `timeout` it is killed.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] for a container that does not run, or what the engine said.
+    pub async fn exec(
+        &self,
+        id: &str,
+        command: CommandSpec,
+        timeout: Duration,
+    ) -> Result<ExecStatus, Error> {
+        exec::exec(&self.inner, id, command, timeout).await
+    }
+
+    /// What a running container uses.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] for a container that does not run, or what the engine said.
+    pub async fn usage(&self, id: &str) -> Result<Usage, Error> {
+        self.inner.running(id)?;
+        let stats = self.inner.engine.stats(&name(id)).await?;
+        let limits = self.inner.engine.inspect(&name(id)).await?.host_config.unwrap_or_default();
+        Ok(usage::of(&stats, &limits))
+    }
+
+    /// Gives a running container other resources.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] for a container that does not run, or what the engine said.
+    pub async fn update(&self, id: &str, resources: Resources) -> Result<(), Error> {
+        self.inner.running(id)?;
+        let body = request::limits(&self.inner.config, &resources);
+        self.inner.engine.update(&name(id), body).await
+    }
+
+    /// Whether a container of that id is known.
+    pub fn contains(&self, id: &str) -> bool {
+        self.inner.containers().contains_key(id)
+    }
+
+    /// The network namespace of a running container, with its addresses there; `None` if that
+    /// is the engine's.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] for a container that does not run, or what the engine said.
+    pub async fn network(&self, id: &str) -> Result<Option<(OwnedFd, Vec<IpAddr>)>, Error> {
+        exec::network(&self.inner, id).await
+    }
+}
+
+impl Inner {
+    fn containers(&self) -> MutexGuard<'_, HashMap<String, Arc<Entry>>> {
+        // Nothing is ever half done under this lock.
+        self.containers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self, id: &str) -> Result<Arc<Entry>, Error> {
+        let known = self.containers().get(id).cloned();
+        known.ok_or_else(|| Error::NotFound { id: id.to_owned() })
+    }
+
+    fn running(&self, id: &str) -> Result<Arc<Entry>, Error> {
+        let entry = self.known(id)?;
+        match entry.state() {
+            State::Running => Ok(entry),
+            _ => Err(Error::NotRunning { id: id.to_owned() }),
+        }
+    }
+}
+
+/// What the engine calls the container `id`: as Mesos does.
+fn name(id: &str) -> String {
+    format!("mesos-{id}")
+}
+
+/// Runs `work` to its end even if the caller does not wait for that.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(work).await.map_err(|_| Error::Interrupted)?
+}

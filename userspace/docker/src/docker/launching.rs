@@ -1,0 +1,80 @@
+//! Making a container.
+
+use std::sync::Arc;
+
+use bollard::auth::DockerCredentials;
+
+use super::entry::{Entry, State};
+use super::{Inner, Launched, name, supervision};
+use crate::checkpoint::Row;
+use crate::image::Image;
+use crate::{Container, Error, request};
+
+/// Launches `container`, or leaves nothing of it.
+pub(super) async fn launch(
+    inner: Arc<Inner>,
+    entry: Arc<Entry>,
+    container: Container,
+) -> Result<Launched, Error> {
+    let sandbox = container.sandbox.clone();
+    match start(&inner, &entry, &container).await {
+        Ok(launched) => {
+            supervision::supervise(&inner, &entry, sandbox);
+            Ok(launched)
+        }
+        Err(error) => {
+            // Where the engine has gone meanwhile, what it may have is removed when it is back:
+            // the checkpoint is gone, so the container is nobody's.
+            let removed = match inner.engine.remove(&name(&container.id)).await {
+                Err(Error::NoEngine { .. }) => Ok(()),
+                other => other,
+            };
+            if let Err(error) = removed.and_then(|()| inner.checkpoints.remove(&container.id)) {
+                tracing::warn!(container = container.id, %error, "cannot remove a failed launch");
+            }
+            inner.containers().remove(&container.id);
+            entry.set(State::Gone);
+            Err(error)
+        }
+    }
+}
+
+async fn start(inner: &Inner, entry: &Entry, container: &Container) -> Result<Launched, Error> {
+    let name = name(&container.id);
+    let engine = &inner.engine;
+    // The container is to be found also by one who comes after this process.
+    inner.checkpoints.write(&container.id, &Row { sandbox: container.sandbox.clone() })?;
+    let body = request::create(&inner.config, container, engine.makes_cgroups().await?)?;
+    tokio::select! {
+        () = entry.cancelled() => return Err(Error::Cancelled),
+        pulled = pull(inner, container) => pulled?,
+    }
+    engine.create(&name, body).await?;
+    if entry.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    engine.start(&name).await?;
+    let state = engine.inspect(&name).await?.state.unwrap_or_default();
+    let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid > 0);
+    entry.set(State::Running);
+    Ok(Launched { pid })
+}
+
+/// Has the engine get the image, unless it has it and need not ask.
+async fn pull(inner: &Inner, container: &Container) -> Result<(), Error> {
+    let image = &container.image;
+    if !container.force_pull && inner.engine.has_image(image).await? {
+        return Ok(());
+    }
+    let found = inner.config.registries.credentials(Image::parse(image).registry());
+    let failed = |reason| Error::Pull { image: image.clone(), reason };
+    let credentials = found.map_err(|reason| failed(format!("--docker-config: {reason}")))?;
+    let credentials = credentials.map(|(username, password)| DockerCredentials {
+        username: Some(username),
+        password: Some(password),
+        ..DockerCredentials::default()
+    });
+    tracing::info!(image, container = container.id, "pulling");
+    let progress = |status: &str| tracing::debug!(image, status, "pulling");
+    inner.engine.pull(image, credentials, progress).await
+}
