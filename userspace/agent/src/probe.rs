@@ -19,7 +19,7 @@ use crate::containers::Containers;
 use crate::{Family, Probe};
 
 /// How long a connection attempt inside a container goes on at most.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Checks once; gives up after `timeout`. `address` is the machine's own.
 pub(crate) async fn probe(

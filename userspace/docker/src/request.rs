@@ -32,7 +32,10 @@ pub(crate) fn create(
         Some(text) if !text.contains([':', '\0']) => Ok(text.to_owned()),
         _ => Err(Error::Spec {
             field,
-            reason: format!("{path:?} cannot be told to the engine: it has a colon, or is no text"),
+            reason: format!(
+                "{} cannot be told to the engine: it has a colon, or is no text",
+                path.display()
+            ),
         }),
     };
     let mut binds = vec![format!("{}:{SANDBOX}", text(&container.sandbox, "sandbox")?)];

@@ -29,12 +29,11 @@ pub(super) async fn kill(inner: &Inner, entry: &Entry, grace: Duration) -> Resul
         inner.engine.kill(&name, signal.as_deref().unwrap_or("SIGTERM")).await?;
         entry.ended().await
     };
-    let ended = match tokio::time::timeout(grace, kindly).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            inner.engine.kill(&name, "SIGKILL").await?;
-            entry.ended().await
-        }
+    let ended = if let Ok(ended) = tokio::time::timeout(grace, kindly).await {
+        ended
+    } else {
+        inner.engine.kill(&name, "SIGKILL").await?;
+        entry.ended().await
     };
     match ended {
         Err(error) if !matches!(error, Error::NotFound { .. }) && !error.is_missing() => Err(error),

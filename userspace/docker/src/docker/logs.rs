@@ -55,7 +55,7 @@ async fn copy(engine: &Engine, name: &str, sandbox: &Path, rotated: bool) -> io:
         match part.map_err(lost)? {
             LogOutput::StdErr { message } => err.write(&message)?,
             LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                out.write(&message)?
+                out.write(&message)?;
             }
             LogOutput::StdIn { .. } => {}
         }

@@ -90,11 +90,9 @@ pub(super) async fn adopt(
 /// Adds an entry, unless there is one by now.
 fn insert(inner: &Inner, entry: Arc<Entry>) -> (bool, Arc<Entry>) {
     let mut containers = inner.containers();
-    match containers.get(entry.id()) {
-        Some(known) => (false, Arc::clone(known)),
-        None => {
-            containers.insert(entry.id().to_owned(), Arc::clone(&entry));
-            (true, entry)
-        }
+    if let Some(known) = containers.get(entry.id()) {
+        return (false, Arc::clone(known));
     }
+    containers.insert(entry.id().to_owned(), Arc::clone(&entry));
+    (true, entry)
 }

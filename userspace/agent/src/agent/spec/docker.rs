@@ -79,13 +79,12 @@ fn own(
         ..container.clone()
     };
     // With Docker, what is not for a shell is for the image's entry point.
-    let command = task.info.command.clone().map(|command| match command.shell() {
-        true => command,
-        false => CommandInfo {
-            arguments: command.value.iter().chain(&command.arguments).cloned().collect(),
-            value: None,
-            ..command
-        },
+    let command = task.info.command.clone().map(|command| {
+        if command.shell() {
+            return command;
+        }
+        let arguments = command.value.iter().chain(&command.arguments).cloned().collect();
+        CommandInfo { arguments, value: None, ..command }
     });
     let info = TaskInfo { container: Some(container), command, ..task.info.clone() };
     spec(settings, &Task { info, ..task.clone() })
