@@ -1,10 +1,11 @@
 //! The launch helper: one small process beside each container, and one for each command
 //! that is run in a container from outside.
 //!
-//! The containerizer starts `<helper> launch` once, which forks a helper for each request (see
-//! [`nursery`]). A helper gets its order on standard input and answers on standard output. It has a session of its own, survives the
-//! containerizer, waits for the container's command, and leaves its exit status in the
-//! checkpoint. Should the helper be killed, the kernel kills the container.
+//! The containerizer starts `<helper> launch` once, which forks a helper for each request
+//! (`launch/nursery.rs`). A helper gets its order on standard input and answers on standard
+//! output. It has a session of its own, survives the containerizer, waits for the container's
+//! command, and leaves its exit status in the checkpoint. Should the helper be killed, the kernel
+//! kills the container.
 
 mod board;
 mod command;
