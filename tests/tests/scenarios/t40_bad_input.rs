@@ -65,15 +65,15 @@ const CASES: &[Case] = &[
     ),
     ("POST", "/v2/apps", r#"{"id":"/x","cmd":"true","backoffFactor":0.5}"#, BAD, "/backoffFactor"),
     ("PUT", "/v2/apps/good", r#"{"instances":"two"}"#, BAD, "/instances"),
-    // Fields of Marathon's that are not supported yet: refused, not ignored.
-    ("POST", "/v2/apps", r#"{"id":"/x","cmd":"true","gpus":1}"#, BAD, "/gpus"),
     (
         "POST",
         "/v2/apps",
-        r#"{"id":"/x","cmd":"true","fetch":[{"uri":"http://a/b"}]}"#,
+        r#"{"id":"/x","cmd":"true","fetch":[{"uri":"http://a/b","destPath":"../b"}]}"#,
         BAD,
-        "/fetch",
+        "/fetch(0)/destPath",
     ),
+    // Fields of Marathon's that are not supported yet: refused, not ignored.
+    ("POST", "/v2/apps", r#"{"id":"/x","cmd":"true","gpus":1}"#, BAD, "/gpus"),
     ("POST", "/v2/apps", r#"{"id":"/x","cmd":"true","dependencies":["/y"]}"#, BAD, "/dependencies"),
     // Things that are not there.
     ("GET", "/v2/apps/none", "", &[404], "/none"),
