@@ -13,7 +13,7 @@ use cluster::{Cluster, Found};
 #[derive(Debug, Args)]
 pub(crate) struct TaskFlags {
     /// The master's HTTP interface: `[http://]HOST[:PORT]`; the port is 5050 unless given.
-    #[arg(long, env = "MUSTER_MASTER_URL", default_value = "127.0.0.1")]
+    #[arg(long, global = true, env = "MUSTER_MASTER_URL", default_value = "127.0.0.1")]
     master_url: String,
     #[command(subcommand)]
     command: TaskCommand,
