@@ -11,6 +11,7 @@ mod archive;
 mod backend;
 mod blob;
 mod copy;
+mod derived;
 mod digest;
 mod error;
 mod extract;
@@ -31,6 +32,7 @@ pub use registry::Registries;
 
 pub(crate) use archive::Archive;
 pub(crate) use copy::copy;
+pub(crate) use derived::own_as;
 pub(crate) use digest::Digest;
-pub(crate) use places::{FILES, as_root_of};
+pub(crate) use places::FILES;
 pub(crate) use store::{Image, Store};

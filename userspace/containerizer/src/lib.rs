@@ -29,6 +29,7 @@ mod limitation;
 mod logger;
 mod pid;
 mod readiness;
+mod removal;
 mod resources;
 mod rlimit;
 mod seccomp;

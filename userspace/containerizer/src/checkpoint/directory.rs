@@ -15,6 +15,7 @@ use super::{Checkpoint, Container, sync_directory};
 use crate::Error;
 use crate::error::At as _;
 use crate::id;
+use crate::removal::remove_tree;
 
 /// How long another one may take to let go: a killed agent's lock lives on in a helper that
 /// was just being started, until its exec.
@@ -167,8 +168,5 @@ fn fill(directory: &Path, container: &Container) -> Result<(), Error> {
 
 /// Removes a directory and all in it, if it is there.
 fn remove(directory: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.at("remove", directory),
-    }
+    remove_tree(directory).at("remove", directory)
 }

@@ -18,6 +18,7 @@ use super::download::{Client, Origin, write};
 use super::uri::Item;
 use crate::Error;
 use crate::error::At as _;
+use crate::removal::remove_tree;
 use table::{Found, Key, Number, Table};
 
 /// How often one who waits looks whether he still has to.
@@ -58,10 +59,7 @@ impl Cache {
             }
             locked => locked.at("flock", &path)?,
         }
-        match fs::remove_dir_all(&files) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            removed => removed.at("remove", &files)?,
-        }
+        remove_tree(&files).at("remove", &files)?;
         builder.create(&files).at("mkdir", &files)?;
         let table = Mutex::new(Table::new(capacity));
         Ok(Self { directory: files, _lock: lock, table, changed: Condvar::new() })

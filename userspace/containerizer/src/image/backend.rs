@@ -1,7 +1,6 @@
 //! How a root filesystem comes about from an image's layers.
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::str::FromStr;
@@ -12,6 +11,7 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 
 use crate::error::Step as _;
 use crate::launch::rootfs;
+use crate::removal::remove_tree;
 use crate::{Error, SetupError};
 
 /// A way to make one directory of some layers: Mesos' provisioner backends.
@@ -88,11 +88,7 @@ fn probe(directory: &Path) -> Result<(), SetupError> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory).step(step)?;
     let lock = File::create(&lock).step(step)?;
     flock(&lock, FlockOperation::LockExclusive).step(step)?;
-    let remove = || match fs::remove_dir_all(&probe) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    };
-    remove().step(step)?;
+    remove_tree(&probe).step(step)?;
     for name in ["", "lower", "upper", "work"] {
         fs::create_dir(probe.join(name)).step(step)?;
     }
@@ -106,6 +102,6 @@ fn probe(directory: &Path) -> Result<(), SetupError> {
         });
         thread.join().map_err(|_| SetupError::new("probe overlayfs", "the thread died"))?
     });
-    remove().step(step)?;
+    remove_tree(&probe).step(step)?;
     mounted
 }

@@ -7,21 +7,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    FlockOperation, Timespec, Timestamps, XattrFlags, flock, getxattr, lgetxattr, listxattr,
-    setxattr,
-};
+use rustix::fs::{Timespec, Timestamps, XattrFlags, getxattr, lgetxattr, listxattr, setxattr};
 use rustix::io::Errno;
 
 use super::layers::Layers;
 use crate::SetupError;
 use crate::error::Step as _;
+use crate::image::derived::{derived, own_as};
 use crate::image::digest::Digest;
 
 /// The most that names, or the value, of extended attributes take (xattr(7)).
@@ -50,36 +48,17 @@ pub(super) fn joined(layers: &Layers, stack: &[PathBuf]) -> Result<Option<PathBu
     if wanted.is_empty() {
         return Ok(None);
     }
-    let staging = layers.directory().join("staging").join(format!("joined-{}", name.hex()));
-    for directory in [target.parent(), staging.parent()].into_iter().flatten() {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-        made.step(|| format!("mkdir {}", directory.display()))?;
-    }
-    // As for other layers: others wait and find it, and what a killed one left is removed.
-    let lock = staging.with_extension("lock");
-    let step = || format!("lock {}", lock.display());
-    let lock = File::create(&lock).step(step)?;
-    flock(&lock, FlockOperation::LockExclusive).step(step)?;
-    if target.is_dir() {
-        return Ok(Some(target));
-    }
-    match fs::remove_dir_all(&staging) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        removed => removed.step(|| format!("remove {}", staging.display()))?,
-    }
-    fs::create_dir(&staging).step(|| format!("mkdir {}", staging.display()))?;
-    let made = fill(&staging, &wanted).and_then(|()| {
-        let step = || format!("rename to {}", target.display());
+    let made = derived(layers.directory(), "joined", name.hex(), |staging| {
+        fill(staging, &wanted)?;
         for path in wanted.keys() {
             // They are few, and the rest of the disk is none of their business.
-            File::open(staging.join(path)).and_then(|made| made.sync_all()).step(step)?;
+            let path = staging.join(path);
+            let synced = File::open(&path).and_then(|made| made.sync_all());
+            synced.step(|| format!("fsync {}", path.display()))?;
         }
-        fs::rename(&staging, &target).step(step)
+        Ok(staging.to_owned())
     });
-    if made.is_err() {
-        fs::remove_dir_all(&staging).step(|| format!("remove {}", staging.display()))?;
-    }
-    made.map(|()| Some(target))
+    made.map(Some)
 }
 
 /// Layers that lie upon each other, the uppermost first.
@@ -189,9 +168,7 @@ fn fill(root: &Path, wanted: &BTreeMap<PathBuf, PathBuf>) -> Result<(), SetupErr
             if !path.as_os_str().is_empty() {
                 fs::create_dir(&made)?;
             }
-            let found = fs::metadata(model)?;
-            chown(&made, Some(found.uid()), Some(found.gid()))?;
-            fs::set_permissions(&made, fs::Permissions::from_mode(found.mode() & 0o7777))?;
+            own_as(model, &made)?;
             for (name, value) in attributes(model)? {
                 setxattr(&made, OsStr::from_bytes(&name), &value, XattrFlags::empty())?;
             }

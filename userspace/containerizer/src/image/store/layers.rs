@@ -28,6 +28,7 @@ use crate::image::ImageError;
 use crate::image::blob::Blob;
 use crate::image::extract::{Extracted, extract};
 use crate::image::limits::{Budget, Measure};
+use crate::removal::remove_tree;
 
 /// How many layers of an image are extracted at a time.
 const PARALLEL: usize = 2;
@@ -204,7 +205,7 @@ impl Layers {
         let (target, partial) = (self.target(blob), staging.join(blob.digest().hex()));
         for path in [&partial, &target] {
             // The latter is of an earlier boot, whose containers have all ended with it.
-            remove(path).map_err(failed("remove", path))?;
+            remove_tree(path).map_err(failed("remove", path))?;
         }
         fs::create_dir(&partial).map_err(failed("mkdir", &partial))?;
         let mark = self.unsynced(blob);
@@ -213,7 +214,7 @@ impl Layers {
         let Extracted { implied, measure } = match unpack(blobs, blob, compression, &partial) {
             Ok(extracted) => extracted,
             Err(error) => {
-                remove(&partial).map_err(failed("remove", &partial))?;
+                remove_tree(&partial).map_err(failed("remove", &partial))?;
                 fs::remove_file(&mark).map_err(failed("remove", &mark))?;
                 return Err(error);
             }
@@ -323,12 +324,4 @@ fn unpack(
             }
         })
     })
-}
-
-/// Removes a directory and all in it, if it is there.
-fn remove(directory: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
 }

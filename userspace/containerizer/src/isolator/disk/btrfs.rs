@@ -14,6 +14,7 @@ use rustix::ioctl::{Getter, Opcode, Setter, Updater, ioctl, opcode};
 
 use crate::Error;
 use crate::error::At as _;
+use crate::removal::remove_tree;
 
 /// Of statfs(2).
 pub(super) const MAGIC: u64 = 0x9123_683e;
@@ -161,10 +162,7 @@ fn draft(scratch: &Path) -> PathBuf {
 
 /// Removes a tree, a subvolume too (rmdir(2) of one, Linux 4.18).
 fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.at("remove", path),
-    }
+    remove_tree(path).at("remove", path)
 }
 
 /// Copies what isolators have put into a new scratch directory: directories, links and files.

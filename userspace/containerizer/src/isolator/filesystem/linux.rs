@@ -5,15 +5,15 @@ mod files;
 mod kernel;
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use crate::error::At as _;
-use crate::image::{Backend, Image, ImageError, as_root_of, copy};
+use crate::image::{Backend, Image, ImageError, copy, own_as};
 use crate::isolator::namespaces::ipc;
 use crate::isolator::{Draft, Isolation, Isolator, Request, Subject};
 use crate::launch::plan::{Attributes, Mount, Namespace, Plan, Root};
+use crate::removal::remove_tree;
 use crate::spec::SANDBOX;
 use crate::{Error, IdRange};
 
@@ -74,10 +74,7 @@ impl Isolator for Linux {
 
     fn cleanup(&self, subject: &Subject) -> Result<(), Error> {
         let scratch = &subject.plan.scratch;
-        match fs::remove_dir_all(scratch) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.at("remove", scratch),
-        }
+        remove_tree(scratch).at("remove", scratch)
     }
 }
 
@@ -104,7 +101,7 @@ pub(in crate::isolator) fn upper(
     // The uppermost directory's owner and mode are those of `/`.
     if let Some(top) = layers.first() {
         let upper = directory.join("upper");
-        as_root_of(top, &upper).at("chown", &upper)?;
+        own_as(top, &upper).at("chown", &upper)?;
         if let Some(ids) = ids {
             let found = fs::metadata(&upper).at("stat", &upper)?;
             chown(&upper, ids.outside(found.uid()), ids.outside(found.gid()))
