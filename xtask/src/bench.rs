@@ -10,9 +10,13 @@ mod spread;
 mod unpack;
 mod vip;
 
+use std::process::Command;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use muster_harness::paths;
 
+use crate::run;
 use crate::setup::{self, Purpose};
 use crate::ui::Ui;
 
@@ -36,6 +40,16 @@ enum Bench {
     Unpack(unpack::Options),
     /// A VIP against the server itself, iptables DNAT and HAProxy; and what it adds to `connect()`
     Vip(vip::Options),
+}
+
+/// Builds the examples of `package`, which are what is measured.
+fn build(ui: Ui, package: &str) -> Result<()> {
+    ui.step("build the bench", |step| {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--release", "--package", package, "--examples"]);
+        cargo.current_dir(paths::repository());
+        run::logged(step, "bench-build", cargo)
+    })
 }
 
 /// Runs a bench.

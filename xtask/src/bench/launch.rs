@@ -10,19 +10,18 @@ mod bundle;
 mod contestant;
 mod docker;
 
-use std::process::Command;
-
 use anyhow::Result;
 use clap::Args;
 use comfy_table::Table;
 use muster_harness::image::Recipe;
 use muster_harness::paths;
 
+use super::build;
 use super::record::{self, Record};
 use super::site::Site;
 use super::spread::{Spread, at};
 use crate::ui::Ui;
-use crate::{binary, image, run};
+use crate::{binary, image};
 use contestant::{Contestant, Kind};
 
 const BENCH: &str = "launch";
@@ -56,12 +55,7 @@ struct Sample {
 
 pub(super) fn run(ui: Ui, options: &Options, json: bool) -> Result<()> {
     let helper = binary::build(ui, true)?;
-    ui.step("build the bench", |step| {
-        let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--release", "--package", "muster-containerizer", "--examples"]);
-        cargo.current_dir(paths::repository());
-        run::logged(step, "bench-build", cargo)
-    })?;
+    build(ui, "muster-containerizer")?;
     image::ensure(ui, Recipe::Busybox, &paths::images())?;
     let site = Site::start(BENCH)?;
     let mut contestants = ui.step("start the contestants", |_| {

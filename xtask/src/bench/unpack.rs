@@ -21,11 +21,12 @@ use muster_harness::{command, paths};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 
+use super::build;
 use super::record::{self, Record};
 use super::site::Site;
 use super::spread::Spread;
+use crate::binary;
 use crate::ui::Ui;
-use crate::{binary, run};
 
 const BENCH: &str = "unpack";
 const NAMES: [&str; 2] = ["muster", "umoci unpack"];
@@ -51,12 +52,7 @@ struct Sample {
 
 pub(super) fn run(ui: Ui, options: &Options, json: bool) -> Result<()> {
     let helper = binary::build(ui, true)?;
-    ui.step("build the bench", |step| {
-        let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--release", "--package", "muster-containerizer"]);
-        cargo.args(["--example", "unpack"]).current_dir(paths::repository());
-        run::logged(step, "bench-build", cargo)
-    })?;
+    build(ui, "muster-containerizer")?;
     let site = Site::start(BENCH)?;
     let work = site.directory(BENCH)?;
     let images = work.join("images");

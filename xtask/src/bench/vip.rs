@@ -15,11 +15,11 @@ use comfy_table::Table;
 use muster_harness::{command, paths};
 
 use super::arm::{Arm, Kind, SERVERS};
+use super::build;
 use super::record::{self, Record};
 use super::sample::Sample;
 use super::site::Site;
 use super::spread::Spread;
-use crate::run;
 use crate::ui::Ui;
 
 const BENCH: &str = "vip";
@@ -39,12 +39,7 @@ const CASES: [(&str, bool); 2] =
     [("requests on kept connections", true), ("new connections", false)];
 
 pub(super) fn run(ui: Ui, options: &Options, json: bool) -> Result<()> {
-    ui.step("build the data plane and its benches", |step| {
-        let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--release", "--package", "muster-dataplane", "--examples"]);
-        cargo.current_dir(paths::repository());
-        run::logged(step, "bench-build", cargo)
-    })?;
+    build(ui, "muster-dataplane")?;
     let mut lines = throughput(ui, options)?;
     lines.extend(connect_cost(ui)?);
     if json {
