@@ -3,12 +3,15 @@
 //!
 //! Both read the same layout, which umoci has made of files of this machine's /usr: as one
 //! layer, and as five. Muster's part ends when a container of the image has run `/bin/true`.
-//! They take turns, each first in every other round; neither waits for the disk.
+//! They take turns, each first in every other round and each on a file system of its own that is
+//! new; neither waits for the disk.
 
+mod disk;
 mod layout;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -21,6 +24,7 @@ use muster_harness::{command, paths};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 
+use self::disk::Disk;
 use super::build;
 use super::record::{self, Record};
 use super::site::Site;
@@ -32,6 +36,8 @@ const BENCH: &str = "unpack";
 const NAMES: [&str; 2] = ["muster", "umoci unpack"];
 /// Images by their names, and how many layers they have.
 const IMAGES: [(&str, usize); 2] = [("one-layer", 1), ("five-layers", 5)];
+/// What a file system takes for itself, in bytes.
+const ROOM: u64 = 1 << 30;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -72,34 +78,22 @@ pub(super) fn run(ui: Ui, options: &Options, json: bool) -> Result<()> {
             for ((image, _), samples) in IMAGES.iter().zip(&mut samples) {
                 for turn in 0..2 {
                     let who = (turn + round) % 2;
-                    clear(&work, &images)?;
+                    let disk = Disk::new(&work, 3 * (options.megabytes << 20) + ROOM)?;
                     samples[who].push(if who == 0 {
-                        muster(&images, &work, &helper, &root, image)?
+                        muster(&images, &disk.at, &helper, &root, image)?
                     } else {
-                        umoci(&images, &work, image)?
+                        umoci(&images, &disk.at, image)?
                     });
                 }
             }
             Ok(())
         })?;
     }
-    clear(&work, &images)?;
     let lines = report(ui, &samples);
     if json {
         let path = record::write(BENCH, &lines)?;
         ui.say(format_args!("written to {}", path.display()));
     }
-    Ok(())
-}
-
-/// Removes what was unpacked, and lets the disk come to rest.
-fn clear(work: &Path, images: &Path) -> Result<()> {
-    for path in [images.join(".layers"), work.join("bundle"), work.join("muster")] {
-        if path.exists() {
-            fs::remove_dir_all(&path).with_context(|| format!("remove {}", path.display()))?;
-        }
-    }
-    command::output(&mut Command::new("sync"))?;
     Ok(())
 }
 
@@ -110,8 +104,11 @@ fn muster(
     cgroups: &str,
     image: &str,
 ) -> Result<Sample> {
+    let store = work.join("images");
+    fs::create_dir(&store).context("mkdir images")?;
+    symlink(images.join(image), store.join(image)).context("symlink of the layout")?;
     let mut unpack = Command::new(paths::target().join("release/examples/unpack"));
-    unpack.arg(images).arg(work.join("muster")).arg(helper).arg(cgroups).arg(image);
+    unpack.arg(&store).arg(work.join("muster")).arg(helper).arg(cgroups).arg(image);
     let start = Instant::now();
     let mut child = unpack.stdout(Stdio::piped()).spawn().context("run unpack")?;
     let mut line = String::new();

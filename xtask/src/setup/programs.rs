@@ -34,7 +34,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "haproxy", package: "haproxy", purposes: &[Bench] },
     Program { name: "ip", package: "iproute2", purposes: &[Cluster, Test, Bench] },
     Program { name: "iptables", package: "iptables", purposes: &[Bench] },
-    Program { name: "mkfs.ext4", package: "e2fsprogs", purposes: &[Test] },
+    Program { name: "mkfs.ext4", package: "e2fsprogs", purposes: &[Launch, Test] },
     Program { name: "mkfs.xfs", package: "xfsprogs", purposes: &[Test] },
     Program { name: "nginx", package: "nginx-light", purposes: &[Bench] },
     Program { name: "valgrind", package: "valgrind", purposes: &[Test] },
