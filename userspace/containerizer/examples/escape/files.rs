@@ -37,6 +37,7 @@ pub(super) fn attempt(name: &str, arguments: &[String]) -> Option<Tried> {
         "handle" => handle(argument),
         "device" => device(arguments),
         "descriptors" => descriptors(),
+        "swap" => swap(arguments),
         "terminal" => File::open("/dev/tty").map(|_| "/dev/tty".to_owned()),
         "type-into-terminal" => {
             // SAFETY: the byte is there until the call returns.
@@ -161,4 +162,27 @@ fn descriptors() -> Tried {
     }
     open.sort();
     Ok(open.join(","))
+}
+
+/// Has two paths change places for ever, `ONE OTHER`, whenever both are there (`renameat2(2)`).
+fn swap(arguments: &[String]) -> Tried {
+    let [one, other] = arguments else { return Err(io::Error::other("ONE OTHER")) };
+    let (one, other) = (CString::new(one.as_str())?, CString::new(other.as_str())?);
+    loop {
+        // SAFETY: both names end and are there until the call returns.
+        let swapped = called(unsafe {
+            libc::syscall(
+                libc::SYS_renameat2,
+                libc::AT_FDCWD,
+                one.as_ptr(),
+                libc::AT_FDCWD,
+                other.as_ptr(),
+                libc::RENAME_EXCHANGE,
+            )
+        });
+        match swapped {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
 }

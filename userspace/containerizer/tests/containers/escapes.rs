@@ -7,6 +7,7 @@ mod limits;
 mod neighbours;
 mod processes;
 mod programs;
+mod races;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
