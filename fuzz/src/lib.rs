@@ -19,12 +19,17 @@ pub struct Target {
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 10] = [
         Self { name: "constraint", run: target::constraint::run },
         Self { name: "constraints-message", run: target::constraints_message::run },
+        Self { name: "image-archive", run: target::image_archive::run },
+        Self { name: "image-layout", run: target::image_layout::run },
+        Self { name: "image-registry", run: target::image_registry::run },
+        Self { name: "layer", run: target::layer::run },
         Self { name: "operation-message", run: target::operation_message::run },
         Self { name: "resource-json", run: target::resource_json::run },
         Self { name: "resource-text", run: target::resource_text::run },
+        Self { name: "seccomp-profile", run: target::seccomp_profile::run },
     ];
 
     /// The one with a name.

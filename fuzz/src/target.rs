@@ -2,7 +2,14 @@
 
 pub(crate) mod constraint;
 pub(crate) mod constraints_message;
+mod documents;
+mod ground;
+pub(crate) mod image_archive;
+pub(crate) mod image_layout;
+pub(crate) mod image_registry;
 pub(crate) mod laws;
+pub(crate) mod layer;
 pub(crate) mod operation_message;
 pub(crate) mod resource_json;
 pub(crate) mod resource_text;
+pub(crate) mod seccomp_profile;

@@ -75,6 +75,13 @@ const TOKENS: &[&str] = &[
     "+",
     "{1,9}",
     "\\d",
+    "..",
+    "../beside",
+    ".wh.",
+    ".wh..wh..opq",
+    "%tar%",
+    "@app/blob@",
+    "sha256:",
     "^",
     "$",
 ];
@@ -151,6 +158,26 @@ fn constraints_message() {
 }
 
 #[test]
+fn image_archive() {
+    check("image-archive");
+}
+
+#[test]
+fn image_layout() {
+    check("image-layout");
+}
+
+#[test]
+fn image_registry() {
+    check("image-registry");
+}
+
+#[test]
+fn layer() {
+    check("layer");
+}
+
+#[test]
 fn operation_message() {
     check("operation-message");
 }
@@ -163,6 +190,11 @@ fn resource_json() {
 #[test]
 fn resource_text() {
     check("resource-text");
+}
+
+#[test]
+fn seccomp_profile() {
+    check("seccomp-profile");
 }
 
 #[test]

@@ -35,4 +35,16 @@ pub(crate) use copy::copy;
 pub(crate) use derived::own_as;
 pub(crate) use digest::Digest;
 pub(crate) use places::FILES;
+pub(crate) use registry::pulled;
 pub(crate) use store::{Image, Store};
+
+/// Extracts an archive by itself, for as long as `limits` let it.
+pub(crate) fn unpack(
+    archive: &[u8],
+    root: &std::path::Path,
+    limits: ImageLimits,
+) -> Result<(), String> {
+    let budget = limits::Budget::new(limits);
+    let extracted = extract::extract(archive, root, &budget.meter(archive.len() as u64));
+    extracted.map(drop).map_err(|error| format!("{}: {}", error.entry, error.reason))
+}

@@ -37,6 +37,7 @@ mod secret;
 mod spec;
 mod status;
 mod termination;
+pub mod trial;
 mod usage;
 mod volume;
 mod web;

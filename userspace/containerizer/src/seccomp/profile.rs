@@ -104,7 +104,8 @@ impl Profile {
         Self::parse(&text)
     }
 
-    fn parse(text: &str) -> Result<Self, ProfileError> {
+    /// The profile that `text` is.
+    pub(crate) fn parse(text: &str) -> Result<Self, ProfileError> {
         let mut json = serde_json::Deserializer::from_str(text);
         let profile = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             ProfileError { at: error.path().to_string(), problem: error.into_inner().to_string() }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use oci_spec::image::{Descriptor, MediaType};
@@ -170,17 +171,43 @@ fn manifest(
     if wanted.is_some_and(|wanted| *wanted != digest) {
         return Err(session.failed(&step, format!("what it gives has the digest {digest}")));
     }
-    let document: serde_json::Value = serde_json::from_slice(&bytes)
-        .map_err(|error| session.failed(&step, format!("not a manifest: {error}")))?;
-    // What the document says of itself is what has the digest.
-    let own = document.get("mediaType").and_then(serde_json::Value::as_str).map(str::to_owned);
-    let media_type = own.or(header).unwrap_or_default();
+    let found = described(&bytes, header).map_err(|reason| session.failed(&step, reason))?;
     shelf
         .keep(&digest, &bytes)
         .map_err(|error| session.failed(&step, format!("write to the store: {error}")))?;
-    let digest = digest.to_string().parse::<oci_spec::image::Digest>();
-    let digest = digest.map_err(|error| session.failed(&step, error.to_string()))?;
+    Ok(found)
+}
+
+/// The descriptor of a manifest or index that came with this `Content-Type`.
+fn described(bytes: &[u8], header: Option<String>) -> Result<Descriptor, String> {
+    let document: serde_json::Value =
+        serde_json::from_slice(bytes).map_err(|error| format!("not a manifest: {error}"))?;
+    // What the document says of itself is what has the digest.
+    let own = document.get("mediaType").and_then(serde_json::Value::as_str).map(str::to_owned);
+    let media_type = own.or(header).unwrap_or_default();
+    let digest = Digest::of(bytes).to_string().parse::<oci_spec::image::Digest>();
+    let digest = digest.map_err(|error| error.to_string())?;
     Ok(Descriptor::new(MediaType::from(media_type.as_str()), bytes.len() as u64, digest))
+}
+
+/// What becomes of the manifest or index `bytes` if all else is in the layout at `layout`: the
+/// digests of the layers.
+pub(crate) fn pulled(
+    bytes: &[u8],
+    content_type: Option<&str>,
+    layout: &Path,
+) -> Result<Vec<String>, String> {
+    let image = "fuzz/image:latest";
+    let top = described(bytes, content_type.map(str::to_owned))?;
+    let shelf = Shelf::new(layout.to_owned());
+    shelf.keep(&Digest::of(bytes), bytes).map_err(|error| error.to_string())?;
+    let resolved = layout::follow(layout, image, &[top], &mut |_| Ok(()))
+        .map_err(|error| error.to_string())?;
+    let sizes = resolved.layers.iter().map(Descriptor::size);
+    ImageLimits::default().manifest(sizes).map_err(|exceeded| exceeded.to_string())?;
+    let digests = resolved.layers.iter().map(|layer| Blob::new(image, layer));
+    let digests = digests.map(|blob| blob.map(|blob| blob.digest().to_string()));
+    digests.collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
 /// Downloads layers, some at a time. After a failure no further one is begun.
