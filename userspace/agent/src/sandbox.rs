@@ -8,6 +8,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use muster_containerizer::remove_tree;
+
 /// Makes a sandbox, and the link `latest` beside it.
 ///
 /// # Errors
@@ -49,7 +51,7 @@ pub(crate) fn collect(work_dir: &Path, delay: Duration, live: &BTreeSet<String>)
                     .into_iter()
                     .filter(|run| !in_use(run, live) && is_old(run, delay));
                 for run in old {
-                    match fs::remove_dir_all(&run) {
+                    match remove_tree(&run) {
                         Ok(()) => removed += 1,
                         Err(error) => {
                             tracing::warn!(sandbox = %run.display(), %error, "cannot remove an old sandbox");

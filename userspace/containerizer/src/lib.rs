@@ -56,6 +56,7 @@ pub use image::{Backend as ImageBackend, Exceeded, ImageError, ImageLimits, Regi
 pub use isolator::{Isolation, ProjectRange, gpus};
 pub use limitation::{Amount, Cause, Limitation};
 pub use logger::{Logger, LogrotateOptions, Rotation};
+pub use removal::remove_tree;
 pub use resources::{Limit, Resources};
 pub use rlimit::{Rlimit, RlimitKind};
 pub use secret::{Secret, SecretData};

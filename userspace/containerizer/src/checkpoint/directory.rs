@@ -130,7 +130,7 @@ fn tidy(directory: &Path) -> Result<(), Error> {
         if entry.to_str().is_some_and(id::valid) {
             tidy(&path.join(NESTED))?;
         } else {
-            fs::remove_dir_all(&path).at("remove", &path)?;
+            remove(&path)?;
         }
     }
     Ok(())

@@ -14,6 +14,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::removal::remove_tree;
+
 /// The most that names, or the value, of extended attributes take (xattr(7)).
 const ATTRIBUTES_MAX: usize = 64 << 10;
 /// overlayfs' own attributes.
@@ -130,7 +132,7 @@ fn is_opaque(directory: &Path) -> io::Result<bool> {
 fn remove(path: &Path, found: Option<&Metadata>) -> io::Result<()> {
     match found {
         None => Ok(()),
-        Some(found) if found.is_dir() => fs::remove_dir_all(path),
+        Some(found) if found.is_dir() => remove_tree(path),
         Some(_) => fs::remove_file(path),
     }
 }

@@ -70,8 +70,8 @@ impl Default for ImageLimits {
 }
 
 impl ImageLimits {
-    /// The most that `--image-max-depth` can be. To remove a tree needs a descriptor for each
-    /// directory on the way down, and a link may lead to twice as deep before that is seen.
+    /// The most that `--image-max-depth` can be. Layers are copied and compared by paths, one in
+    /// the other, and a link may lead to twice as deep before that is seen.
     pub const DEPTH_MAX: u64 = 400;
 
     /// Checks the fields: the flag and what is wrong with it.

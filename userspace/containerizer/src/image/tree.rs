@@ -14,6 +14,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::limits::Meter;
+use crate::removal::remove_tree;
 
 /// overlayfs' mark of a directory that hides those below it.
 const OPAQUE: &str = "trusted.overlay.opaque";
@@ -158,7 +159,7 @@ impl<'a> Tree<'a> {
             Before::Nothing => {}
             Before::Directory if keep_directory => {}
             Before::Directory => {
-                std::fs::remove_dir_all(place.procfs_path())?;
+                remove_tree(&place.procfs_path())?;
                 // It may have been, or have held, the recent one.
                 self.recent = None;
             }
