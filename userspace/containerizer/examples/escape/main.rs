@@ -2,6 +2,7 @@
 //! number that the kernel answers with, 0 if there is none: `escape NAME [ARGUMENT...]`. What it
 //! reaches, if anything, follows on the line.
 
+mod disk;
 mod files;
 mod kernel;
 mod processes;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let tried = kernel::attempt(name)
+        .or_else(|| disk::attempt(name, arguments))
         .or_else(|| files::attempt(name, arguments))
         .or_else(|| processes::attempt(name, arguments));
     match tried {

@@ -185,6 +185,25 @@ impl Group {
         listed(&self.home())
     }
 
+    /// The processes of the container and of all that are nested in it.
+    pub(crate) fn all_processes(&self) -> Result<Vec<u32>, Error> {
+        let (mut all, mut left) = (Vec::new(), vec![self.unified.clone()]);
+        while let Some(directory) = left.pop() {
+            all.extend(listed(&directory)?);
+            let entries = match fs::read_dir(&directory) {
+                Err(error) if gone(&error) => continue,
+                entries => entries.at("read", &directory)?,
+            };
+            for entry in entries {
+                let entry = entry.at("read", &directory)?;
+                if entry.file_type().at("stat", &entry.path())?.is_dir() {
+                    left.push(entry.path());
+                }
+            }
+        }
+        Ok(all)
+    }
+
     /// A descriptor of `process` if it is in the group; `None` if it has ended.
     pub(crate) fn open(&self, process: u32) -> Result<Option<OwnedFd>, Error> {
         let Ok(id) = ProcessId::of(process) else {

@@ -10,6 +10,7 @@ mod btrfs;
 pub(super) mod du;
 mod keeper;
 mod means;
+mod nameless;
 mod project;
 mod range;
 mod walk;

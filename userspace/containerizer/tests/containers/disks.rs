@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use muster_containerizer::{Cause, ContainerSpec, DeviceNumber, Resources, Termination};
+use muster_containerizer::{
+    Cause, ContainerSpec, DeviceNumber, ImageBackend as Backend, Resources, Termination,
+};
 
 use super::world::{World, resources};
 
@@ -76,9 +78,14 @@ fn write(path: &str, megabytes: u64) -> String {
 
 #[test]
 fn who_fills_the_disk_is_killed_if_that_is_enforced() {
-    let Some(world) = world(true) else { return };
+    let Some(mut world) = world(true) else { return };
     // In the sandbox, and in the image's own files: both count.
-    for (id, path) in [("c", "/mnt/mesos/sandbox/file"), ("d", "/var/file")] {
+    for (id, path, backend) in [
+        ("c", "/mnt/mesos/sandbox/file", Backend::Overlay),
+        ("d", "/var/file", Backend::Overlay),
+        ("e", "/var/file", Backend::Copy),
+    ] {
+        world.restart_with(|isolation| isolation.image_backend = Some(backend));
         let line = format!("mkdir -p /var; {}; exec sleep 1000", write(path, 8));
         let spec = ContainerSpec { resources: promised(4 * MB), ..world.shell(id, &line) };
         world.launch(spec).unwrap();
@@ -115,7 +122,7 @@ fn otherwise_it_is_counted_also_after_a_restart() {
 }
 
 /// A btrfs that counts subvolumes.
-fn btrfs(world: &World) -> Loop {
+pub(crate) fn btrfs(world: &World) -> Loop {
     let disk = Loop::new(world, "btrfs", 160 << 20);
     btrfs_program(&["quota", "enable"], &disk.at);
     disk
@@ -127,7 +134,7 @@ fn btrfs_program(arguments: &[&str], at: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn on(disk: &Loop, id: &str, spec: ContainerSpec) -> ContainerSpec {
+pub(crate) fn on(disk: &Loop, id: &str, spec: ContainerSpec) -> ContainerSpec {
     let sandbox = disk.at.join(id);
     fs::create_dir(&sandbox).unwrap();
     ContainerSpec { sandbox, resources: promised(8 * MB), ..spec }
@@ -175,15 +182,28 @@ fn btrfs_refuses_what_is_too_much() {
 }
 
 #[test]
-fn on_btrfs_a_sandbox_with_something_in_it_is_gone_over() {
+fn on_btrfs_what_is_in_the_sandbox_already_comes_along() {
     let Some(world) = world(true) else { return };
     let disk = btrfs(&world);
-    let spec = on(&disk, "c", world.shell("c", &format!("{}; exec sleep 1000", write("file", 16))));
-    fs::write(spec.sandbox.join("fetched"), "kept").unwrap();
+    // What it prints is in its sandbox too, so that it has to make room for that.
+    let line = "cat fetched; rm fetched; why=$(dd if=/dev/zero of=file bs=1M count=16 2>&1) || true
+        rm file; until sync && echo \"$why\"; do sleep 0.1; done 2>/dev/null; exec sleep 1000";
+    let spec = on(&disk, "c", world.shell("c", line));
+    let fetched = spec.sandbox.join("fetched");
+    fs::write(&fetched, "kept").unwrap();
+    std::os::unix::fs::chown(&fetched, Some(7), Some(8)).unwrap();
+    fs::hard_link(&fetched, spec.sandbox.join("again")).unwrap();
+    fs::create_dir(spec.sandbox.join("directory")).unwrap();
     world.launch(spec).unwrap();
-    let termination = world.wait("c");
-    assert!(matches!(termination, Termination::Limited(_)), "{termination:?}");
+    let text = || fs::read_to_string(disk.at.join("c/stdout")).unwrap_or_default();
+    world.await_that("it is refused", || text().contains("Disk quota exceeded"));
+    assert!(text().starts_with("kept"), "{}", text());
+    let again = fs::metadata(disk.at.join("c/again")).unwrap();
+    assert_eq!((again.uid(), again.gid(), again.nlink()), (7, 8, 1), "there were two links");
+    assert!(disk.at.join("c/directory").is_dir());
+    assert_eq!(fs::metadata(disk.at.join("c")).unwrap().ino(), 256, "a subvolume");
     world.run(world.containerizer().destroy("c")).unwrap();
-    assert_eq!(fs::read_to_string(disk.at.join("c/fetched")).unwrap(), "kept");
-    assert!(!disk.at.join(".c.rootfs").exists());
+    assert!(disk.at.join("c/again").exists() && !disk.at.join(".c.rootfs").exists());
+    let groups = btrfs_program(&["qgroup", "show"], &disk.at);
+    assert!(!groups.lines().any(|line| line.starts_with("1/")), "{groups}");
 }

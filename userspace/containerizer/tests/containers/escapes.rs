@@ -2,6 +2,7 @@
 //! through, or comes further, in a container that is open.
 
 mod calls;
+mod disks;
 mod files;
 mod limits;
 mod neighbours;

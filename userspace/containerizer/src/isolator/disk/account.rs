@@ -1,9 +1,12 @@
 //! What one container takes, and may take.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{btrfs, project, walk};
+use super::walk::Used;
+use super::{btrfs, nameless, project, walk};
+use crate::cgroup::Group;
 use crate::limitation::{Amount, bytes};
 use crate::{Cause, Error, Limitation};
 
@@ -18,14 +21,27 @@ pub(super) enum Means {
     Subvolumes,
 }
 
+/// Directories that count for a container.
+pub(super) type Roots = Arc<Mutex<BTreeSet<PathBuf>>>;
+
+/// So many bytes of a limit stand for one file at least: files that are empty take something too,
+/// and a disk may run out of them first. As filesystems have blocks of this size, it is only empty
+/// ones, links and the like that this is about.
+const BYTES_PER_INODE: u64 = 4096;
+/// So many files any limit stands for.
+const INODES_MIN: u64 = 16 << 10;
+
 /// A container's account.
 pub(super) struct Account {
     /// The container.
     pub(super) id: String,
     /// Its sandbox.
     pub(super) sandbox: PathBuf,
-    /// What counts, beside it the part of its root filesystem that it wrote.
-    pub(super) roots: [PathBuf; 2],
+    /// Where it and all that are nested in it run.
+    pub(super) group: Group,
+    /// What is its own, beside its sandbox, and what those have that are nested in it: what they
+    /// wrote of their root filesystems.
+    pub(super) roots: Roots,
     /// How it is counted.
     pub(super) means: Means,
     state: Mutex<State>,
@@ -34,17 +50,28 @@ pub(super) struct Account {
 #[derive(Clone, Copy, Default)]
 struct State {
     limit: Option<u64>,
-    used: Option<u64>,
+    used: Option<Used>,
     /// Whether it was above its limit when that was last looked at.
     above: bool,
 }
 
+/// What a limit in bytes stands for.
+pub(super) fn most(limit: u64) -> Used {
+    Used { bytes: limit, inodes: (limit / BYTES_PER_INODE).max(INODES_MIN) }
+}
+
 impl Account {
     /// That of the container `id`, which has taken nothing yet.
-    pub(super) fn new(id: &str, roots: [PathBuf; 2], means: Means, limit: Option<u64>) -> Self {
+    pub(super) fn new(
+        id: &str,
+        sandbox: PathBuf,
+        roots: Roots,
+        group: Group,
+        means: Means,
+        limit: Option<u64>,
+    ) -> Self {
         let state = Mutex::new(State { limit, ..State::default() });
-        let [sandbox, _] = roots.clone();
-        Self { id: id.to_owned(), sandbox, roots, means, state }
+        Self { id: id.to_owned(), sandbox, group, roots, means, state }
     }
 
     /// The limit in bytes, if there is one.
@@ -59,28 +86,48 @@ impl Account {
 
     /// What it took when that was last found out, in bytes; `None` before.
     pub(super) fn last(&self) -> Option<u64> {
-        self.state().used
+        self.state().used.map(|used| used.bytes)
     }
 
-    /// Finds out what it takes. May take long with [`Means::Files`].
+    /// Finds out what it takes, in bytes. May take long with [`Means::Files`].
     pub(super) fn measure(&self) -> Result<u64, Error> {
         let used = match self.means {
-            Means::Files => walk::used(&self.roots)?,
+            Means::Files => self.count()?,
             Means::Project(project) => project::used(&self.sandbox, project)?,
-            Means::Subvolumes => btrfs::used(&self.sandbox)?,
+            // It counts what describes files too, so that nothing is for nothing.
+            Means::Subvolumes => Used { bytes: btrfs::used(&self.sandbox)?, inodes: 0 },
         };
         self.state().used = Some(used);
-        Ok(used)
+        Ok(used.bytes)
+    }
+
+    fn count(&self) -> Result<Used, Error> {
+        let mut roots = vec![self.sandbox.clone()];
+        roots.extend(self.roots.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        let named = walk::used(&roots)?;
+        let nameless = nameless::used(&self.group.all_processes()?, &self.sandbox);
+        Ok(Used {
+            bytes: named.bytes.saturating_add(nameless.bytes),
+            inodes: named.inodes.saturating_add(nameless.inodes),
+        })
     }
 
     /// What it went over, if it did: said in the log when it begins to be.
     pub(super) fn judge(&self) -> Option<Limitation> {
         let mut state = self.state();
-        let above = state.used.zip(state.limit).filter(|(used, limit)| used > limit);
+        let above = state
+            .used
+            .zip(state.limit)
+            .filter(|(used, limit)| used.bytes > *limit || used.inodes > most(*limit).inodes);
         let before = std::mem::replace(&mut state.above, above.is_some());
         let (used, limit) = above?;
-        // As Mesos says it.
-        let message = format!("Disk usage ({}) exceeds quota ({})", bytes(used), bytes(limit));
+        // As Mesos says it, who counts no files.
+        let (what, quota) = if used.bytes > limit {
+            (bytes(used.bytes), bytes(limit))
+        } else {
+            (format!("{} files", used.inodes), format!("{} files", most(limit).inodes))
+        };
+        let message = format!("Disk usage ({what}) exceeds quota ({quota})");
         if !before {
             tracing::warn!(id = self.id, message);
         }
@@ -102,15 +149,17 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::cgroup::Version;
+    use crate::isolator::testing;
 
     #[test]
     fn above_its_limit_is_said_as_in_mesos() {
         let top = tempfile::tempdir().unwrap();
-        let roots = [top.path().join("sandbox"), top.path().join(".c.rootfs/upper")];
+        let roots = [top.path().join("sandbox"), top.path().join(".c.rootfs")];
         for root in &roots {
-            fs::create_dir_all(root).unwrap();
+            fs::create_dir_all(root.join("upper")).unwrap();
         }
-        let account = Account::new("c", roots.clone(), Means::Files, Some(1 << 20));
+        let account = account(&roots);
         assert_eq!((account.last(), account.judge()), (None, None));
         fs::write(roots[0].join("file"), vec![1; 600 << 10]).unwrap();
         account.measure().unwrap();
@@ -125,5 +174,31 @@ mod tests {
         assert_eq!(limitation.resources, [Amount { name: "disk".into(), milli: 1000 }]);
         account.set_limit(None);
         assert_eq!(account.judge(), None);
+    }
+
+    fn account([sandbox, scratch]: &[PathBuf; 2]) -> Account {
+        let (_directory, subject) = testing::subject(Version::V2, &[]);
+        let roots = Arc::new(Mutex::new([scratch.clone()].into()));
+        let group = subject.plan.group;
+        Account::new("c", sandbox.clone(), roots, group, Means::Files, Some(1 << 20))
+    }
+
+    #[test]
+    fn files_that_take_no_blocks_come_to_an_end_too() {
+        let top = tempfile::tempdir_in("/dev/shm").unwrap();
+        let roots = [top.path().join("sandbox"), top.path().join("scratch")];
+        fs::create_dir(&roots[0]).unwrap();
+        let account = account(&roots);
+        for number in 0..INODES_MIN - 1 {
+            fs::File::create(roots[0].join(number.to_string())).unwrap();
+        }
+        assert!(account.measure().unwrap() <= 4096);
+        assert_eq!(account.judge(), None);
+        fs::create_dir(&roots[1]).unwrap();
+        account.measure().unwrap();
+        let message = account.judge().unwrap().message;
+        assert_eq!(message, "Disk usage (16385 files) exceeds quota (16384 files)");
+        account.set_limit(Some(128 << 20));
+        assert_eq!(account.judge(), None, "more space is more files");
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -14,6 +14,7 @@ use rustix::ioctl::{Getter, Opcode, Setter, Updater, ioctl, opcode};
 
 use crate::Error;
 use crate::error::At as _;
+use crate::image::copy;
 use crate::removal::remove_tree;
 
 /// Of statfs(2).
@@ -87,32 +88,44 @@ pub(super) fn is_subvolume(directory: &Path) -> bool {
     fs::symlink_metadata(directory).is_ok_and(|found| found.is_dir() && found.ino() == ROOT)
 }
 
-/// Makes the directories `sandbox`, which must be empty, and `scratch` subvolumes, in one group
-/// of their own. `false`, and nothing done, if the sandbox has something in it already.
+/// Makes the directories `sandbox` and `scratch` subvolumes, in one group of their own. What is
+/// in them already comes along, its data shared.
 ///
 /// What an agent that was killed in the midst of this leaves, [`release`] removes.
-pub(super) fn confine(sandbox: &Path, scratch: &Path) -> Result<bool, Error> {
+pub(super) fn confine(sandbox: &Path, scratch: &Path) -> Result<(), Error> {
     let draft = draft(scratch);
-    let made = fs::symlink_metadata(sandbox).at("stat", sandbox)?;
-    if fs::read_dir(sandbox).at("read", sandbox)?.next().is_some() {
-        return Ok(false);
-    }
     create(&draft)?;
-    like(&made, &draft)?;
-    // In one step: there is a sandbox at all times.
-    fs::rename(&draft, sandbox).at("rename", sandbox)?;
-    let group = LEVEL | tree(sandbox)?;
-    call_create(sandbox, group, true)?;
-    call_assign(sandbox, tree(sandbox)?, group, true)?;
-    if scratch.exists() {
-        create(&draft)?;
-        // In the group before there is anything in it that would have to be counted.
-        call_assign(&draft, tree(&draft)?, group, true)?;
-        copy(scratch, &draft)?;
-        renameat_with(CWD, &draft, CWD, scratch, RenameFlags::EXCHANGE).at("rename", scratch)?;
-        remove(&draft)?;
-    }
-    Ok(true)
+    let group = LEVEL | tree(&draft)?;
+    call_create(&draft, group, true)?;
+    replace(sandbox, &draft, group)?;
+    if scratch.exists() { join(scratch, group) } else { Ok(()) }
+}
+
+/// Makes the directory `scratch` of a container that is nested a subvolume in the group of
+/// `sandbox`, which [`confine`] made, if the former is there.
+pub(super) fn confine_nested(sandbox: &Path, scratch: &Path) -> Result<(), Error> {
+    if scratch.exists() { join(scratch, LEVEL | tree(sandbox)?) } else { Ok(()) }
+}
+
+fn join(scratch: &Path, group: u64) -> Result<(), Error> {
+    let draft = draft(scratch);
+    create(&draft)?;
+    replace(scratch, &draft, group)
+}
+
+/// Puts the empty subvolume `draft` in the place of `directory`, in `group`, with all that is
+/// there.
+fn replace(directory: &Path, draft: &Path, group: u64) -> Result<(), Error> {
+    // In the group before there is anything in it that would have to be counted.
+    call_assign(draft, tree(draft)?, group, true)?;
+    copy(&[directory.to_owned()], draft).map_err(|(path, source)| Error::Io {
+        operation: "copy",
+        path,
+        source,
+    })?;
+    // In one step: there is a directory at all times.
+    renameat_with(CWD, draft, CWD, directory, RenameFlags::EXCHANGE).at("rename", directory)?;
+    remove(draft)
 }
 
 /// Sets or takes away the limit of the group of `sandbox`, in bytes.
@@ -120,7 +133,7 @@ pub(super) fn limit(sandbox: &Path, bytes: Option<u64>) -> Result<(), Error> {
     let group = LEVEL | tree(sandbox)?;
     let referenced = bytes.unwrap_or(NONE);
     let limit = Limit { group, flags: REFERENCED, referenced, exclusive: 0, reserved: [0; 2] };
-    let directory = File::open(sandbox).at("open", sandbox)?;
+    let directory = outside(sandbox)?;
     // SAFETY: the call reads a structure of this layout, of the size in its number.
     unsafe { ioctl(directory.as_fd(), Setter::<GROUP_LIMIT, Limit>::new(limit)) }
         .at("btrfs qgroup limit", sandbox)
@@ -140,18 +153,46 @@ pub(super) fn used(sandbox: &Path) -> Result<u64, Error> {
 /// Ends the group of `sandbox`, and removes `scratch` and what was on the way to become a
 /// subvolume. The sandbox stays, without a limit.
 pub(super) fn release(sandbox: &Path, scratch: &Path) -> Result<(), Error> {
-    remove(&draft(scratch))?;
+    let draft = draft(scratch);
     if is_subvolume(sandbox) {
-        let subvolume = tree(sandbox)?;
-        let group = LEVEL | subvolume;
-        if is_subvolume(scratch) {
-            ignoring(call_assign(scratch, tree(scratch)?, group, false), &[libc::ENOENT])?;
+        for part in [scratch, &draft] {
+            leave(part, LEVEL | tree(sandbox)?)?;
         }
-        ignoring(call_assign(sandbox, subvolume, group, false), &[libc::ENOENT])?;
-        // Gone already, or quotas have been switched off meanwhile.
-        ignoring(call_create(sandbox, group, false), &[libc::ENOENT, libc::ENOTCONN])?;
+        end(sandbox)?;
+    } else if is_subvolume(&draft) {
+        // It was going to be the sandbox.
+        end(&draft)?;
     }
+    remove(&draft)?;
     remove(scratch)
+}
+
+/// The same for a container that is nested in that of `sandbox`.
+pub(super) fn release_nested(sandbox: &Path, scratch: &Path) -> Result<(), Error> {
+    let draft = draft(scratch);
+    if is_subvolume(sandbox) {
+        for part in [scratch, &draft] {
+            leave(part, LEVEL | tree(sandbox)?)?;
+        }
+    }
+    remove(&draft)?;
+    remove(scratch)
+}
+
+/// Takes a subvolume out of a group.
+fn leave(part: &Path, group: u64) -> Result<(), Error> {
+    if !is_subvolume(part) {
+        return Ok(());
+    }
+    ignoring(call_assign(part, tree(part)?, group, false), &[libc::ENOENT, libc::ENOTCONN])
+}
+
+/// Ends the group of a sandbox.
+fn end(sandbox: &Path) -> Result<(), Error> {
+    let group = LEVEL | tree(sandbox)?;
+    leave(sandbox, group)?;
+    // Gone already, or quotas have been switched off meanwhile.
+    ignoring(call_create(sandbox, group, false), &[libc::ENOENT, libc::ENOTCONN])
 }
 
 fn draft(scratch: &Path) -> PathBuf {
@@ -163,35 +204,6 @@ fn draft(scratch: &Path) -> PathBuf {
 /// Removes a tree, a subvolume too (rmdir(2) of one, Linux 4.18).
 fn remove(path: &Path) -> Result<(), Error> {
     remove_tree(path).at("remove", path)
-}
-
-/// Copies what isolators have put into a new scratch directory: directories, links and files.
-fn copy(from: &Path, to: &Path) -> Result<(), Error> {
-    like(&fs::symlink_metadata(from).at("stat", from)?, to)?;
-    for entry in fs::read_dir(from).at("read", from)? {
-        let entry = entry.at("read", from)?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let found = entry.metadata().at("stat", &source)?;
-        if found.is_dir() {
-            fs::create_dir(&target).at("mkdir", &target)?;
-            copy(&source, &target)?;
-        } else if found.is_symlink() {
-            let link = fs::read_link(&source).at("readlink", &source)?;
-            symlink(link, &target).at("symlink", &target)?;
-        } else if found.is_file() {
-            fs::copy(&source, &target).at("copy", &source)?;
-            like(&found, &target)?;
-        } else {
-            return Err(io::Error::other("it is no file, directory or link")).at("copy", &source);
-        }
-    }
-    Ok(())
-}
-
-/// Gives `path` the owner and the mode of `found`.
-fn like(found: &fs::Metadata, path: &Path) -> Result<(), Error> {
-    chown(path, Some(found.uid()), Some(found.gid())).at("chown", path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(found.mode() & 0o7777)).at("chmod", path)
 }
 
 /// Where the kernel shows the groups (Linux 5.9); not there while it counts nothing.
@@ -238,8 +250,15 @@ fn create(path: &Path) -> Result<(), Error> {
         .at("btrfs subvolume create", path)
 }
 
+/// The directory that a subvolume is in. What is asked of groups by a directory in one of them
+/// takes of its limit, and would be refused when there is nothing left of that.
+fn outside(subvolume: &Path) -> Result<File, Error> {
+    let directory = subvolume.parent().unwrap_or(subvolume);
+    File::open(directory).at("open", directory)
+}
+
 fn call_assign(directory: &Path, source: u64, target: u64, assign: bool) -> Result<(), Error> {
-    let opened = File::open(directory).at("open", directory)?;
+    let opened = outside(directory)?;
     let call = Assign { on: assign.into(), source, target };
     // SAFETY: the call reads a structure of this layout, of the size in its number.
     let assigned = unsafe { ioctl(opened.as_fd(), Setter::<GROUP_ASSIGN, Assign>::new(call)) };
@@ -247,7 +266,7 @@ fn call_assign(directory: &Path, source: u64, target: u64, assign: bool) -> Resu
 }
 
 fn call_create(directory: &Path, group: u64, create: bool) -> Result<(), Error> {
-    let opened = File::open(directory).at("open", directory)?;
+    let opened = outside(directory)?;
     let call = Create { on: create.into(), group };
     set_group(opened.as_fd(), call).at("btrfs qgroup create", directory)
 }

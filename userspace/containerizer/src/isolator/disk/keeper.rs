@@ -1,6 +1,7 @@
 //! What `disk/du` and `disk/xfs` have in common.
 //!
-//! The sandbox of a nested container is in that of the outermost one, and counts there.
+//! What a nested container takes counts for the outermost one around it: its sandbox is in that
+//! one's, and the rest is added.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -12,11 +13,13 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::account::{Account, Means};
+use super::account::{Account, Means, Roots, most};
 use super::means::Kind;
+use super::walk::Used;
 use super::{ProjectRange, btrfs, project};
 use crate::error::At as _;
 use crate::isolator::{Draft, Isolation, Request, Subject, Watch};
+use crate::launch::plan::Plan;
 use crate::{Error, Usage};
 
 /// The file of a checkpoint with the number of the container's project.
@@ -36,6 +39,8 @@ pub(super) struct Keeper {
     range: ProjectRange,
     interval: Duration,
     accounts: Mutex<HashMap<String, Arc<Account>>>,
+    /// What counts beside their sandboxes, by the outermost containers.
+    roots: Mutex<HashMap<String, Roots>>,
     /// One measures at a time, so that the disk is there for others too.
     turn: Arc<Semaphore>,
     /// The devices whose means are in the log.
@@ -57,6 +62,7 @@ impl Keeper {
             range: flags.project_range,
             interval: flags.disk_watch_interval,
             accounts: Mutex::default(),
+            roots: Mutex::default(),
             turn: Arc::new(Semaphore::new(1)),
             told: Mutex::default(),
         }
@@ -64,7 +70,7 @@ impl Keeper {
 
     /// Finds out how the container can be counted, and notes it.
     pub(super) fn prepare(&self, request: &Request<'_>, draft: &mut Draft) -> Result<Kind, Error> {
-        let sandbox = &request.spec.sandbox;
+        let sandbox = request.sandbox_top();
         let kind = Kind::of(sandbox)?;
         let device = fs::metadata(sandbox).at("stat", sandbox)?.dev();
         if lock(&self.told).insert(device) {
@@ -77,7 +83,7 @@ impl Keeper {
     /// Makes the container's files countable, and limits them where the filesystem can.
     pub(super) fn isolate(&self, subject: &Subject) -> Result<(), Error> {
         if subject.parent.is_some() {
-            return Ok(());
+            return self.add(subject);
         }
         let (sandbox, scratch) = (&subject.plan.sandbox, &subject.plan.scratch);
         match self.kind(subject)? {
@@ -87,16 +93,9 @@ impl Keeper {
                 project::assign(sandbox, project)?;
                 project::assign(scratch, project)?;
                 // Whatever limit an earlier one of that number had.
-                project::limit(sandbox, project, 0)?;
+                project::limit(sandbox, project, Used::default())?;
             }
-            Kind::Subvolumes => {
-                if !btrfs::confine(sandbox, scratch)? {
-                    tracing::info!(
-                        id = subject.id,
-                        "its sandbox is not empty, so that its files are gone over"
-                    );
-                }
-            }
+            Kind::Subvolumes => btrfs::confine(sandbox, scratch)?,
         }
         self.limit(subject, subject.resources.disk_bytes)
     }
@@ -104,6 +103,8 @@ impl Keeper {
     /// Looks from time to time at what the container takes.
     pub(super) fn watch(&self, subject: &Arc<Subject>) -> Option<Watch> {
         if subject.parent.is_some() {
+            // After a restart of the agent it is told here.
+            lock(&self.roots(subject)).insert(subject.plan.scratch.clone());
             return None;
         }
         let account = match self.account(subject) {
@@ -173,24 +174,52 @@ impl Keeper {
 
     /// Ends the account. The sandbox stays, and counts for nobody any more.
     pub(super) fn cleanup(&self, subject: &Subject) -> Result<(), Error> {
-        lock(&self.accounts).remove(&subject.id);
-        if subject.parent.is_some() {
-            return Ok(());
-        }
         let (sandbox, scratch) = (&subject.plan.sandbox, &subject.plan.scratch);
+        if subject.parent.is_some() {
+            lock(&self.roots(subject)).remove(scratch);
+            return match self.kind(subject)? {
+                Kind::Files | Kind::Project { .. } => Ok(()),
+                Kind::Subvolumes => btrfs::release_nested(&subject.plan.sandbox_top, scratch),
+            };
+        }
+        lock(&self.accounts).remove(&subject.id);
+        lock(&self.roots).remove(&subject.id);
         match self.kind(subject)? {
             Kind::Files => Ok(()),
             Kind::Subvolumes => btrfs::release(sandbox, scratch),
             Kind::Project { .. } => {
                 let Some(project) = chosen(&subject.plan.checkpoint) else { return Ok(()) };
                 if sandbox.exists() {
-                    project::limit(sandbox, project, 0)?;
+                    project::limit(sandbox, project, Used::default())?;
                     project::assign(sandbox, 0)?;
                     project::assign(scratch, 0)?;
                 }
                 let path = subject.plan.checkpoint.join(PROJECT);
                 fs::remove_file(&path).at("unlink", &path)
             }
+        }
+    }
+
+    /// What counts for the outermost container around one, or for itself.
+    fn roots(&self, subject: &Subject) -> Roots {
+        let top = subject.id.split('/').next().unwrap_or_default();
+        Arc::clone(lock(&self.roots).entry(top.to_owned()).or_default())
+    }
+
+    /// Has what a nested container takes count for the outermost one around it.
+    fn add(&self, subject: &Subject) -> Result<(), Error> {
+        let (scratch, top) = (&subject.plan.scratch, &subject.plan.sandbox_top);
+        match self.kind(subject)? {
+            Kind::Files => {
+                lock(&self.roots(subject)).insert(scratch.clone());
+                Ok(())
+            }
+            Kind::Project { .. } => match chosen(outermost(subject)) {
+                Some(project) => project::assign(scratch, project),
+                None => Ok(()),
+            },
+            Kind::Subvolumes if btrfs::is_subvolume(top) => btrfs::confine_nested(top, scratch),
+            Kind::Subvolumes => Ok(()),
         }
     }
 
@@ -217,7 +246,9 @@ impl Keeper {
         let sandbox = &subject.plan.sandbox;
         match self.means(subject)? {
             Means::Files => Ok(()),
-            Means::Project(project) => project::limit(sandbox, project, limit.unwrap_or(0)),
+            Means::Project(project) => {
+                project::limit(sandbox, project, limit.map_or_else(Used::default, most))
+            }
             Means::Subvolumes => btrfs::limit(sandbox, limit),
         }
     }
@@ -226,12 +257,24 @@ impl Keeper {
         if let Some(account) = lock(&self.accounts).get(&subject.id) {
             return Ok(Arc::clone(account));
         }
-        let roots = [subject.plan.sandbox.clone(), subject.plan.scratch.join("upper")];
-        let limit = subject.resources.disk_bytes;
-        let account = Account::new(&subject.id, roots, self.means(subject)?, limit);
+        let Plan { sandbox, scratch, group, .. } = &subject.plan;
+        let roots = self.roots(subject);
+        // All that is there: what it changed of its image, or the copy of it, and volumes.
+        lock(&roots).insert(scratch.clone());
+        let (limit, means) = (subject.resources.disk_bytes, self.means(subject)?);
+        let account =
+            Account::new(&subject.id, sandbox.clone(), roots, group.clone(), means, limit);
         let mut accounts = lock(&self.accounts);
         Ok(Arc::clone(accounts.entry(subject.id.clone()).or_insert_with(|| Arc::new(account))))
     }
+}
+
+/// The checkpoint of the outermost container around one.
+fn outermost(subject: &Subject) -> &Path {
+    // Each is in the directory of those that are nested in the one around it.
+    let above = 2 * subject.id.matches('/').count();
+    let checkpoint = subject.plan.checkpoint.as_path();
+    checkpoint.ancestors().nth(above).unwrap_or(checkpoint)
 }
 
 /// The project of the container with this checkpoint, if one has been chosen. What cannot be

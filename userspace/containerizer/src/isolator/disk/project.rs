@@ -13,7 +13,7 @@ use rustix::fs::{FileType, Mode, OFlags, Statx, openat};
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode, Setter, ioctl, opcode};
 
-use super::walk;
+use super::walk::{self, Used};
 use crate::Error;
 use crate::error::At as _;
 
@@ -87,29 +87,32 @@ pub(super) fn quotas(path: &Path) -> Result<Quotas, Error> {
     }
 }
 
-/// Limits `project` in the filesystem of `path` to `bytes`; 0 is no limit.
-pub(super) fn limit(path: &Path, project: u32, bytes: u64) -> Result<(), Error> {
+/// Limits `project` in the filesystem of `path` to so many bytes and files; 0 is no limit.
+pub(super) fn limit(path: &Path, project: u32, most: Used) -> Result<(), Error> {
     let directory = File::open(path).at("open", path)?;
     // SAFETY: all zero is a value of every field.
     let mut quota: libc::dqblk = unsafe { zeroed() };
-    (quota.dqb_bhardlimit, quota.dqb_bsoftlimit) = (blocks(bytes), blocks(bytes));
-    quota.dqb_valid = libc::QIF_BLIMITS;
+    (quota.dqb_bhardlimit, quota.dqb_bsoftlimit) = (blocks(most.bytes), blocks(most.bytes));
+    (quota.dqb_ihardlimit, quota.dqb_isoftlimit) = (most.inodes, most.inodes);
+    quota.dqb_valid = libc::QIF_BLIMITS | libc::QIF_ILIMITS;
     let command = libc::Q_SETQUOTA.cast_unsigned();
     quotactl(directory.as_fd(), command, project, &mut quota).at("quotactl_fd", path)
 }
 
-/// What `project` takes in the filesystem of `path`, in bytes.
-pub(super) fn used(path: &Path, project: u32) -> Result<u64, Error> {
+/// What `project` takes in the filesystem of `path`.
+pub(super) fn used(path: &Path, project: u32) -> Result<Used, Error> {
     let directory = File::open(path).at("open", path)?;
     // SAFETY: all zero is a value of every field.
     let mut quota: libc::dqblk = unsafe { zeroed() };
     let command = libc::Q_GETQUOTA.cast_unsigned();
     match quotactl(directory.as_fd(), command, project, &mut quota) {
         // Of a project that never had anything nothing is kept.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(0),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {
+            Ok(Used::default())
+        }
         asked => {
             asked.at("quotactl_fd", path)?;
-            Ok(quota.dqb_curspace)
+            Ok(Used { bytes: quota.dqb_curspace, inodes: quota.dqb_curinodes })
         }
     }
 }
@@ -270,7 +273,8 @@ mod tests {
         }
         // This kernel counts no projects; the answer is a clear one.
         if !quotas(&root).unwrap().limited {
-            let error = limit(&root, 5001, 1 << 20).unwrap_err().to_string();
+            let error =
+                limit(&root, 5001, Used { bytes: 1 << 20, inodes: 0 }).unwrap_err().to_string();
             assert!(error.starts_with("quotactl_fd "), "{error}");
         }
     }

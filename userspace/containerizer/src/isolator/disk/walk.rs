@@ -18,7 +18,16 @@ use crate::error::At as _;
 /// that no depth takes more descriptors.
 const HELD: usize = 64;
 /// The unit of `st_blocks`.
-const BLOCK: u64 = 512;
+pub(super) const BLOCK: u64 = 512;
+
+/// What files take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Used {
+    /// Bytes of their blocks.
+    pub(super) bytes: u64,
+    /// Files and directories, however many names each has; 0 where they are not counted.
+    pub(super) inodes: u64,
+}
 
 /// A directory on the way down.
 struct Level {
@@ -30,22 +39,23 @@ struct Level {
     below: Vec<CString>,
 }
 
-/// What the files in the directories `roots` take, in bytes: their blocks, each file once
-/// however many names it has in them. What is mounted there does not count; a root that is not
+/// What the files in the directories `roots` take, each file once however many names it has in
+/// them. What is mounted there does not count; a root that is not
 /// there is empty. Files that go meanwhile may count or not.
-pub(super) fn used<P: AsRef<Path>>(roots: &[P]) -> Result<u64, Error> {
-    let mut bytes = 0_u64;
+pub(super) fn used<P: AsRef<Path>>(roots: &[P]) -> Result<Used, Error> {
+    let mut used = Used::default();
     let mut linked = HashSet::new();
     for root in roots {
         visit(root.as_ref(), &mut |_, _, found| {
             let directory = FileType::from_raw_mode(found.stx_mode.into()).is_dir();
             if directory || found.stx_nlink < 2 || linked.insert(id(found)) {
-                bytes = bytes.saturating_add(found.stx_blocks.saturating_mul(BLOCK));
+                used.inodes += 1;
+                used.bytes = used.bytes.saturating_add(found.stx_blocks.saturating_mul(BLOCK));
             }
             Ok(())
         })?;
     }
-    Ok(bytes)
+    Ok(used)
 }
 
 /// Calls `each` with every file and directory of the tree `root`, itself among them: the open
@@ -182,10 +192,11 @@ mod tests {
         // Of a file with holes only what is there.
         fs::File::create(path("holes")).unwrap().set_len(1 << 30).unwrap();
         let all = ["", "a", "a/b", "a/one", "a/b/two", "out", "much", "holes"].map(path);
-        assert_eq!(used(&[top.path()]).unwrap(), blocks(&all));
+        let counted = used(&[top.path()]).unwrap();
+        assert_eq!(counted, Used { bytes: blocks(&all), inodes: 8 });
         let twice = [top.path(), &top.path().join("a")];
-        assert!(used(&twice).unwrap() < 2 * blocks(&all), "hard links over both count once");
-        assert_eq!(used(&[top.path().join("nothing")]).unwrap(), 0);
+        assert!(used(&twice).unwrap().bytes < 2 * blocks(&all), "hard links over both count once");
+        assert_eq!(used(&[top.path().join("nothing")]).unwrap(), Used::default());
     }
 
     #[test]
@@ -247,13 +258,13 @@ mod tests {
         let (top, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::create_dir(top.path().join("bound")).unwrap();
         fs::write(other.path().join("much"), vec![1; 1 << 20]).unwrap();
-        let alone = used(&[top.path()]).unwrap();
+        let alone = used(&[top.path()]).unwrap().bytes;
         // The same filesystem, so that its device says nothing.
         rustix::mount::mount_bind(other.path(), top.path().join("bound")).unwrap();
         let beside = used(&[top.path()]);
         let flags = rustix::mount::UnmountFlags::DETACH;
         rustix::mount::unmount(top.path().join("bound"), flags).unwrap();
         let mount_point = blocks(&[top.path().join("bound")]);
-        assert_eq!(beside.unwrap(), alone - mount_point);
+        assert_eq!(beside.unwrap().bytes, alone - mount_point);
     }
 }
