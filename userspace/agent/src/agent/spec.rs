@@ -9,8 +9,8 @@ mod volumes;
 
 use std::fmt;
 
-use muster_api::mesos::{self, ContainerInfo, command_info, container_info, image};
-use muster_containerizer::{ContainerSpec, SANDBOX, Secret, Uri};
+use muster_api::mesos::{self, ContainerInfo, TtyInfo, command_info, container_info, image};
+use muster_containerizer::{ContainerSpec, SANDBOX, Secret, Uri, WindowSize};
 
 pub(crate) use limits::promised;
 
@@ -98,8 +98,19 @@ pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, In
         if let Some(info) = &container.linux_info {
             linux::apply(info, &mut spec)?;
         }
+        spec.tty = container.tty_info.as_ref().map(terminal).transpose()?;
     }
     Ok(spec)
+}
+
+/// The size of a terminal. As in Mesos, one that is not said is that of a new terminal: none.
+pub(crate) fn terminal(info: &TtyInfo) -> Result<WindowSize, Invalid> {
+    let size = info.window_size.unwrap_or_default();
+    let number = |name: &str, number: u32| {
+        let field = || format!("container.tty_info.window_size.{name}");
+        u16::try_from(number).map_err(|_| Invalid::new(field(), "is more than 65535"))
+    };
+    Ok(WindowSize { rows: number("rows", size.rows)?, columns: number("columns", size.columns)? })
 }
 
 /// The variables Mesos gives every task.
@@ -160,7 +171,6 @@ fn image(container: &ContainerInfo) -> Result<Option<Wanted>, Invalid> {
                 .iter()
                 .any(|network| network.name.is_some() || !network.port_mappings.is_empty()),
         ),
-        ("container.tty_info", container.tty_info.is_some()),
     ])?;
     let Some(image) = container.mesos.as_ref().and_then(|mesos| mesos.image.as_ref()) else {
         return Ok(None);

@@ -24,7 +24,7 @@ fn pods() -> ExecutorInfo {
     }
 }
 
-fn launch(peer: &Peer, tasks: Vec<TaskInfo>, launch_executor: bool) {
+pub(crate) fn launch(peer: &Peer, tasks: Vec<TaskInfo>, launch_executor: bool) {
     peer.say(Message::LaunchGroup(LaunchGroup {
         framework_id: Some(FRAMEWORK.into()),
         executor: Some(pods()),
@@ -50,7 +50,7 @@ async fn ends(peer: &mut Peer, mut left: usize) -> Vec<TaskStatus> {
 }
 
 /// Acknowledges updates until so many tasks run; gives the last of each.
-async fn running(peer: &mut Peer, count: usize) -> Vec<TaskStatus> {
+pub(crate) async fn running(peer: &mut Peer, count: usize) -> Vec<TaskStatus> {
     let mut running = Vec::new();
     while running.len() < count {
         let status = peer.update().await;

@@ -19,4 +19,5 @@ mod master;
 mod operator;
 mod site;
 mod tasks;
+mod terminals;
 mod vips;

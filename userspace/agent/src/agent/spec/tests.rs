@@ -2,6 +2,7 @@
 
 use muster_api::mesos::container_info::{DockerInfo, MesosInfo};
 use muster_api::mesos::image::Docker;
+use muster_api::mesos::tty_info::WindowSize;
 use muster_api::mesos::{
     CheckInfo, CommandInfo, Environment, Image, LinuxInfo, NetworkInfo, RLimitInfo, Secret,
     TaskInfo, TtyInfo, Volume, command_info, environment,
@@ -185,13 +186,29 @@ fn what_this_agent_cannot_do_is_refused_by_name() {
     let network = NetworkInfo { name: Some("dcos".into()), ..Default::default() };
     let cases = [
         (ContainerInfo { network_infos: vec![network], ..container() }, "network_infos"),
-        (ContainerInfo { tty_info: Some(TtyInfo::default()), ..container() }, "tty_info"),
         (ContainerInfo { docker: Some(DockerInfo::default()), ..container() }, "docker"),
     ];
     for (container, field) in cases {
         let problem = refused(with_container(container));
         assert_eq!(problem, format!("container.{field} is not supported by this agent"));
     }
+}
+
+#[test]
+fn terminals() {
+    let with = |rows, columns| {
+        let window_size = Some(WindowSize { rows, columns });
+        with_container(ContainerInfo { tty_info: Some(TtyInfo { window_size }), ..container() })
+    };
+    let size = |rows, columns| muster_containerizer::WindowSize { rows, columns };
+    assert_eq!(made(with_container(container())).tty, None);
+    assert_eq!(made(with(30, 65535)).tty, Some(size(30, 65535)));
+    assert_eq!(
+        refused(with(1, 65536)),
+        "container.tty_info.window_size.columns is more than 65535"
+    );
+    let plain = ContainerInfo { tty_info: Some(TtyInfo::default()), ..container() };
+    assert_eq!(made(with_container(plain)).tty, Some(size(0, 0)));
 }
 
 #[test]
