@@ -6,6 +6,7 @@ mod executing;
 mod fetching;
 mod killing;
 mod launching;
+mod machine;
 mod recovery;
 mod supervision;
 mod tree;
@@ -14,8 +15,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::getuid;
-
 use crate::cgroup::{Controller, Group, Hierarchies, group_name};
 use crate::checkpoint::Checkpoints;
 use crate::fetcher::Fetcher;
@@ -23,13 +22,10 @@ use crate::helper::Program;
 use crate::image::Store;
 use crate::isolator::{Isolators, Subject};
 use crate::{
-    Attachment, CommandSpec, Config, ContainerSpec, Error, ExecStatus, Resources, Status,
+    Attachment, CommandSpec, Config, ContainerSpec, Error, ExecStatus, Origin, Resources, Status,
     Termination, Usage,
 };
 use entry::{Entry, State};
-
-/// The oldest kernel that has what containers need: `cgroup.kill`.
-const KERNEL: (u32, u32) = (5, 14);
 
 /// Runs containers. Cheap to clone. The last clone's end ends no container.
 ///
@@ -59,6 +55,8 @@ pub struct Recovered {
     pub pid: Option<u32>,
     /// How it ended; `None` if it runs, or is about to.
     pub termination: Option<Termination>,
+    /// Who it is there for.
+    pub origin: Origin,
 }
 
 struct Inner {
@@ -87,7 +85,7 @@ impl Containerizer {
     /// which field is wrong, [`Error::InUse`] that another agent has the runtime directory.
     pub fn new(config: Config) -> Result<Self, Error> {
         config.validate()?;
-        check_machine()?;
+        machine::check()?;
         let hierarchies = Hierarchies::detect()?;
         let isolators = Isolators::new(&config.isolation, &hierarchies)?;
         let controllers = isolators.controllers();
@@ -187,6 +185,43 @@ impl Containerizer {
     pub async fn kill(&self, id: &str, grace: Duration) -> Result<(), Error> {
         let (inner, entry) = (Arc::clone(&self.inner), self.inner.known(id)?);
         detached(async move { killing::kill(&inner, &entry, grace).await }).await
+    }
+
+    /// Sends a signal to a container's first process, and does not wait for what comes of it;
+    /// SIGKILL is for all of the container. If the first process is one that Linux spares, the
+    /// others get it (see [`Self::kill`]). One that is being launched is given up.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] for what is no signal of Linux, [`Error::NotFound`],
+    /// [`Error::NotRunning`], or a failed system call.
+    pub fn signal(&self, id: &str, signal: i32) -> Result<(), Error> {
+        let known = rustix::process::Signal::from_named_raw(signal);
+        let known = known.ok_or_else(|| Error::Spec {
+            field: "signal",
+            reason: format!("{signal} is none of Linux' signals, 1 to 31"),
+        })?;
+        killing::signal(&self.inner, &*self.inner.known(id)?, known)
+    }
+
+    /// The names of the containers that run, with who they are there for.
+    pub fn containers(&self) -> Vec<(String, Origin)> {
+        let containers = self.inner.containers();
+        let running = containers.values().filter_map(|entry| match entry.state() {
+            State::Running(subject) => Some((entry.id().to_owned(), subject.origin)),
+            _ => None,
+        });
+        running.collect()
+    }
+
+    /// Removes a container that has ended: with its sandbox, and all that was nested in it.
+    /// Does nothing for one that is not there.
+    ///
+    /// # Errors
+    /// [`Error::NotEnded`], or a failed system call; to be tried again.
+    pub async fn remove(&self, id: &str) -> Result<(), Error> {
+        let inner = Arc::clone(&self.inner);
+        let id = id.to_owned();
+        detached(async move { killing::dispose(&inner, &id).await }).await
     }
 
     /// Kills a container and removes all that belongs to it but its sandbox: first those that
@@ -323,44 +358,4 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Interrupted)?
-}
-
-fn check_machine() -> Result<(), Error> {
-    let unsupported =
-        |what: String, remedy: &str| Err(Error::Unsupported { what, remedy: remedy.into() });
-    if !getuid().is_root() {
-        return unsupported("containers need root".into(), "run the agent as root");
-    }
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    if !recent_enough(&release) {
-        let (major, minor) = KERNEL;
-        return unsupported(
-            format!("Linux {release} is too old for containers"),
-            &format!("run Linux {major}.{minor} or later"),
-        );
-    }
-    Ok(())
-}
-
-fn recent_enough(release: &str) -> bool {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= KERNEL,
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::recent_enough;
-
-    #[test]
-    fn compares_releases_as_numbers() {
-        for release in ["5.14.0-427.el9", "5.15", "6.1.0-18-cloud-amd64", "10.0.1"] {
-            assert!(recent_enough(release), "{release}");
-        }
-        for release in ["5.9.1", "5.13.19", "4.18.0", "nonsense", ""] {
-            assert!(!recent_enough(release), "{release}");
-        }
-    }
 }

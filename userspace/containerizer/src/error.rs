@@ -60,6 +60,12 @@ pub enum Error {
         /// The container's id.
         id: String,
     },
+    /// The container runs, or is being launched.
+    #[error("container {id} has not terminated yet")]
+    NotEnded {
+        /// The container's name.
+        id: String,
+    },
     /// The container's streams cannot be attached to.
     #[error("container {id} was launched without `attach` and without a terminal")]
     NotAttachable {

@@ -28,7 +28,8 @@ pub fn split(name: &str) -> (Option<&str>, &str) {
 }
 
 /// Whether `id` can be a container's: it becomes a directory and a cgroup.
-pub(crate) fn valid(id: &str) -> bool {
+#[must_use]
+pub fn valid(id: &str) -> bool {
     (1..=ID_MAX).contains(&id.len())
         && !id.starts_with('.')
         && id.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))

@@ -28,6 +28,8 @@ pub struct ContainerSpec {
     pub parent: Option<String>,
     /// What kind of container it is.
     pub kind: Kind,
+    /// Who it is there for.
+    pub origin: Origin,
     /// An image of the store or of a registry, `name[:tag][@digest]`. `None` is the host's
     /// root filesystem, or the parent's.
     pub image: Option<String>,
@@ -102,6 +104,19 @@ pub enum Kind {
     /// A command in the namespaces, with the root filesystem, variables and restrictions of
     /// its parent (Mesos' class DEBUG).
     Debug,
+}
+
+/// Who a container is there for. It is in its checkpoint, and said again on recovery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// The agent, which has an account of its own of it.
+    #[default]
+    Agent,
+    /// An operator, whose it is to remove it.
+    Operator,
+    /// A connection of an operator's, with which it ends. Whoever is attached to it and does
+    /// not read holds it up, instead of losing what it writes.
+    Session,
 }
 
 /// Which system calls a container's commands can make.
@@ -210,7 +225,11 @@ impl ContainerSpec {
 
     /// Who has the other ends of its streams; `None` if they are files.
     pub(crate) fn io(&self) -> Option<Io> {
-        (self.attach || self.tty.is_some()).then_some(Io { tty: self.tty, first: false })
+        (self.attach || self.tty.is_some()).then_some(Io {
+            tty: self.tty,
+            first: false,
+            paced: self.origin == Origin::Session,
+        })
     }
 
     /// Whether it has limits and cgroups to which they apply.

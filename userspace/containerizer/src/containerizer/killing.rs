@@ -1,13 +1,21 @@
 //! Ending and removing containers.
 
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::asking::ask;
+use rustix::process::Signal;
+
+use super::asking::tell;
 use super::entry::{Entry, State};
 use super::{Inner, blocking, recovery};
 use crate::Error;
+use crate::error::At as _;
 use crate::isolator::Subject;
+use crate::launch::make_beneath;
+use crate::launch::plan::Plan;
+use crate::removal::remove_tree;
 
 /// How often, and how long apart, an empty cgroup is tried to be removed: exiting tasks
 /// hold on to it a little longer than they count.
@@ -25,7 +33,9 @@ pub(super) async fn kill(inner: &Inner, entry: &Entry, grace: Duration) -> Resul
     let group = &subject.plan.group;
     let kindly = async {
         if let Some(init) = inner.checkpoints.get(entry.id()).init()? {
-            ask(&subject.plan, init).await?;
+            if let Some(deputies) = tell(&subject.plan, init, Signal::TERM)? {
+                deputies.end().await?;
+            }
         }
         entry.ended().await
     };
@@ -40,6 +50,59 @@ pub(super) async fn kill(inner: &Inner, entry: &Entry, grace: Duration) -> Resul
         Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Sends a signal to a container that runs; gives up one that is being launched.
+pub(super) fn signal(inner: &Inner, entry: &Entry, signal: Signal) -> Result<(), Error> {
+    let subject = match entry.state() {
+        State::Launching => {
+            entry.cancel();
+            return Ok(());
+        }
+        State::Running(subject) => subject,
+        State::Ended(..) | State::Gone(_) => {
+            return Err(Error::NotRunning { id: entry.id().to_owned() });
+        }
+    };
+    if signal == Signal::KILL {
+        return subject.plan.group.kill();
+    }
+    let Some(init) = inner.checkpoints.get(entry.id()).init()? else { return Ok(()) };
+    if let Some(deputies) = tell(&subject.plan, init, signal)? {
+        let id = entry.id().to_owned();
+        tokio::spawn(async move {
+            if let Err(error) = deputies.end().await {
+                tracing::warn!(id, %error, "cannot end a first process after the others");
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Removes a container that has ended, and its sandbox.
+pub(super) async fn dispose(inner: &Arc<Inner>, id: &str) -> Result<(), Error> {
+    let Ok(entry) = inner.known(id) else { return Ok(()) };
+    let subject = match entry.state() {
+        State::Launching | State::Running(_) => {
+            return Err(Error::NotEnded { id: id.to_owned() });
+        }
+        State::Ended(subject, _) => subject,
+        State::Gone(_) => None,
+    };
+    destroy(inner, id).await?;
+    let Some(subject) = subject else { return Ok(()) };
+    blocking(move || remove_sandbox(&subject.plan)).await
+}
+
+/// Removes a sandbox. Those around it may be at work in theirs: no link in them is followed.
+fn remove_sandbox(plan: &Plan) -> Result<(), Error> {
+    let below = plan.sandbox.strip_prefix(&plan.sandbox_top).unwrap_or(&plan.sandbox);
+    let Some((directory, name)) = below.parent().zip(below.file_name()) else {
+        return remove_tree(&plan.sandbox).at("remove", &plan.sandbox);
+    };
+    let directory = make_beneath(&plan.sandbox_top, directory)?;
+    let path = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+    remove_tree(&path).at("remove", &plan.sandbox)
 }
 
 /// Kills and removes a container.

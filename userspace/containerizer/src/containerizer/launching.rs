@@ -192,6 +192,7 @@ fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<(ContainerSpec, Subjec
     let subject = Subject {
         id: name,
         parent: spec.parent.clone(),
+        origin: spec.origin,
         isolators: isolators.into_iter().map(str::to_owned).collect(),
         notes,
         resources: spec.resources,
@@ -217,6 +218,7 @@ fn debug(spec: &ContainerSpec, parent: &Subject, places: Places) -> Subject {
     Subject {
         id: spec.name(),
         parent: spec.parent.clone(),
+        origin: spec.origin,
         isolators: Vec::new(),
         notes: BTreeMap::new(),
         resources: spec.resources,

@@ -18,13 +18,15 @@ pub(super) async fn recover(inner: &Arc<Inner>) -> Result<Vec<Recovered>, Error>
             continue;
         }
         let Some(entry) = adopt(inner, &id).await? else { continue };
-        let termination = match entry.state() {
-            State::Ended(_, termination) => Some(termination),
-            _ => None,
+        let (subject, termination) = match entry.state() {
+            State::Ended(subject, termination) => (subject, Some(termination)),
+            State::Running(subject) => (Some(subject), None),
+            State::Launching | State::Gone(_) => (None, None),
         };
+        let origin = subject.map(|subject| subject.origin).unwrap_or_default();
         // One that cannot be read has been reported as such with its termination.
         let init = inner.checkpoints.get(&id).init().unwrap_or_default();
-        recovered.push(Recovered { id, pid: init.map(|init| init.pid), termination });
+        recovered.push(Recovered { id, pid: init.map(|init| init.pid), termination, origin });
     }
     tell_isolators(inner).await?;
     Ok(recovered)

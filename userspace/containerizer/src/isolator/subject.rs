@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::image::Image;
 use crate::launch::plan::{Plan, Root, Spread, What};
 use crate::spec::SANDBOX;
-use crate::{ContainerSpec, Error, Resources, SecretData};
+use crate::{ContainerSpec, Error, Origin, Resources, SecretData};
 
 /// A container that is wanted.
 #[derive(Clone, Copy)]
@@ -80,6 +80,9 @@ pub(crate) struct Subject {
     pub(crate) id: String,
     /// The name of the container that it is nested in.
     pub(crate) parent: Option<String>,
+    /// Who it is there for.
+    #[serde(default)]
+    pub(crate) origin: Origin,
     /// The isolators that it was prepared by, in their order: only these have to do with it,
     /// whatever the agent is told to use by now.
     pub(crate) isolators: Vec<String>,

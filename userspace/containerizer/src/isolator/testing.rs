@@ -108,6 +108,7 @@ pub(crate) fn subject(version: Version, files: &[(&str, &str)]) -> (TempDir, Sub
     let subject = Subject {
         id: "c".into(),
         parent: None,
+        origin: crate::Origin::Agent,
         isolators: Vec::new(),
         notes,
         resources: Resources::default(),

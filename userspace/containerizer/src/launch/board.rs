@@ -29,8 +29,9 @@ const BEHIND_MAX: usize = 1 << 20;
 const INPUT_MAX: usize = 64 << 10;
 /// How many may wait to be attached at once.
 const BACKLOG: i32 = 16;
-/// How long attached ones are waited for when the container has ended.
+/// How long attached ones are waited for when the container has ended, and if it is paced.
 const FAREWELL: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const PACED_FAREWELL: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 /// Ctrl-D.
 const END_OF_TEXT: u8 = 4;
 
@@ -45,6 +46,10 @@ pub(super) struct Board {
     ending: bool,
     terminal: Option<Terminal>,
     clients: Vec<Client>,
+    /// Whether the container waits for those who are attached, instead of losing them.
+    paced: bool,
+    /// Whether the container has ended.
+    ended: bool,
 }
 
 struct Source {
@@ -84,6 +89,8 @@ impl Board {
             ending: false,
             terminal: None,
             clients: Vec::new(),
+            paced: io.paced,
+            ended: false,
         };
         if let Some(size) = io.tty {
             let (here, there) = terminal::channel()?;
@@ -147,7 +154,9 @@ impl Board {
     /// What to wait for.
     pub(super) fn fds(&self) -> Vec<PollFd<'_>> {
         let mut fds = vec![PollFd::new(&self.listener, PollFlags::IN)];
-        fds.extend(self.sources.iter().map(|source| PollFd::new(&source.from, PollFlags::IN)));
+        if !self.held() {
+            fds.extend(self.sources.iter().map(|source| PollFd::new(&source.from, PollFlags::IN)));
+        }
         if let Some(input) = self.input.as_ref().filter(|_| !self.pending.is_empty()) {
             fds.push(PollFd::new(input, PollFlags::OUT));
         }
@@ -168,15 +177,17 @@ impl Board {
         self.accept();
         self.hear();
         self.feed();
-        while self.spread() {}
+        while !self.held() && self.spread() {}
         self.clients.retain_mut(|client| client.flush().is_ok());
     }
 
     /// Spreads what is left when the container has ended, and waits a while for those who are
     /// attached to take it.
     pub(super) fn finish(&mut self) {
+        self.ended = true;
         self.turn();
-        let mut left = Some(FAREWELL);
+        let farewell = if self.paced { PACED_FAREWELL } else { FAREWELL };
+        let mut left = Some(farewell);
         while self.clients.iter().any(|client| !client.queue.is_empty())
             && let Some(timeout) = left.take()
         {
@@ -185,11 +196,17 @@ impl Board {
                 waiting.map(|client| PollFd::new(&client.socket, PollFlags::OUT)).collect();
             // As long as somebody reads it goes on.
             if poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0) {
-                left = Some(FAREWELL);
+                left = Some(farewell);
             }
             drop(fds);
             self.clients.retain_mut(|client| client.flush().is_ok());
         }
+    }
+
+    /// Whether what is written has to wait for somebody who does not read.
+    fn held(&self) -> bool {
+        let behind = |client: &Client| client.behind > BEHIND_MAX;
+        self.paced && !self.ended && self.clients.iter().any(behind)
     }
 
     fn accept(&mut self) {
@@ -272,7 +289,8 @@ impl Board {
     /// Takes a piece of each source; whether there may be more.
     fn spread(&mut self) -> bool {
         let mut more = false;
-        let clients = &mut self.clients;
+        let (clients, limit) =
+            (&mut self.clients, if self.paced { usize::MAX } else { BEHIND_MAX });
         self.sources.retain_mut(|source| {
             let mut message = vec![source.kind; PIECE + 1];
             match read(&source.from, &mut message[1..]) {
@@ -280,7 +298,7 @@ impl Board {
                     message.truncate(length + 1);
                     // Where the disk is full the log has a gap; the container goes on.
                     let _ = source.log.write_all(&message[1..]);
-                    clients.retain_mut(|client| client.give(&message).is_ok());
+                    clients.retain_mut(|client| client.give(&message, limit).is_ok());
                     more = true;
                     true
                 }
@@ -293,12 +311,12 @@ impl Board {
 }
 
 impl Client {
-    /// Sends `message` after those that are queued.
-    fn give(&mut self, message: &[u8]) -> Result<(), Errno> {
+    /// Sends `message` after those that are queued. Who is more than `limit` bytes behind is lost.
+    fn give(&mut self, message: &[u8], limit: usize) -> Result<(), Errno> {
         self.queue.push_back(message.to_vec());
         self.behind += message.len();
         self.flush()?;
-        if self.behind > BEHIND_MAX { Err(Errno::NOBUFS) } else { Ok(()) }
+        if self.behind > limit { Err(Errno::NOBUFS) } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), Errno> {

@@ -74,6 +74,9 @@ pub(crate) struct Io {
     pub(crate) tty: Option<WindowSize>,
     /// Whether the command waits for somebody to attach, who sees all of it then.
     pub(crate) first: bool,
+    /// Whether who is attached and does not read holds the container up.
+    #[serde(default)]
+    pub(crate) paced: bool,
 }
 
 /// A kind of namespace.

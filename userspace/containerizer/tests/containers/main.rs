@@ -23,6 +23,7 @@ mod limits;
 mod logs;
 mod namespaces;
 mod nested;
+mod operated;
 mod places;
 mod pulls;
 mod recovery;

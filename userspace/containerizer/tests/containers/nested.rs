@@ -31,7 +31,7 @@ impl World {
         self.nested_stdout(&name)
     }
 
-    fn nested_sandbox(&self, name: &str) -> PathBuf {
+    pub(crate) fn nested_sandbox(&self, name: &str) -> PathBuf {
         self.work().join(name.replace('/', "/containers/"))
     }
 
@@ -39,7 +39,7 @@ impl World {
         fs::read_to_string(self.nested_sandbox(name).join("stdout")).unwrap()
     }
 
-    fn await_nested(&self, name: &str, text: &str) {
+    pub(crate) fn await_nested(&self, name: &str, text: &str) {
         let path = self.nested_sandbox(name).join("stdout");
         let seen = || fs::read_to_string(&path).is_ok_and(|output| output.contains(text));
         self.await_that(&format!("{text} from {name}"), seen);
@@ -47,7 +47,7 @@ impl World {
 }
 
 /// A busybox container in `parent` that runs `line` in a shell.
-fn nested(parent: &str, id: &str, line: &str) -> ContainerSpec {
+pub(crate) fn nested(parent: &str, id: &str, line: &str) -> ContainerSpec {
     ContainerSpec {
         id: id.into(),
         parent: Some(parent.into()),

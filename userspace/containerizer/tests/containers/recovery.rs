@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use muster_containerizer::{Cause, Containerizer, Error, Recovered, Termination};
+use muster_containerizer::{Cause, Containerizer, Error, Origin, Recovered, Termination};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -56,7 +56,8 @@ fn running_containers_are_taken_over() {
     let pid = world.launch(world.shell("c", line)).unwrap().pid;
     world.await_output("c", "ready");
     world.restart();
-    let expected = Recovered { id: "c".into(), pid: Some(pid), termination: None };
+    let expected =
+        Recovered { id: "c".into(), pid: Some(pid), termination: None, origin: Origin::Agent };
     assert_eq!(recover(&world), [expected]);
     assert_eq!(recover(&world), [], "known by now");
     assert!(world.containerizer().usage("c").unwrap().processes.unwrap() > 0);
