@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use muster_agent::{Config, Containerizers, Patience, Recover};
+use muster_agent::{Config, Containerizers, LogLevel, Patience, Recover};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -30,8 +31,18 @@ fn main() -> ExitCode {
 }
 
 fn run(json: &str) -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    let config = config(&serde_json::from_str(json)?)?;
+    let usual = "info";
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_env_filter(EnvFilter::new(usual))
+        .with_filter_reloading();
+    let handle = log.reload_handle();
+    log.init();
+    let log_level = LogLevel::new(usual, move |directives| {
+        handle.reload(EnvFilter::new(directives)).map_err(|error| error.to_string())
+    });
+    let config = config(&serde_json::from_str(json)?, log_level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -42,7 +53,7 @@ fn run(json: &str) -> Result<(), Box<dyn std::error::Error>> {
     })
 }
 
-fn config(json: &Value) -> Result<Config, Box<dyn std::error::Error>> {
+fn config(json: &Value, log_level: LogLevel) -> Result<Config, Box<dyn std::error::Error>> {
     let text = |name: &str| json[name].as_str().map(str::to_owned).unwrap_or_default();
     let port = |name: &str| u16::try_from(json[name].as_u64().unwrap_or(0));
     let directory = PathBuf::from(text("dir"));
@@ -81,6 +92,7 @@ fn config(json: &Value) -> Result<Config, Box<dyn std::error::Error>> {
             _ => Recover::Reconnect,
         },
         helper: std::env::current_exe()?,
+        log_level: Some(log_level),
     })
 }
 

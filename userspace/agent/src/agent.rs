@@ -43,7 +43,8 @@ pub use executor::{Executor, ExecutorKey, Patience};
 pub use input::{ContainerEvent, ExecutorEvent, Found, Input, LinkEvent, Timer};
 pub use output::Output;
 pub use settings::Settings;
-pub(crate) use status::container_id;
+pub(crate) use spec::{Invalid, Operated, operated, terminal};
+pub(crate) use status::{News, container_id, container_name};
 pub use task::{Phase, Task, TaskKey};
 pub use view::View;
 pub use workload::Workload;
@@ -224,6 +225,13 @@ impl Agent {
     /// The last executors that have ended, oldest first.
     pub fn completed_executors(&self) -> impl Iterator<Item = &Executor> {
         self.completed_executors.iter()
+    }
+
+    /// Whether this is the container of one of its tasks or executors.
+    pub(crate) fn has_container(&self, name: &str) -> bool {
+        self.containers.contains_key(name)
+            || self.hosts.contains_key(name)
+            || self.destroying.contains_key(name)
     }
 
     /// What its tasks and executors hold.

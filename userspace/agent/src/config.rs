@@ -9,7 +9,7 @@ use std::time::Duration;
 use muster_containerizer::{Fetching, ImageLimits, Isolation, Logger, Registries};
 use serde_json::Value;
 
-use crate::{Containerizers, Patience};
+use crate::{Containerizers, LogLevel, Patience};
 
 /// What an agent does with what an earlier one of the same directories left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub struct Config {
     pub patience: Patience,
     /// `--recover`.
     pub recover: Recover,
+    /// What it logs, if that can be changed while it runs.
+    pub log_level: Option<LogLevel>,
     /// The program that is run as `<helper> launch` for every container: the `muster` binary.
     pub helper: PathBuf,
 }

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use muster_containerizer::{
-    CommandSpec, Containerizer, ExecStatus, Resources, Status, Termination, Usage,
+    CommandSpec, Containerizer, ExecStatus, Origin, Resources, Status, Termination, Usage,
 };
 use muster_docker::Docker;
 
@@ -47,14 +47,22 @@ impl Containers {
         Ok(Self { own, docker: docker.transpose()? })
     }
 
+    /// The agent's own containerizer.
+    pub(crate) fn own(&self) -> &Containerizer {
+        &self.own
+    }
+
     /// The engine, if it has the container `id`.
     fn engine_of(&self, id: &str) -> Option<&Docker> {
         self.docker.as_ref().filter(|docker| docker.contains(id))
     }
 
-    /// Takes over the containers of earlier runs.
+    /// Takes over the containers of earlier runs. Those of operators are not told of: the agent
+    /// has no account of them, and would destroy them as it does what belongs to nothing. That
+    /// is right for sessions, whose connections are gone.
     pub(crate) async fn recover(&self) -> Result<Vec<Found>, Error> {
         let own = self.own.recover().await?.into_iter();
+        let own = own.filter(|container| container.origin != Origin::Operator);
         let mut found: Vec<_> =
             own.map(|c| Found { id: c.id, pid: c.pid, ended: c.termination }).collect();
         if let Some(docker) = &self.docker {

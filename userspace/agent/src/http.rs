@@ -7,6 +7,7 @@ mod call;
 mod containers;
 mod executor;
 mod files;
+mod media;
 mod metrics;
 mod operator;
 mod shapes;
@@ -24,9 +25,10 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::containers::Containers;
+use crate::sessions::Sessions;
 use crate::shell::{Shared, look};
 use crate::subscriptions::Subscriptions;
-use crate::{Agent, Config, Input};
+use crate::{Agent, Config, Input, LogLevel};
 
 /// What the handlers look at.
 #[derive(Clone)]
@@ -38,6 +40,8 @@ pub(crate) struct Look {
     master: Arc<str>,
     subscriptions: Subscriptions,
     inputs: mpsc::Sender<Input>,
+    sessions: Sessions,
+    log_level: Option<LogLevel>,
 }
 
 impl Look {
@@ -51,7 +55,8 @@ impl Look {
     ) -> Self {
         let master = config.master.as_str().into();
         let flags = Arc::new(config.flags());
-        Self { agent, containers, clock, flags, master, subscriptions, inputs }
+        let (sessions, log_level) = (Sessions::default(), config.log_level.clone());
+        Self { agent, containers, clock, flags, master, subscriptions, inputs, sessions, log_level }
     }
 
     fn agent<T>(&self, question: impl FnOnce(&Agent) -> T) -> T {

@@ -14,10 +14,12 @@ mod containers;
 mod error;
 mod http;
 mod link;
+mod log_level;
 mod machine;
 mod probe;
 mod run;
 mod sandbox;
+mod sessions;
 mod shell;
 mod subscriptions;
 
@@ -29,4 +31,5 @@ pub use checkpoint::{AgentRow, Checkpoint, EndingRow, ExecutorRow, KillRow, Task
 pub use config::{Config, Recover};
 pub use containerizers::Containerizers;
 pub use error::Error;
+pub use log_level::LogLevel;
 pub use run::run;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use muster_agent::LogLevel;
 
 use crate::{docker, duration, fetching, images, isolation, logger, registries};
 
@@ -113,7 +114,7 @@ enum Recover {
     Cleanup,
 }
 
-pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
+pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> anyhow::Result<()> {
     let hostname = match flags.hostname {
         Some(hostname) => hostname,
         None => system_hostname()?,
@@ -149,6 +150,7 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
             Recover::Reconnect => muster_agent::Recover::Reconnect,
             Recover::Cleanup => muster_agent::Recover::Cleanup,
         },
+        log_level: Some(log_level),
         helper: std::env::current_exe().context("finding this program's own file")?,
         name,
     };

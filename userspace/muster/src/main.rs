@@ -19,6 +19,7 @@ use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use muster_agent::LogLevel;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -75,18 +76,26 @@ fn main() -> ExitCode {
         }
     };
     let shown = flags::effective(&command, &matches);
-    tracing_subscriber::fmt()
+    let usual = filter.to_string();
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+        .with_filter_reloading();
+    let handle = log.reload_handle();
+    log.init();
+    let log_level = LogLevel::new(&usual, move |directives| {
+        let filter: EnvFilter =
+            directives.parse().map_err(|error: ParseError| error.to_string())?;
+        handle.reload(filter).map_err(|error| error.to_string())
+    });
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| match arguments.command {
             Command::Master(flags) => runtime.block_on(master::run(*flags, shown)),
-            Command::Agent(flags) => runtime.block_on(agent::run(*flags)),
+            Command::Agent(flags) => runtime.block_on(agent::run(*flags, log_level)),
             Command::Launch { .. } | Command::Simulate(_) | Command::Task(_) => Ok(()),
         });
     match result {

@@ -36,6 +36,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The sandbox of an operator's container that is in no other, as in Mesos.
+    pub(crate) fn operated_sandbox(&self, id: &str) -> PathBuf {
+        self.work_dir.join("containers").join(id)
+    }
+
     /// What the master is told about the machine; without an id before it gave one.
     pub(crate) fn info(&self, id: Option<&str>) -> AgentInfo {
         AgentInfo {

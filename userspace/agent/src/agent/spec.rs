@@ -3,16 +3,20 @@
 mod docker;
 mod limits;
 mod linux;
+mod operated;
 #[cfg(test)]
 mod tests;
 mod volumes;
 
 use std::fmt;
 
-use muster_api::mesos::{self, ContainerInfo, TtyInfo, command_info, container_info, image};
-use muster_containerizer::{ContainerSpec, SANDBOX, Secret, Uri, WindowSize};
+use muster_api::mesos::{
+    self, ContainerInfo, TaskInfo, TtyInfo, command_info, container_info, image,
+};
+use muster_containerizer::{ContainerSpec, SANDBOX, Secret, Uri, WindowSize, split_id};
 
 pub(crate) use limits::promised;
+pub(crate) use operated::{Operated, operated};
 
 use super::command::{Variables, command, environment};
 use super::{Settings, Task};
@@ -47,6 +51,27 @@ pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, In
         ("executor", info.executor.is_some() && !task.inside),
         ("check", info.check.is_some()),
     ])?;
+    let mut spec = wanted(info)?;
+    let sandbox = task.sandbox(settings);
+    let outside = sandbox.to_string_lossy();
+    // Without an image the container has the machine's own root.
+    let inside = if spec.image.is_some() { SANDBOX } else { &outside };
+    let mut environment = given(settings, task, &outside, inside);
+    // The task's own settings win over what it is given.
+    environment.retain(|(name, _)| {
+        !spec.environment.iter().any(|(own, _)| own == name)
+            && !spec.secrets.iter().any(|(own, _)| own == name)
+    });
+    environment.append(&mut spec.environment);
+    spec.environment = environment;
+    spec.id.clone_from(&task.container);
+    spec.sandbox = sandbox;
+    Ok(spec)
+}
+
+/// What the command, the container, the resources and the limits of `info` ask for, without a
+/// name and a place.
+fn wanted(info: &TaskInfo) -> Result<ContainerSpec, Invalid> {
     let image = info.container.as_ref().map_or(Ok(None), image)?;
     let (image, config, force_pull) = match image {
         Some(Wanted { name, config, force_pull }) => (Some(name), config, force_pull),
@@ -66,24 +91,14 @@ pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, In
             "is missing, and there is no image to take it from",
         ));
     }
-    let sandbox = task.sandbox(settings);
-    let outside = sandbox.to_string_lossy();
-    // Without an image the container has the machine's own root.
-    let inside = if image.is_some() { SANDBOX } else { &outside };
-    let mut environment = given(settings, task, &outside, inside);
-    // The task's own settings win over what it is given.
-    environment.retain(|(name, _)| !variables.contains(name));
-    environment.extend(variables.open);
     let mut spec = ContainerSpec {
-        id: task.container.clone(),
         image,
         image_config: config,
         force_pull,
         command,
         args,
-        environment,
+        environment: variables.open,
         user,
-        sandbox,
         uris: info.command.iter().flat_map(|command| &command.uris).map(uri).collect(),
         hostname: info.container.as_ref().and_then(|container| container.hostname.clone()),
         secrets: variables.secret,
@@ -98,16 +113,34 @@ pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, In
         if let Some(info) = &container.linux_info {
             linux::apply(info, &mut spec)?;
         }
+        let terminal = |info| terminal("container.tty_info", info);
         spec.tty = container.tty_info.as_ref().map(terminal).transpose()?;
     }
     Ok(spec)
 }
 
-/// The size of a terminal. As in Mesos, one that is not said is that of a new terminal: none.
-pub(crate) fn terminal(info: &TtyInfo) -> Result<WindowSize, Invalid> {
+/// Nests the container that `info` asks for in another, as `name` says.
+pub(crate) fn nest(spec: &mut ContainerSpec, name: &str, info: &TaskInfo) -> Result<(), Invalid> {
+    let linux = info.container.as_ref().and_then(|info| info.linux_info.as_ref());
+    spec.own_cgroups = linux.is_some_and(|linux| !linux.share_cgroups());
+    if !spec.own_cgroups {
+        if !info.limits.is_empty() {
+            let problem = "goes only with container.linux_info.share_cgroups false";
+            return Err(Invalid::new("limits", problem));
+        }
+        spec.resources = muster_containerizer::Resources::default();
+    }
+    let (parent, id) = split_id(name);
+    (spec.parent, spec.id) = (parent.map(str::to_owned), id.to_owned());
+    spec.sandbox = std::path::PathBuf::new();
+    Ok(())
+}
+
+/// The size of a terminal; `field` is what `info` is called. As in Mesos, one that is not said is that of a new terminal: none.
+pub(crate) fn terminal(field: &str, info: &TtyInfo) -> Result<WindowSize, Invalid> {
     let size = info.window_size.unwrap_or_default();
     let number = |name: &str, number: u32| {
-        let field = || format!("container.tty_info.window_size.{name}");
+        let field = || format!("{field}.window_size.{name}");
         u16::try_from(number).map_err(|_| Invalid::new(field(), "is more than 65535"))
     };
     Ok(WindowSize { rows: number("rows", size.rows)?, columns: number("columns", size.columns)? })

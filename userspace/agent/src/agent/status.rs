@@ -7,9 +7,10 @@ use muster_api::mesos::{
     ContainerId, ContainerStatus, NetworkInfo, Resource, TaskResourceLimitation, TaskState,
     TaskStatus, network_info, value,
 };
-use muster_containerizer::{Amount, Cause, Termination, split_id};
+use muster_containerizer::{Amount, Cause, Termination, nested_id, split_id, valid_id};
 use rand::Rng;
 
+use super::spec::Invalid;
 use super::{Executor, Io, Phase, Settings, Task, signal};
 use crate::checkpoint::KillRow;
 
@@ -180,6 +181,19 @@ pub(crate) fn container_id(name: &str) -> ContainerId {
     ContainerId { value: id.to_owned(), parent }
 }
 
+/// The name of the container with this id; `field` is what the id is called.
+///
+/// # Errors
+/// The part of the id that cannot be one.
+pub(crate) fn container_name(field: &str, id: &ContainerId) -> Result<String, Invalid> {
+    if !valid_id(&id.value) {
+        let problem = "must have 1 to 242 letters, digits, `-`, `_` or `.`, and no `.` first";
+        return Err(Invalid::new(format!("{field}.value"), problem));
+    }
+    let Some(parent) = id.parent.as_deref() else { return Ok(id.value.clone()) };
+    Ok(nested_id(&container_name(&format!("{field}.parent"), parent)?, &id.value))
+}
+
 /// Where a container is that shares the machine's network.
 fn place(settings: &Settings, container: &str, pid: Option<u32>) -> ContainerStatus {
     let address = network_info::IpAddress {
@@ -206,6 +220,26 @@ mod tests {
     fn kill(unhealthy: Option<&str>, during_launch: bool) -> KillRow {
         let unhealthy = unhealthy.map(Into::into);
         KillRow { grace: 0, unhealthy, during_launch, given: true, overdue: false }
+    }
+
+    #[test]
+    fn ids_are_names_and_back() {
+        for name in ["a", "a/b.c/d_1"] {
+            assert_eq!(container_name("id", &container_id(name)).unwrap(), name);
+        }
+        let inner = |value: &str| ContainerId {
+            value: "b".into(),
+            parent: Some(Box::new(ContainerId { value: value.into(), parent: None })),
+        };
+        for (id, field) in [
+            (ContainerId { value: "../x".into(), parent: None }, "id.value must have"),
+            (ContainerId { value: String::new(), parent: None }, "id.value must have"),
+            (inner("a/b"), "id.parent.value must have"),
+            (inner(".a"), "id.parent.value must have"),
+        ] {
+            let problem = container_name("id", &id).unwrap_err().to_string();
+            assert!(problem.starts_with(field), "{problem}");
+        }
     }
 
     #[test]

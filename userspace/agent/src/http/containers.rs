@@ -111,7 +111,7 @@ async fn with_usage(look: &Look, id: String, mut shown: Value, now: Duration) ->
 }
 
 /// Mesos' `ResourceStatistics`; what this machine does not count is left out.
-fn statistics_of(usage: &Usage, now: Duration) -> Value {
+pub(super) fn statistics_of(usage: &Usage, now: Duration) -> Value {
     let floats = [
         ("cpus_user_time_secs", usage.cpus_user_time_secs),
         ("cpus_system_time_secs", usage.cpus_system_time_secs),

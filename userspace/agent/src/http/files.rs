@@ -19,13 +19,14 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use muster_api::mesos::FileInfo;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::Look;
+use super::{Look, call};
 use open::{Opened, open};
 use paths::Paths;
 
@@ -65,6 +66,18 @@ impl IntoResponse for Refusal {
     }
 }
 
+impl From<Refusal> for call::Refusal {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Bad(reason) => call::bad_request(reason),
+            Refusal::Missing => Self::new(StatusCode::NOT_FOUND, "there is no such file"),
+            Refusal::Failed(error) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+            }
+        }
+    }
+}
+
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
         Self::Failed(error)
@@ -74,7 +87,10 @@ impl From<io::Error> for Refusal {
 /// What is in a directory.
 pub(super) async fn browse(State(look): State<Look>, asked: Asked) -> Response {
     answer(look, asked, |_, path, opened| match opened {
-        Opened::Directory(directory) => Ok(Json(listing::list(&path, &directory)?).into_response()),
+        Opened::Directory(directory) => {
+            let entries = listing::list(&path, &directory)?;
+            Ok(Json(entries.iter().map(listing::show).collect::<Value>()).into_response())
+        }
         Opened::File(_) => Err(Refusal::Bad("Cannot browse a file.\n".into())),
     })
     .await
@@ -107,7 +123,7 @@ pub(super) async fn debug(State(look): State<Look>) -> Json<Value> {
     Json(json!(look.agent(|agent| Paths::of(agent).all())))
 }
 
-/// Finds the file, and has `show` make an answer of it where that may block.
+/// Finds the file that is asked for in a query, and has `show` make an answer of it.
 async fn answer(
     look: Look,
     asked: Asked,
@@ -120,13 +136,45 @@ async fn answer(
     let Some(path) = question.path.take().filter(|path| !path.is_empty()) else {
         return Refusal::Bad("Expecting 'path=value' in query.\n".into()).into_response();
     };
-    let found = look.agent(|agent| Paths::of(agent).resolve(&path));
-    let Some((sandbox, below)) = found else { return Refusal::Missing.into_response() };
-    let shown = spawn_blocking(move || show(question, path, open(&sandbox, &below)?));
-    match shown.await {
-        Ok(shown) => shown.unwrap_or_else(IntoResponse::into_response),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+    let name = path.clone();
+    let shown = with(&look, &path, move |opened| show(question, name, opened)).await;
+    shown.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Finds a file, and has `show` make something of it where that may block.
+async fn with<T: Send + 'static>(
+    look: &Look,
+    path: &str,
+    show: impl FnOnce(Opened) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let found = look.agent(|agent| Paths::of(agent).resolve(path));
+    let (sandbox, below) = found.ok_or(Refusal::Missing)?;
+    let shown = spawn_blocking(move || show(open(&sandbox, &below)?)).await;
+    shown.unwrap_or_else(|error| Err(Refusal::Failed(io::Error::other(error))))
+}
+
+/// The same directory for the operator API.
+pub(super) async fn browsed(look: &Look, path: &str) -> Result<Vec<FileInfo>, call::Refusal> {
+    let name = path.to_owned();
+    let listed = with(look, path, move |opened| match opened {
+        Opened::Directory(directory) => Ok(listing::list(&name, &directory)?),
+        Opened::File(_) => Err(Refusal::Bad("Cannot browse a file.\n".into())),
+    });
+    Ok(listed.await?)
+}
+
+/// The size of a file, and a part of it as it is.
+pub(super) async fn bytes(
+    look: &Look,
+    path: &str,
+    offset: u64,
+    length: Option<u64>,
+) -> Result<(u64, Vec<u8>), call::Refusal> {
+    let read = with(look, path, move |opened| match opened {
+        Opened::File(file) => Ok((file.metadata()?.len(), piece(&file, offset, length)?)),
+        Opened::Directory(_) => Err(Refusal::Bad("Cannot read a directory.\n".into())),
+    });
+    Ok(read.await?)
 }
 
 /// A number of at least 0; `None` is -1, or not given.
@@ -149,7 +197,21 @@ fn part(file: &File, offset: Option<u64>, length: Option<u64>) -> io::Result<Val
     let Some(offset) = offset.filter(|offset| *offset < size) else {
         return Ok(json!({ "data": "", "offset": size, "length": 0 }));
     };
-    let length = length.unwrap_or(LENGTH_MAX).min(LENGTH_MAX).min(size - offset);
+    let mut data = piece(file, offset, length)?;
+    if let Err(error) = std::str::from_utf8(&data)
+        && error.error_len().is_none()
+        && error.valid_up_to() > 0
+    {
+        data.truncate(error.valid_up_to());
+    }
+    let text = String::from_utf8_lossy(&data);
+    Ok(json!({ "data": text, "offset": offset, "length": data.len() }))
+}
+
+/// At most [`LENGTH_MAX`] bytes of a file.
+fn piece(file: &File, offset: u64, length: Option<u64>) -> io::Result<Vec<u8>> {
+    let left = file.metadata()?.len().saturating_sub(offset);
+    let length = length.unwrap_or(LENGTH_MAX).min(LENGTH_MAX).min(left);
     let mut data = vec![0; usize::try_from(length).unwrap_or_default()];
     let mut filled = 0;
     while filled < data.len() {
@@ -162,14 +224,7 @@ fn part(file: &File, offset: Option<u64>, length: Option<u64>) -> io::Result<Val
         }
     }
     data.truncate(filled);
-    if let Err(error) = std::str::from_utf8(&data)
-        && error.error_len().is_none()
-        && error.valid_up_to() > 0
-    {
-        data.truncate(error.valid_up_to());
-    }
-    let text = String::from_utf8_lossy(&data);
-    Ok(json!({ "data": text, "offset": offset, "length": data.len() }))
+    Ok(data)
 }
 
 /// The file as long as it is now, whatever is added meanwhile.

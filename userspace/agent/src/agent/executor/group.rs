@@ -5,7 +5,7 @@ use std::time::Duration;
 use muster_api::mesos::task_status::Reason;
 use muster_api::mesos::{TaskState, executor_info};
 use muster_api::muster::LaunchGroup;
-use muster_containerizer::{ContainerSpec, nested_id, split_id};
+use muster_containerizer::{ContainerSpec, nested_id};
 use muster_resources::Resources;
 
 use super::super::launch::Refusal;
@@ -143,18 +143,7 @@ fn complete() -> EndingRow {
 /// The container of a task in that of its executor.
 fn nested(settings: &Settings, task: &Task) -> Result<ContainerSpec, Invalid> {
     let mut spec = spec::spec(settings, task)?;
-    let linux = task.info.container.as_ref().and_then(|info| info.linux_info.as_ref());
-    spec.own_cgroups = linux.is_some_and(|linux| !linux.share_cgroups());
-    if !spec.own_cgroups {
-        if !task.info.limits.is_empty() {
-            let problem = "goes only with container.linux_info.share_cgroups false";
-            return Err(Invalid::new("limits", problem));
-        }
-        spec.resources = muster_containerizer::Resources::default();
-    }
-    let (parent, id) = split_id(&task.container);
-    (spec.parent, spec.id) = (parent.map(str::to_owned), id.to_owned());
-    spec.sandbox = std::path::PathBuf::new();
+    spec::nest(&mut spec, &task.container, &task.info)?;
     Ok(spec)
 }
 

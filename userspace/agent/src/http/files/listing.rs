@@ -5,11 +5,12 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 
+use muster_api::mesos::{FileInfo, TimeInfo};
 use nix::unistd::{Gid, Group, Uid, User};
 use serde_json::{Value, json};
 
 /// All entries, by name; links are shown themselves.
-pub(super) fn list(path: &str, directory: &File) -> io::Result<Value> {
+pub(super) fn list(path: &str, directory: &File) -> io::Result<Vec<FileInfo>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(format!("/proc/self/fd/{}", directory.as_raw_fd()))? {
         let entry = entry?;
@@ -22,18 +23,29 @@ pub(super) fn list(path: &str, directory: &File) -> io::Result<Value> {
         entries.push((name, metadata));
     }
     entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let show = |(name, metadata): (String, fs::Metadata)| {
-        json!({
-            "path": format!("{}/{name}", path.trim_end_matches('/')),
-            "nlink": metadata.nlink(),
-            "size": metadata.size(),
-            "mtime": metadata.mtime(),
-            "mode": mode(metadata.mode()),
-            "uid": user(metadata.uid()),
-            "gid": group(metadata.gid()),
-        })
+    let info = |(name, metadata): (String, fs::Metadata)| FileInfo {
+        path: format!("{}/{name}", path.trim_end_matches('/')),
+        nlink: i32::try_from(metadata.nlink()).ok(),
+        size: Some(metadata.size()),
+        mtime: Some(TimeInfo { nanoseconds: metadata.mtime().saturating_mul(1_000_000_000) }),
+        mode: Some(metadata.mode()),
+        uid: Some(user(metadata.uid())),
+        gid: Some(group(metadata.gid())),
     };
-    Ok(entries.into_iter().map(show).collect())
+    Ok(entries.into_iter().map(info).collect())
+}
+
+/// An entry as the unversioned interface shows it.
+pub(super) fn show(info: &FileInfo) -> Value {
+    json!({
+        "path": info.path,
+        "nlink": info.nlink,
+        "size": info.size,
+        "mtime": info.mtime.map(|time| time.nanoseconds / 1_000_000_000),
+        "mode": mode(info.mode()),
+        "uid": info.uid,
+        "gid": info.gid,
+    })
 }
 
 /// `-rw-r--r--`, as ls shows it.
@@ -80,7 +92,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("b"), "text").unwrap();
         fs::create_dir(directory.path().join("a")).unwrap();
-        let listed = list("/virtual/", &File::open(directory.path()).unwrap()).unwrap();
+        let entries = list("/virtual/", &File::open(directory.path()).unwrap()).unwrap();
+        let listed: Value = entries.iter().map(show).collect();
         assert_eq!(listed[0]["path"], "/virtual/a");
         assert_eq!(listed[1]["path"], "/virtual/b");
         assert_eq!((&listed[1]["size"], &listed[1]["nlink"]), (&json!(4), &json!(1)));

@@ -1,0 +1,118 @@
+//! LAUNCH_CONTAINER and LAUNCH_NESTED_CONTAINER.
+#![expect(deprecated, reason = "operators' tools say it")]
+
+use std::path::PathBuf;
+
+use axum::http::StatusCode;
+use muster_api::mesos::agent::Call;
+use muster_api::mesos::agent::call::Type;
+use muster_api::mesos::{ContainerId, TaskInfo};
+use muster_containerizer::{ContainerSpec, Error};
+use tokio::task::spawn_blocking;
+
+use super::super::Look;
+use super::super::call::{Refusal, bad_request};
+use super::{broken, needed};
+use crate::agent::{Operated, container_name, operated};
+
+/// Launches: 200 when its command runs, 202 if there is a container of that id.
+pub(super) async fn launch(look: &Look, kind: Type, call: &Call) -> Result<StatusCode, Refusal> {
+    let (field, id, info) = asked(kind, call)?;
+    if kind == Type::LaunchNestedContainer {
+        nested(field, id)?;
+    }
+    let spec = spec(look, field, id, &info, Operated::Container)?;
+    let own = look.containers.own().clone();
+    // To its end, whether somebody waits for that or not.
+    let launched = tokio::spawn(async move {
+        let sandbox = spec.parent.is_none().then(|| spec.sandbox.clone());
+        if let Some(sandbox) = sandbox.clone() {
+            on_disk(sandbox, |sandbox| std::fs::create_dir_all(sandbox)).await?;
+        }
+        match own.launch(spec).await {
+            Ok(_) => Ok(StatusCode::OK),
+            Err(Error::Exists { .. }) => Ok(StatusCode::ACCEPTED),
+            Err(error) => {
+                if let Some(sandbox) = sandbox {
+                    on_disk(sandbox, |sandbox| std::fs::remove_dir_all(sandbox)).await?;
+                }
+                Err(refusal(field, &error))
+            }
+        }
+    });
+    launched.await.map_err(|error| broken(&error))?
+}
+
+/// The call's field, whom it names, and what it asks for, in the words of a task.
+fn asked(kind: Type, call: &Call) -> Result<(&'static str, &ContainerId, TaskInfo), Refusal> {
+    if kind == Type::LaunchNestedContainer {
+        let field = "launch_nested_container";
+        let asked = needed(call.launch_nested_container.as_ref(), field)?;
+        let (command, container) = (asked.command.clone(), asked.container.clone());
+        let info = TaskInfo { command, container, ..TaskInfo::default() };
+        return Ok((field, &asked.container_id, info));
+    }
+    let field = "launch_container";
+    let asked = needed(call.launch_container.as_ref(), field)?;
+    let info = TaskInfo {
+        command: asked.command.clone(),
+        container: asked.container.clone(),
+        resources: asked.resources.clone(),
+        limits: asked.limits.clone(),
+        ..TaskInfo::default()
+    };
+    Ok((field, &asked.container_id, info))
+}
+
+/// The container to launch, if the agent may do so now.
+pub(super) fn spec(
+    look: &Look,
+    field: &str,
+    id: &ContainerId,
+    info: &TaskInfo,
+    how: Operated,
+) -> Result<ContainerSpec, Refusal> {
+    let invalid = |problem: String| bad_request(format!("{field}.{problem}"));
+    let name = container_name("container_id", id).map_err(|error| invalid(error.to_string()))?;
+    look.agent(|agent| {
+        if !agent.recovered() {
+            let problem = "the agent has not recovered yet";
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, problem));
+        }
+        operated(agent.settings(), &name, info, how).map_err(|error| invalid(error.to_string()))
+    })
+}
+
+/// Checks that a container is named as one in another.
+pub(super) fn nested(field: &str, id: &ContainerId) -> Result<(), Refusal> {
+    if id.parent.is_none() {
+        let problem = format!("{field}.container_id.parent is not set, and needed");
+        return Err(bad_request(problem));
+    }
+    Ok(())
+}
+
+/// How the containerizer's refusal is told: as in Mesos it is the caller's fault.
+pub(super) fn refusal(field: &str, error: &Error) -> Refusal {
+    match error {
+        Error::NotFound { id } => missing(id),
+        Error::Spec { .. } => bad_request(format!("{field}.{error}")),
+        error => bad_request(error.to_string()),
+    }
+}
+
+pub(super) fn missing(id: &str) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, format!("Container {id} cannot be found"))
+}
+
+/// Does something with a sandbox where that may block.
+pub(super) async fn on_disk(
+    sandbox: PathBuf,
+    act: impl FnOnce(&PathBuf) -> std::io::Result<()> + Send + 'static,
+) -> Result<(), Refusal> {
+    let at = sandbox.display().to_string();
+    let done = spawn_blocking(move || act(&sandbox)).await.map_err(|error| broken(&error))?;
+    done.map_err(|error| {
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("sandbox {at}: {error}"))
+    })
+}
