@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use muster_agent::{Config, Containerizers, LogLevel, Patience, Recover};
+use muster_containerizer::Isolation;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -67,14 +68,22 @@ fn config(json: &Value, log_level: LogLevel) -> Result<Config, Box<dyn std::erro
         work_dir: directory.join("work"),
         runtime_dir: directory.join("run"),
         image_dir: directory.join("images"),
-        registries: muster_containerizer::Registries::default(),
+        registries: muster_containerizer::Registries {
+            config: json["docker_config"].as_str().map(str::to_owned),
+            ..Default::default()
+        },
         image_limits: muster_containerizer::ImageLimits::default(),
         fetching: muster_containerizer::Fetching::new(directory.join("fetch")),
         logger: muster_containerizer::Logger::default(),
         resources: text("resources"),
         attributes: "rack:r1".to_owned(),
         cgroups_root: text("cgroups_root"),
-        isolation: muster_containerizer::Isolation::default(),
+        isolation: match json["bounding_capabilities"].as_str() {
+            Some(bound) => {
+                Isolation { bounding_capabilities: bound.parse()?, ..Isolation::default() }
+            }
+            None => Isolation::default(),
+        },
         containerizers: Containerizers {
             socket: match text("docker_socket").as_str() {
                 "" => "/nowhere/docker.sock".into(),

@@ -9,6 +9,7 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 
 mod check;
+mod checking;
 mod command;
 mod completion;
 mod container;
@@ -37,7 +38,7 @@ mod updates;
 mod view;
 mod workload;
 
-pub use check::{Family, Probe};
+pub use check::{Family, Finding, Probe, Purpose};
 pub use counters::Counters;
 pub use executor::{Executor, ExecutorKey, Patience};
 pub use input::{ContainerEvent, ExecutorEvent, Found, Input, LinkEvent, Timer};
@@ -49,7 +50,7 @@ pub use task::{Phase, Task, TaskKey};
 pub use view::View;
 pub use workload::Workload;
 
-use health::Checker;
+use health::{Checker, Observer};
 use link::Link;
 use outbox::Outbox;
 use plane::Plane;
@@ -137,8 +138,8 @@ impl Agent {
             Input::Executor { key, event } => self.executor_event(now, &key, event),
             Input::Link { session, event } => self.link_event(now, session, event),
             Input::Container { id, event } => self.container_event(now, &id, event),
-            Input::Probed { container, round, result } => {
-                self.probed(now, &container, round, result);
+            Input::Probed { container, purpose, round, result } => {
+                self.probed(now, &container, (purpose, round), result);
             }
             Input::Persisted(result) => self.persisted(now, result),
             Input::Reconciled(result) => self.plane.reconciled(&mut self.io, &self.view, result),
@@ -152,7 +153,7 @@ impl Agent {
             Timer::Persist => self.io.outbox.retry(),
             Timer::Resend { container, sent } => self.resend(&container, sent),
             Timer::Silence { session } => self.silence(now, session),
-            Timer::Probe { container, round } => self.probe(&container, round),
+            Timer::Probe { container, purpose, round } => self.probe(&container, purpose, round),
             Timer::Completion { container } => self.overdue(now, &container),
             Timer::Kill { container } => self.kill_again(&container),
             Timer::Destroy { container } => self.destroy_again(container),

@@ -61,10 +61,12 @@ pub struct TaskRow {
     /// Whether the agent runs it, in a container nested in its executor's.
     #[prost(bool, tag = "10")]
     pub inside: bool,
-    /// When its command was executed, in nanoseconds since 1970; only of a task whose time to
-    /// complete is limited.
+    /// When its command was executed, in nanoseconds since 1970.
     #[prost(uint64, optional, tag = "11")]
     pub started: Option<u64>,
+    /// How many health checks in a row have failed.
+    #[prost(uint32, tag = "12")]
+    pub failures: u32,
 }
 
 /// An executor.
@@ -221,6 +223,7 @@ mod tests {
             group: Some("g".into()),
             inside: true,
             started: Some(7),
+            failures: 2,
         }
     }
 

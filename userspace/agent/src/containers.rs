@@ -1,11 +1,10 @@
 //! Both containerizers as one: whoever launched a container is asked about it.
 
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use muster_containerizer::{
-    CommandSpec, Containerizer, ExecStatus, Origin, Resources, Status, Termination, Usage,
+    Containerizer, ExecStatus, Execution, Origin, Resources, Status, Termination, Usage,
 };
 use muster_docker::Docker;
 
@@ -143,14 +142,14 @@ impl Containers {
     pub(crate) async fn exec(
         &self,
         id: &str,
-        command: CommandSpec,
+        execution: Execution,
         timeout: Duration,
     ) -> Result<ExecStatus, String> {
         match self.engine_of(id) {
             Some(docker) => {
-                docker.exec(id, command, timeout).await.map_err(|error| error.to_string())
+                docker.exec(id, execution, timeout).await.map_err(|error| error.to_string())
             }
-            None => self.own.exec(id, command, timeout).await.map_err(|error| error.to_string()),
+            None => self.own.exec(id, execution, timeout).await.map_err(|error| error.to_string()),
         }
     }
 
@@ -169,11 +168,11 @@ impl Containers {
         self.own.status(id).ok()
     }
 
-    /// A network namespace that is not the agent's, with the container's addresses there.
-    pub(crate) async fn network(&self, id: &str) -> Result<Option<(OwnedFd, Vec<IpAddr>)>, String> {
+    /// The container's network namespace, if it is not the agent's.
+    pub(crate) async fn network(&self, id: &str) -> Result<Option<OwnedFd>, String> {
         match self.engine_of(id) {
             Some(docker) => docker.network(id).await.map_err(|error| error.to_string()),
-            None => Ok(None),
+            None => self.own.network(id).map_err(|error| error.to_string()),
         }
     }
 

@@ -24,8 +24,9 @@ mod shell;
 mod subscriptions;
 
 pub use agent::{
-    Agent, ContainerEvent, Counters, Executor, ExecutorEvent, ExecutorKey, Family, Found, Input,
-    LinkEvent, Output, Patience, Phase, Probe, Settings, Task, TaskKey, Timer, View, Workload,
+    Agent, ContainerEvent, Counters, Executor, ExecutorEvent, ExecutorKey, Family, Finding, Found,
+    Input, LinkEvent, Output, Patience, Phase, Probe, Purpose, Settings, Task, TaskKey, Timer,
+    View, Workload,
 };
 pub use checkpoint::{AgentRow, Checkpoint, EndingRow, ExecutorRow, KillRow, TaskRow};
 pub use config::{Config, Recover};

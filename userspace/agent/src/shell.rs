@@ -147,12 +147,12 @@ impl Shell {
                     Ok(None)
                 });
             }
-            Output::Probe { container, round, probe, timeout } => {
+            Output::Probe { container, purpose, round, probe, timeout } => {
                 let address = self.address;
                 acts.spawn(async move {
                     let result =
                         probe::probe(&containers, &container, probe, timeout, address).await;
-                    Ok(Some(Input::Probed { container, round, result }))
+                    Ok(Some(Input::Probed { container, purpose, round, result }))
                 });
             }
             Output::Timer { after, timer } => {

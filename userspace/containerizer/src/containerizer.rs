@@ -7,11 +7,13 @@ mod fetching;
 mod killing;
 mod launching;
 mod machine;
+mod network;
 mod recovery;
 mod supervision;
 mod tree;
 
 use std::collections::{BTreeSet, HashMap};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ use crate::helper::Program;
 use crate::image::Store;
 use crate::isolator::{Isolators, Subject};
 use crate::{
-    Attachment, CommandSpec, Config, ContainerSpec, Error, ExecStatus, Origin, Resources, Status,
+    Attachment, Config, ContainerSpec, Error, ExecStatus, Execution, Origin, Resources, Status,
     Termination, Usage,
 };
 use entry::{Entry, State};
@@ -250,20 +252,21 @@ impl Containerizer {
         self.inner.hierarchies.remove(&self.inner.config.cgroups_root)
     }
 
-    /// Runs a command inside a running container: with its files, processes, limits, user,
-    /// variables and working directory. After `timeout` it and its process group are killed,
-    /// as they are when the caller goes away.
+    /// Runs a command inside a running container, as a nested one of [`Kind::Debug`](crate::Kind):
+    /// with its files, processes, limits and working directory, its variables and its user unless
+    /// others are given. When it has ended, or after `timeout`, or when the caller goes away,
+    /// whatever it started is killed, and nothing is left of it. What it writes is dropped.
     ///
     /// # Errors
     /// [`Error::NotRunning`] for a container that does not run, [`Error::Setup`] when the
-    /// command cannot be started.
+    /// command cannot be started, [`Error::Lost`] when nobody knows how it ended.
     pub async fn exec(
         &self,
         id: &str,
-        command: CommandSpec,
+        execution: impl Into<Execution>,
         timeout: Duration,
     ) -> Result<ExecStatus, Error> {
-        executing::exec(&self.inner, id, command, timeout).await
+        executing::exec(&self.inner, id, execution.into(), timeout).await
     }
 
     /// What a running container uses.
@@ -282,6 +285,17 @@ impl Containerizer {
     pub fn status(&self, id: &str) -> Result<Status, Error> {
         let subject = self.inner.running(id)?;
         Ok(self.inner.isolators.status(&subject))
+    }
+
+    /// The network namespace of a running container: that of its first process. `None` if it is
+    /// the containerizer's own.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`] for a container that does not run.
+    pub fn network(&self, id: &str) -> Result<Option<OwnedFd>, Error> {
+        self.inner.running(id)?;
+        let init = self.inner.checkpoints.get(id).init()?;
+        network::of(id, init)
     }
 
     /// Gives a running container other resources.

@@ -72,6 +72,14 @@ pub enum Error {
         /// The container's name.
         id: String,
     },
+    /// A command in a container has ended, and how is not known.
+    #[error("container {id} is lost: {reason}")]
+    Lost {
+        /// The command's own container.
+        id: String,
+        /// What happened.
+        reason: String,
+    },
     /// The container was killed or destroyed before its command ran.
     #[error("container {id} was killed while it was being launched")]
     Cancelled {

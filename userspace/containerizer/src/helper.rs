@@ -109,12 +109,11 @@ impl Helper {
         let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
     }
 
-    /// Lets go of it: its end, its reports, and its lifeline, which is to be kept for as
-    /// long as a command in a container may run.
-    pub(crate) fn detach(self) -> Result<(OwnedFd, Reports, File), Error> {
+    /// Lets go of it: its end, and its reports.
+    pub(crate) fn detach(self) -> Result<(OwnedFd, Reports), Error> {
         let receiver = Receiver::from_owned_fd(self.output).at("epoll", &self.program)?;
         let reports = Reports { program: self.program, lines: BufReader::new(receiver) };
-        Ok((self.pidfd, reports, self.input))
+        Ok((self.pidfd, reports))
     }
 }
 

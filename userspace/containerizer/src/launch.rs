@@ -1,5 +1,4 @@
-//! The launch helper: one small process beside each container, and one for each command
-//! that is run in a container from outside.
+//! The launch helper: one small process beside each container.
 //!
 //! The containerizer starts `<helper> launch` once, which forks a helper for each request
 //! (`launch/nursery.rs`). A helper gets its order on standard input and answers on standard
@@ -9,7 +8,6 @@
 
 mod board;
 mod command;
-mod enter;
 mod hold;
 mod identity;
 mod init;
@@ -44,7 +42,7 @@ use rustix::stdio::{dup2_stdin, dup2_stdout};
 use crate::SetupError;
 use crate::error::Step as _;
 use order::{Order, Report};
-pub(crate) use place::make_beneath;
+pub(crate) use place::{make_beneath, remove_beneath};
 
 /// What `muster launch` does: starts helpers for the containerizer that started it, and is
 /// each of them. The calling process must not have started a thread, because it is going to
@@ -82,27 +80,15 @@ fn serve() -> Result<(), SetupError> {
         return Ok(());
     };
     let answers = fcntl_dupfd_cloexec(io::stdout().as_fd(), 3).step(|| "dup stdout".into())?;
-    let mut answers = Answers(File::from(answers));
+    let answers = Answers(File::from(answers));
     let null = File::options()
         .read(true)
         .write(true)
         .open("/dev/null")
         .step(|| "open /dev/null".into())?;
     dup2_stdout(&null).step(|| "dup stdout".into())?;
-    match order {
-        Order::Run(plan) => {
-            dup2_stdin(&null).step(|| "dup stdin".into())?;
-            run::run(&plan, alone, answers)
-        }
-        Order::Enter(entry) => {
-            let report = match enter::enter(&entry, alone) {
-                Ok(status) => Report::Finished(status),
-                Err(error) => Report::Failed(error),
-            };
-            answers.send(&report);
-            Ok(())
-        }
-    }
+    dup2_stdin(&null).step(|| "dup stdin".into())?;
+    run::run(&order.0, alone, answers)
 }
 
 /// A descriptor of the program at `path` through which nobody can write to it.

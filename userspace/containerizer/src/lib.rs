@@ -60,7 +60,7 @@ pub use removal::remove_tree;
 pub use resources::{Limit, Resources};
 pub use rlimit::{Rlimit, RlimitKind};
 pub use secret::{Secret, SecretData};
-pub use spec::{CommandSpec, ContainerSpec, IpcMode, Kind, Origin, SANDBOX, Seccomp};
+pub use spec::{CommandSpec, ContainerSpec, Execution, IpcMode, Kind, Origin, SANDBOX, Seccomp};
 pub use status::Status;
 pub use termination::{ExecStatus, Termination};
 pub use usage::Usage;

@@ -160,6 +160,26 @@ impl CommandSpec {
     }
 }
 
+/// A command to run inside a running container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Execution {
+    /// The command.
+    pub command: CommandSpec,
+    /// Variables, over the container's own; a later one wins.
+    pub environment: Vec<(String, String)>,
+    /// Variables with secret values; their names are none of `environment`.
+    pub secrets: Vec<(String, Secret)>,
+    /// Who it runs as, as in [`ContainerSpec::user`]; `None` is the container's user.
+    pub user: Option<String>,
+}
+
+impl From<CommandSpec> for Execution {
+    /// The command as the container's own, with nothing changed.
+    fn from(command: CommandSpec) -> Self {
+        Self { command, environment: Vec::new(), secrets: Vec::new(), user: None }
+    }
+}
+
 impl ContainerSpec {
     /// Checks every field that can be judged without the image.
     pub(crate) fn validate(&self) -> Result<(), Error> {

@@ -31,7 +31,7 @@ impl fmt::Display for Termination {
 }
 
 /// How a command that was run inside a container ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExecStatus {
     /// It returned this code, 0 to 255.
     Exited(i32),

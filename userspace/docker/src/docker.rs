@@ -11,12 +11,11 @@ mod usage;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use muster_containerizer::{CommandSpec, ExecStatus, Resources, Termination, Usage};
+use muster_containerizer::{ExecStatus, Execution, Resources, Termination, Usage};
 
 use crate::checkpoint::Checkpoints;
 use crate::engine::Engine;
@@ -157,17 +156,19 @@ impl Docker {
         ending::collect_garbage(&self.inner).await;
     }
 
-    /// Runs a command inside a running container. After `timeout` it is killed.
+    /// Runs a command inside a running container. After `timeout` it is killed with what it
+    /// started, as far as that has kept its variables.
     ///
     /// # Errors
-    /// [`Error::NotRunning`] for a container that does not run, or what the engine said.
+    /// [`Error::NotRunning`] for a container that does not run, or what the engine said. Variables
+    /// with secret values are refused: the engine would show them.
     pub async fn exec(
         &self,
         id: &str,
-        command: CommandSpec,
+        execution: Execution,
         timeout: Duration,
     ) -> Result<ExecStatus, Error> {
-        exec::exec(&self.inner, id, command, timeout).await
+        exec::exec(&self.inner, id, execution, timeout).await
     }
 
     /// What a running container uses.
@@ -187,7 +188,15 @@ impl Docker {
     /// [`Error::NotRunning`] for a container that does not run, or what the engine said.
     pub async fn update(&self, id: &str, resources: Resources) -> Result<(), Error> {
         self.inner.running(id)?;
-        let body = request::limits(&self.inner.config, &resources);
+        let mut body = request::limits(&self.inner.config, &resources);
+        if body.memory.is_none() {
+            // It takes 0 for no change, and nothing for no limit.
+            let reason = "the engine cannot take a memory limit away from what runs".to_owned();
+            return Err(Error::Failed { action: "update", reason });
+        }
+        // What is not there is left as it is, and not without a limit as with a new one.
+        body.cpu_quota.get_or_insert(-1);
+        body.pids_limit.get_or_insert(-1);
         self.inner.engine.update(&name(id), body).await
     }
 
@@ -196,12 +205,11 @@ impl Docker {
         self.inner.containers().contains_key(id)
     }
 
-    /// The network namespace of a running container, with its addresses there; `None` if that
-    /// is the engine's.
+    /// The network namespace of a running container; `None` if that is the engine's.
     ///
     /// # Errors
     /// [`Error::NotRunning`] for a container that does not run, or what the engine said.
-    pub async fn network(&self, id: &str) -> Result<Option<(OwnedFd, Vec<IpAddr>)>, Error> {
+    pub async fn network(&self, id: &str) -> Result<Option<OwnedFd>, Error> {
         exec::network(&self.inner, id).await
     }
 }

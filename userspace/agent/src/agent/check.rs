@@ -1,30 +1,42 @@
-//! What a health check does.
+//! What a check does, and what it can find.
 
-use muster_api::mesos::{HealthCheck, health_check, network_info};
-use muster_containerizer::CommandSpec;
+use muster_api::mesos::check_status_info::{Command, Http, Tcp};
+use muster_api::mesos::{
+    CheckInfo, CheckStatusInfo, CommandInfo, HealthCheck, check_info, health_check, network_info,
+};
+use muster_containerizer::Execution;
 
-use super::command::command;
+use super::command::{command, environment};
 use super::spec::Invalid;
 
-/// One way to check a container's health.
+/// Which of a task's checks it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// `health_check`: whether it works, and is to be killed if not.
+    Health,
+    /// `check`: what it answers, which is told and no more.
+    Check,
+}
+
+/// One way to check a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// Healthy if the command exits with 0 inside the container.
-    Command(CommandSpec),
-    /// Healthy if a GET is answered with a good status.
+    /// Runs a command inside the container.
+    Command(Execution),
+    /// Gets a page.
     Http {
-        /// Port on the machine, 1 to 65535.
+        /// Port in the container's network, 1 to 65535.
         port: u16,
         /// What to get.
         path: String,
-        /// Good statuses; 200 to 399 when none is named.
-        statuses: Vec<u32>,
+        /// Whether over TLS, whose certificate is not verified.
+        tls: bool,
         /// Address family to connect over.
         family: Family,
     },
-    /// Healthy if a connection is accepted.
+    /// Connects.
     Tcp {
-        /// Port on the machine, 1 to 65535.
+        /// Port in the container's network, 1 to 65535.
         port: u16,
         /// Address family to connect over.
         family: Family,
@@ -40,76 +52,183 @@ pub enum Family {
     V6,
 }
 
-/// What `check` does.
-///
-/// # Errors
-/// The field of it that makes no sense or is not supported.
-pub(crate) fn probe(check: &HealthCheck) -> Result<Probe, Invalid> {
-    let missing = |field: &'static str| Invalid::new(field, "is missing");
-    match check.r#type() {
-        health_check::Type::Unknown => Err(Invalid::new(
-            "health_check.type",
-            "is missing or unknown, must be COMMAND, HTTP or TCP",
-        )),
-        health_check::Type::Command => {
-            let info = check.command.as_ref().ok_or_else(|| missing("health_check.command"))?;
-            if info.environment.as_ref().is_some_and(|e| !e.variables.is_empty()) {
-                let field = "health_check.command.environment";
-                return Err(Invalid::new(field, "is not supported: a check has the task's own"));
-            }
-            if info.user.is_some() {
-                let field = "health_check.command.user";
-                return Err(Invalid::new(field, "is not supported: a check runs as the task does"));
-            }
-            let spec = command("health_check.command", info)?;
-            Ok(Probe::Command(spec.ok_or_else(|| missing("health_check.command.value"))?))
+/// What came of a check that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The command returned this, or 128 and the number of the signal that ended it.
+    Exit(i32),
+    /// The server answered with this status.
+    Status(u16),
+    /// The connection was accepted; or why not.
+    Connection(Result<(), String>),
+}
+
+impl Finding {
+    /// As Mesos tells it.
+    pub(crate) fn status(&self) -> CheckStatusInfo {
+        match self {
+            Self::Exit(code) => CheckStatusInfo {
+                r#type: Some(check_info::Type::Command.into()),
+                command: Some(Command { exit_code: Some(*code) }),
+                ..CheckStatusInfo::default()
+            },
+            Self::Status(status) => CheckStatusInfo {
+                r#type: Some(check_info::Type::Http.into()),
+                http: Some(Http { status_code: Some((*status).into()) }),
+                ..CheckStatusInfo::default()
+            },
+            Self::Connection(result) => CheckStatusInfo {
+                r#type: Some(check_info::Type::Tcp.into()),
+                tcp: Some(Tcp { succeeded: Some(result.is_ok()) }),
+                ..CheckStatusInfo::default()
+            },
         }
-        health_check::Type::Http => {
-            let http = check.http.as_ref().ok_or_else(|| missing("health_check.http"))?;
-            if !http.scheme().is_empty() && http.scheme() != "http" {
-                let problem = format!("is {:?}, only \"http\" is supported", http.scheme());
-                return Err(Invalid::new("health_check.http.scheme", problem));
+    }
+
+    /// Why that is not healthy, if it is not. HTTP statuses from 200 to 399 are good, unless
+    /// others are named.
+    pub(crate) fn problem(&self, statuses: &[u32]) -> Option<String> {
+        match self {
+            Self::Exit(0) | Self::Connection(Ok(())) => None,
+            Self::Exit(code @ 129..) => {
+                Some(format!("the command was killed by signal {}", code - 128))
             }
-            let path = if http.path().is_empty() { "/" } else { http.path() };
-            let plain = |byte: u8| byte.is_ascii_graphic();
-            if !path.starts_with('/') || !path.bytes().all(plain) {
-                let problem = format!("is {path:?}, must begin with / and hold no spaces");
-                return Err(Invalid::new("health_check.http.path", problem));
+            Self::Exit(code) => Some(format!("the command exited with status {code}")),
+            Self::Connection(Err(reason)) => Some(reason.clone()),
+            Self::Status(status) => {
+                let good = match statuses {
+                    [] => (200..400).contains(status),
+                    named => named.contains(&u32::from(*status)),
+                };
+                (!good).then(|| format!("the answer has the status {status}"))
             }
-            Ok(Probe::Http {
-                port: port("health_check.http.port", http.port)?,
-                path: path.to_owned(),
-                statuses: http.statuses.clone(),
-                family: family(http.protocol()),
-            })
-        }
-        health_check::Type::Tcp => {
-            let tcp = check.tcp.as_ref().ok_or_else(|| missing("health_check.tcp"))?;
-            Ok(Probe::Tcp {
-                port: port("health_check.tcp.port", tcp.port)?,
-                family: family(tcp.protocol()),
-            })
         }
     }
 }
 
-fn port(field: &'static str, port: u32) -> Result<u16, Invalid> {
+/// The status of a check of this kind that has found nothing.
+pub(crate) fn unknown(check: &CheckInfo) -> CheckStatusInfo {
+    let mut status = CheckStatusInfo { r#type: check.r#type, ..CheckStatusInfo::default() };
+    match check.r#type() {
+        check_info::Type::Command => status.command = Some(Command::default()),
+        check_info::Type::Http => status.http = Some(Http::default()),
+        check_info::Type::Tcp => status.tcp = Some(Tcp::default()),
+        check_info::Type::Unknown => {}
+    }
+    status
+}
+
+/// What a health check does.
+///
+/// # Errors
+/// The field of it that makes no sense or is not supported.
+pub(crate) fn of_health(check: &HealthCheck) -> Result<Probe, Invalid> {
+    let field = |name: &str| format!("health_check.{name}");
+    match check.r#type() {
+        health_check::Type::Unknown => Err(no_type(&field("type"))),
+        health_check::Type::Command => execution(&field("command"), check.command.as_ref()),
+        health_check::Type::Http => {
+            let info = check.http.as_ref().ok_or_else(|| missing(&field("http")))?;
+            let tls = match info.scheme() {
+                "" | "http" => false,
+                "https" => true,
+                other => {
+                    let problem = format!("is {other:?}, must be \"http\" or \"https\"");
+                    return Err(Invalid::new(field("http.scheme"), problem));
+                }
+            };
+            for (index, status) in info.statuses.iter().enumerate() {
+                if !(100..600).contains(status) {
+                    let field = field(&format!("http.statuses[{index}]"));
+                    return Err(Invalid::new(field, format!("is {status}, must be 100 to 599")));
+                }
+            }
+            let family = family(&field("http.protocol"), info.protocol)?;
+            http(&field("http"), info.port, info.path(), tls, family)
+        }
+        health_check::Type::Tcp => {
+            let info = check.tcp.as_ref().ok_or_else(|| missing(&field("tcp")))?;
+            let family = family(&field("tcp.protocol"), info.protocol)?;
+            Ok(Probe::Tcp { port: port(&field("tcp.port"), info.port)?, family })
+        }
+    }
+}
+
+/// What a check does.
+///
+/// # Errors
+/// The field of it that makes no sense.
+pub(crate) fn of_check(check: &CheckInfo) -> Result<Probe, Invalid> {
+    match check.r#type() {
+        check_info::Type::Unknown => Err(no_type("check.type")),
+        check_info::Type::Command => {
+            let info = check.command.as_ref().ok_or_else(|| missing("check.command"))?;
+            execution("check.command.command", Some(&info.command))
+        }
+        check_info::Type::Http => {
+            let info = check.http.as_ref().ok_or_else(|| missing("check.http"))?;
+            http("check.http", info.port, info.path(), false, Family::V4)
+        }
+        check_info::Type::Tcp => {
+            let info = check.tcp.as_ref().ok_or_else(|| missing("check.tcp"))?;
+            Ok(Probe::Tcp { port: port("check.tcp.port", info.port)?, family: Family::V4 })
+        }
+    }
+}
+
+fn missing(field: &str) -> Invalid {
+    Invalid::new(field, "is missing")
+}
+
+fn no_type(field: &str) -> Invalid {
+    Invalid::new(field, "is missing or unknown, must be COMMAND, HTTP or TCP")
+}
+
+fn execution(field: &str, info: Option<&CommandInfo>) -> Result<Probe, Invalid> {
+    let info = info.ok_or_else(|| missing(field))?;
+    if !info.uris.is_empty() {
+        let problem = "does not go with a check: it has the task's files";
+        return Err(Invalid::new(format!("{field}.uris"), problem));
+    }
+    let command = command(field, info)?.ok_or_else(|| missing(&format!("{field}.value")))?;
+    let variables = environment(field, info.environment.as_ref())?;
+    Ok(Probe::Command(Execution {
+        command,
+        environment: variables.open,
+        secrets: variables.secret,
+        user: info.user.clone(),
+    }))
+}
+
+fn http(field: &str, at: u32, path: &str, tls: bool, family: Family) -> Result<Probe, Invalid> {
+    let path = if path.is_empty() { "/" } else { path };
+    if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let problem = format!("is {path:?}, must begin with / and hold no spaces");
+        return Err(Invalid::new(format!("{field}.path"), problem));
+    }
+    let port = port(&format!("{field}.port"), at)?;
+    Ok(Probe::Http { port, path: path.to_owned(), tls, family })
+}
+
+fn port(field: &str, port: u32) -> Result<u16, Invalid> {
     let valid = u16::try_from(port).ok().filter(|&port| port > 0);
     valid.ok_or_else(|| Invalid::new(field, format!("is {port}, must be 1 to 65535")))
 }
 
-fn family(protocol: network_info::Protocol) -> Family {
-    match protocol {
-        network_info::Protocol::IPv4 => Family::V4,
-        network_info::Protocol::IPv6 => Family::V6,
+fn family(field: &str, protocol: Option<i32>) -> Result<Family, Invalid> {
+    match protocol.map(network_info::Protocol::try_from) {
+        None | Some(Ok(network_info::Protocol::IPv4)) => Ok(Family::V4),
+        Some(Ok(network_info::Protocol::IPv6)) => Ok(Family::V6),
+        Some(Err(_)) => Err(Invalid::new(field, "is neither IPv4 nor IPv6")),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use muster_api::mesos::Environment;
     use muster_api::mesos::environment::Variable;
     use muster_api::mesos::health_check::{HttpCheckInfo, TcpCheckInfo};
-    use muster_api::mesos::{CommandInfo, Environment};
+    use muster_containerizer::{CommandSpec, Secret};
 
     use super::*;
 
@@ -130,16 +249,92 @@ mod tests {
             ..Default::default()
         };
         let path = "/".to_owned();
-        let expected = Probe::Http { port: 80, path, statuses: vec![204], family: Family::V4 };
-        assert_eq!(probe(&check).unwrap(), expected);
+        let expected = Probe::Http { port: 80, path, tls: false, family: Family::V4 };
+        assert_eq!(of_health(&check).unwrap(), expected);
         let command = CommandInfo { value: Some("true".into()), ..Default::default() };
         let check = HealthCheck {
             r#type: Some(health_check::Type::Command.into()),
             command: Some(command),
             ..Default::default()
         };
-        let expected = Probe::Command(CommandSpec::Shell("true".into()));
-        assert_eq!(probe(&check).unwrap(), expected);
+        let expected = Probe::Command(CommandSpec::Shell("true".into()).into());
+        assert_eq!(of_health(&check).unwrap(), expected);
+        let http = check_info::Http { port: 81, path: Some("/x".into()) };
+        let check = CheckInfo {
+            r#type: Some(check_info::Type::Http.into()),
+            http: Some(http),
+            ..CheckInfo::default()
+        };
+        let (path, tls, family) = ("/x".to_owned(), false, Family::V4);
+        assert_eq!(of_check(&check).unwrap(), Probe::Http { port: 81, path, tls, family });
+        let check = CheckInfo {
+            r#type: Some(check_info::Type::Tcp.into()),
+            tcp: Some(check_info::Tcp { port: 82 }),
+            ..CheckInfo::default()
+        };
+        assert_eq!(of_check(&check).unwrap(), Probe::Tcp { port: 82, family: Family::V4 });
+    }
+
+    #[test]
+    fn a_command_has_variables_and_a_user_of_its_own() {
+        let variable = |name: &str, value: Option<&str>, secret| Variable {
+            name: name.into(),
+            value: value.map(Into::into),
+            secret,
+            ..Variable::default()
+        };
+        let secret = muster_api::mesos::Secret {
+            r#type: Some(muster_api::mesos::secret::Type::Value.into()),
+            value: Some(muster_api::mesos::secret::Value { data: b"s".to_vec() }),
+            reference: None,
+        };
+        let hidden = Variable {
+            r#type: Some(muster_api::mesos::environment::variable::Type::Secret.into()),
+            ..variable("B", None, Some(secret))
+        };
+        let command = CommandInfo {
+            value: Some("/bin/test".into()),
+            shell: Some(false),
+            arguments: vec!["test".into(), "-e".into(), "x".into()],
+            user: Some("nobody".into()),
+            environment: Some(Environment {
+                variables: vec![variable("A", Some("1"), None), hidden],
+            }),
+            ..CommandInfo::default()
+        };
+        let check = CheckInfo {
+            r#type: Some(check_info::Type::Command.into()),
+            command: Some(check_info::Command { command }),
+            ..CheckInfo::default()
+        };
+        let argv = ["/bin/test", "-e", "x"].map(Into::into).into();
+        let expected = Execution {
+            command: CommandSpec::Argv(argv),
+            environment: vec![("A".into(), "1".into())],
+            secrets: vec![("B".into(), Secret::new("s".into()))],
+            user: Some("nobody".into()),
+        };
+        assert_eq!(of_check(&check).unwrap(), Probe::Command(expected));
+    }
+
+    #[test]
+    fn findings_are_healthy_or_say_why_not() {
+        let status = |status, named: &[u32]| Finding::Status(status).problem(named);
+        for good in [200, 204, 302, 399] {
+            assert_eq!(status(good, &[]), None, "{good}");
+        }
+        for bad in [100, 199, 400, 503] {
+            assert_eq!(status(bad, &[]), Some(format!("the answer has the status {bad}")));
+        }
+        assert_eq!(status(404, &[404, 410]), None);
+        assert_eq!(status(200, &[404]).as_deref(), Some("the answer has the status 200"));
+        assert_eq!(Finding::Exit(0).problem(&[]), None);
+        let problem = |code| Finding::Exit(code).problem(&[]).unwrap();
+        assert_eq!(problem(3), "the command exited with status 3");
+        assert_eq!(problem(137), "the command was killed by signal 9");
+        let refused = Finding::Connection(Err("refused".into()));
+        assert_eq!(refused.problem(&[]).as_deref(), Some("refused"));
+        assert_eq!(refused.status().tcp.unwrap().succeeded, Some(false));
     }
 
     #[test]
@@ -172,7 +367,15 @@ mod tests {
                 http(HttpCheckInfo { port: 65536, ..Default::default() }),
                 "health_check.http.port is 65536",
             ),
-            (http(scheme("https")), "health_check.http.scheme is \"https\""),
+            (http(scheme("ftp")), "health_check.http.scheme is \"ftp\", must be"),
+            (
+                http(HttpCheckInfo { port: 80, statuses: vec![200, 20], ..Default::default() }),
+                "health_check.http.statuses[1] is 20, must be 100 to 599",
+            ),
+            (
+                http(HttpCheckInfo { port: 80, protocol: Some(7), ..Default::default() }),
+                "health_check.http.protocol is neither IPv4 nor IPv6",
+            ),
             (http(path("no-slash")), "health_check.http.path is \"no-slash\""),
             (http(path("/a b\r\n")), "health_check.http.path"),
             (command(CommandInfo::default()), "health_check.command.value is missing"),
@@ -183,10 +386,10 @@ mod tests {
             (
                 command(CommandInfo {
                     value: Some("true".into()),
-                    user: Some("nobody".into()),
+                    uris: vec![muster_api::mesos::command_info::Uri::default()],
                     ..Default::default()
                 }),
-                "health_check.command.user is not supported",
+                "health_check.command.uris does not go with a check",
             ),
             (
                 command(CommandInfo {
@@ -194,11 +397,44 @@ mod tests {
                     environment: Some(Environment { variables: vec![Variable::default()] }),
                     ..Default::default()
                 }),
-                "health_check.command.environment is not supported",
+                "health_check.command.environment.variables[\"\"] has no value",
             ),
         ];
         for (check, expected) in cases {
-            let problem = probe(&check).unwrap_err().to_string();
+            let problem = of_health(&check).unwrap_err().to_string();
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+        let check = |kind: check_info::Type| CheckInfo {
+            r#type: Some(kind.into()),
+            ..CheckInfo::default()
+        };
+        let cases = [
+            (CheckInfo::default(), "check.type is missing or unknown"),
+            (check(check_info::Type::Command), "check.command is missing"),
+            (
+                CheckInfo {
+                    command: Some(check_info::Command { command: CommandInfo::default() }),
+                    ..check(check_info::Type::Command)
+                },
+                "check.command.command.value is missing",
+            ),
+            (
+                CheckInfo {
+                    http: Some(check_info::Http { port: 1, path: Some("x".into()) }),
+                    ..check(check_info::Type::Http)
+                },
+                "check.http.path is \"x\"",
+            ),
+            (
+                CheckInfo {
+                    tcp: Some(check_info::Tcp { port: 70_000 }),
+                    ..check(check_info::Type::Tcp)
+                },
+                "check.tcp.port is 70000",
+            ),
+        ];
+        for (check, expected) in cases {
+            let problem = of_check(&check).unwrap_err().to_string();
             assert!(problem.starts_with(expected), "{problem}");
         }
     }

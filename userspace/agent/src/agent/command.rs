@@ -26,7 +26,7 @@ pub(crate) fn command(field: &str, info: &CommandInfo) -> Result<Option<CommandS
     }
 }
 
-/// The variables of a task.
+/// The variables of a command.
 #[derive(Debug, Default)]
 pub(crate) struct Variables {
     /// Those with open values.
@@ -43,12 +43,15 @@ impl Variables {
     }
 }
 
-/// The variables of a task, in order, the last of a name winning.
-pub(crate) fn environment(environment: Option<&Environment>) -> Result<Variables, Invalid> {
+/// The variables of the command `field`, in order, the last of a name winning.
+pub(crate) fn environment(
+    field: &str,
+    environment: Option<&Environment>,
+) -> Result<Variables, Invalid> {
     let mut variables = Variables::default();
     for variable in environment.into_iter().flat_map(|environment| &environment.variables) {
         let name = &variable.name;
-        let field = || format!("command.environment.variables[{name:?}]");
+        let field = || format!("{field}.environment.variables[{name:?}]");
         let value = match (variable.r#type(), &variable.value, &variable.secret) {
             (variable::Type::Value, Some(value), None) => value.clone(),
             (variable::Type::Secret, None, Some(secret)) => reveal(&field(), secret)?,
@@ -99,9 +102,9 @@ mod tests {
     #[test]
     fn the_last_value_of_a_variable_stands() {
         let variables = vec![variable("A", "1"), variable("B", "2"), variable("A", "3")];
-        let read = environment(Some(&Environment { variables })).unwrap().open;
+        let read = environment("command", Some(&Environment { variables })).unwrap().open;
         assert_eq!(read, [("B", "2"), ("A", "3")].map(|(n, v)| (n.to_owned(), v.to_owned())));
-        assert!(environment(None).unwrap().open.is_empty());
+        assert!(environment("command", None).unwrap().open.is_empty());
     }
 
     fn hidden(name: &str, secret: Info) -> Variable {
@@ -118,7 +121,7 @@ mod tests {
     fn secrets_are_kept_apart() {
         let variables =
             vec![variable("A", "1"), hidden("A", secret(b"hush")), hidden("B", secret(b"x"))];
-        let read = environment(Some(&Environment { variables })).unwrap();
+        let read = environment("command", Some(&Environment { variables })).unwrap();
         let expected = [("A", "hush"), ("B", "x")]
             .map(|(name, text)| (name.to_owned(), Secret::new(text.into())));
         assert_eq!((read.open, read.secret), (Vec::new(), expected.into()));
@@ -145,7 +148,7 @@ mod tests {
         ];
         for (variable, expected) in cases {
             let name = variable.name.clone();
-            let read = environment(Some(&Environment { variables: vec![variable] }));
+            let read = environment("command", Some(&Environment { variables: vec![variable] }));
             let problem = read.unwrap_err().to_string();
             let space = if expected.starts_with('.') { "" } else { " " };
             let field = format!("command.environment.variables[{name:?}]{space}{expected}");

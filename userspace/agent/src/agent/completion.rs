@@ -20,20 +20,19 @@ impl Agent {
 }
 
 impl Task {
+    /// When its command was executed, which is now unless it is known. To be saved.
+    pub(super) fn begin(&mut self, now: Duration) -> Duration {
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(*self.started.get_or_insert(now))
+    }
+
     /// Sets the timer that ends a running task whose time to complete is limited. The time of an
     /// adopted task went on meanwhile.
-    pub(super) fn limit_time(&mut self, io: &mut Io, now: Duration) {
+    pub(super) fn limit_time(&self, io: &mut Io, now: Duration, began: Duration) {
         let Some(most) = &self.info.max_completion_time else { return };
         // The master lets no negative one through.
         let most = Duration::from_nanos(u64::try_from(most.nanoseconds).unwrap_or(0));
-        let started = if let Some(started) = self.started {
-            Duration::from_nanos(started)
-        } else {
-            self.started = Some(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
-            self.save(io);
-            now
-        };
-        let after = most.saturating_sub(now.saturating_sub(started));
+        let after = most.saturating_sub(now.saturating_sub(began));
         let timer = Timer::Completion { container: self.container.clone() };
         io.outbox.now(Output::Timer { after, timer });
     }

@@ -7,8 +7,6 @@ use muster_api::mesos::TaskState;
 use muster_api::mesos::task_status::Reason;
 use muster_containerizer::Termination;
 
-use super::health::Verdict;
-use super::kill::Why;
 use super::status::News;
 use super::{Agent, ContainerEvent, Io, Output, Phase, Task, Timer};
 
@@ -105,36 +103,6 @@ impl Agent {
         self.io.outbox.now(Output::Timer { after, timer });
         self.orphan_gone(id);
     }
-
-    pub(super) fn probe(&mut self, container: &str, round: u64) {
-        let Some(task) = self.by_container(container) else { return };
-        if task.phase != Phase::Running || task.kill.is_some() {
-            return;
-        }
-        let Some((probe, timeout)) = task.checker.as_ref().and_then(|c| c.due(round)) else {
-            return;
-        };
-        let container = container.to_owned();
-        self.io.outbox.now(Output::Probe { container, round, probe, timeout });
-    }
-
-    pub(super) fn probed(
-        &mut self,
-        now: Duration,
-        container: &str,
-        round: u64,
-        result: Result<(), String>,
-    ) {
-        let Some(key) = self.containers.get(container) else { return };
-        let Some(task) = self.tasks.get_mut(key) else { return };
-        if task.phase != Phase::Running || task.kill.is_some() {
-            return;
-        }
-        if let Err(reason) = &result {
-            tracing::info!(task = key.task, reason, "health check failed");
-        }
-        task.judge(&mut self.io, now, round, result);
-    }
 }
 
 impl Task {
@@ -144,17 +112,14 @@ impl Task {
         if self.kill.is_some() {
             return self.kill_container(io);
         }
-        self.limit_time(io, now);
+        let began = self.begin(now);
+        self.limit_time(io, now, began);
         // A task that was adopted may have said so before.
         if self.status.state() != TaskState::TaskRunning {
             let status = self.tell(io, now, News::executor(TaskState::TaskRunning));
             self.report(io, status);
         }
-        if let Some(checker) = &mut self.checker {
-            let (after, round) = checker.start(now, self.status.healthy);
-            let timer = Timer::Probe { container: self.container.clone(), round };
-            io.outbox.now(Output::Timer { after, timer });
-        }
+        self.start_checks(io, now, began);
     }
 
     /// The task is over.
@@ -165,35 +130,6 @@ impl Task {
         self.report(io, status);
         let sandbox = self.sandbox(&io.settings);
         io.outbox.now(Output::Retire { sandbox });
-    }
-
-    fn judge(&mut self, io: &mut Io, now: Duration, round: u64, result: Result<(), String>) {
-        let Some(checker) = &mut self.checker else { return };
-        let Some(verdict) = checker.judge(now, round, result) else { return };
-        let (after, round) = checker.next();
-        if let Verdict::Changed(healthy) = verdict {
-            self.report_health(io, now, healthy);
-        }
-        if let Verdict::Kill { changed, message } = verdict {
-            if changed {
-                self.report_health(io, now, false);
-            }
-            tracing::warn!(task = self.info.task_id.value, message, "killing: unhealthy");
-            let grace = self.grace(&io.settings);
-            return self.end(io, now, grace, Why::Unhealthy(message));
-        }
-        let timer = Timer::Probe { container: self.container.clone(), round };
-        io.outbox.now(Output::Timer { after, timer });
-    }
-
-    fn report_health(&mut self, io: &mut Io, now: Duration, healthy: bool) {
-        let news = News {
-            healthy: Some(healthy),
-            reason: Some(Reason::TaskHealthCheckStatusUpdated),
-            ..News::executor(TaskState::TaskRunning)
-        };
-        let status = self.tell(io, now, news);
-        self.report(io, status);
     }
 }
 

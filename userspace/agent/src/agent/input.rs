@@ -6,7 +6,7 @@ use muster_api::mesos::TaskStatus;
 use muster_api::muster::MasterMessage;
 use muster_containerizer::Termination;
 
-use super::ExecutorKey;
+use super::{ExecutorKey, Finding, Purpose};
 use crate::checkpoint::Checkpoint;
 
 /// One thing that happened.
@@ -40,14 +40,16 @@ pub enum Input {
         /// What happened.
         event: ContainerEvent,
     },
-    /// A health check has been carried out.
+    /// A check has been carried out.
     Probed {
         /// The container that was checked.
         container: String,
+        /// Which of its checks.
+        purpose: Purpose,
         /// The number that [`Output::Probe`](super::Output::Probe) gave it.
         round: u64,
-        /// Healthy, or why not.
-        result: Result<(), String>,
+        /// What it found, or why it could not be carried out in time.
+        result: Result<Finding, String>,
     },
     /// The batch of the last [`Output::Persist`](super::Output::Persist) is on disk, or why not.
     Persisted(Result<(), String>),
@@ -160,10 +162,12 @@ pub enum Timer {
         /// The session in which the timer was set.
         session: u64,
     },
-    /// The next health check is due.
+    /// The next check is due.
     Probe {
         /// The container to check.
         container: String,
+        /// Which of its checks.
+        purpose: Purpose,
         /// Number of the check.
         round: u64,
     },

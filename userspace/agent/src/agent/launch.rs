@@ -9,7 +9,7 @@ use muster_resources::Resources;
 
 use super::executor::Terms;
 use super::status::News;
-use super::{Agent, Checker, Output, Phase, Task, TaskKey, Workload, spec};
+use super::{Agent, Output, Phase, Task, TaskKey, Workload, spec};
 
 /// Why a task is not launched.
 #[derive(Clone)]
@@ -78,11 +78,8 @@ impl Agent {
     fn plan(&self, key: &TaskKey, task: &mut Task) -> Result<Workload, Refusal> {
         self.check_launch(key, &task.info)?;
         self.check_resources(&task.resources)?;
-        if let Some(check) = &task.info.health_check {
-            let checker = Checker::new(check);
-            task.checker = Some(checker.map_err(|invalid| Refusal::invalid(invalid.to_string()))?);
-        }
-        let workload = spec::workload(&self.io.settings, task);
+        let checked = task.set_checks();
+        let workload = checked.and_then(|()| spec::workload(&self.io.settings, task));
         workload.map_err(|invalid| Refusal::invalid(invalid.to_string()))
     }
 
@@ -262,10 +259,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_refused_by_name() {
+    fn checks_that_make_no_sense_are_refused_by_name() {
         let mut rig = Rig::registered();
         rig.launch(TaskInfo { check: Some(CheckInfo::default()), ..task("a") });
-        assert_eq!(rig.task("a").status.message(), "check is not supported by this agent");
+        assert_eq!(
+            rig.task("a").status.message().split(", ").next(),
+            Some("check.type is missing or unknown")
+        );
         rig.launch(TaskInfo { health_check: Some(HealthCheck::default()), ..task("b") });
         assert!(rig.task("b").status.message().starts_with("health_check.type is missing"));
     }

@@ -8,7 +8,7 @@ use muster_api::muster::{AgentMessage, Vip};
 use muster_containerizer::Resources;
 use muster_store::Batch;
 
-use super::{Probe, Timer, Workload};
+use super::{Probe, Purpose, Timer, Workload};
 
 /// One thing to do. Outputs are carried out in order; what takes time is started, and
 /// its end comes back as an [`Input`](super::Input).
@@ -71,10 +71,12 @@ pub enum Output {
         /// Its path.
         sandbox: PathBuf,
     },
-    /// Check a container's health.
+    /// Check a container.
     Probe {
         /// The container's id.
         container: String,
+        /// Which of its checks, to be given with its result.
+        purpose: Purpose,
         /// Number of the check, to be given with its result.
         round: u64,
         /// What to do.

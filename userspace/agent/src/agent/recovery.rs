@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::status::News;
-use super::{Agent, Checker, Found, Output, Phase, Task};
+use super::{Agent, Found, Output, Phase, Task};
 use crate::checkpoint::Checkpoint;
 use muster_api::TaskStateExt;
 use muster_api::mesos::TaskState;
@@ -54,8 +54,9 @@ impl Agent {
                     task.pid = pid.or(task.pid);
                     tracing::info!(task = task.info.task_id.value, container = id, "adopted");
                     // It was valid when the task was accepted.
-                    task.checker =
-                        task.info.health_check.as_ref().and_then(|c| Checker::new(c).ok());
+                    if let Err(invalid) = task.set_checks() {
+                        tracing::warn!(task = task.info.task_id.value, %invalid, "not checked");
+                    }
                     self.io.outbox.now(Output::Watch { container: id });
                     task.run(&mut self.io, now);
                 }
@@ -114,7 +115,7 @@ mod tests {
     use super::super::testing::{
         Rig, destroyed, dialled, kills, launches, registrations, states, task, timers, watched,
     };
-    use super::super::{ContainerEvent, LinkEvent, Timer};
+    use super::super::{ContainerEvent, LinkEvent, Purpose, Timer};
     use super::*;
 
     fn running(rig: &Rig, task: &str) -> Found {
@@ -240,7 +241,8 @@ mod tests {
         let mut rig = Rig::registered();
         rig.run(TaskInfo { health_check: Some(check), ..task("t") });
         let found = running(&rig, "t");
-        let timer = Timer::Probe { container: found.id.clone(), round: 0 };
+        let (container, purpose) = (found.id.clone(), Purpose::Health);
+        let timer = Timer::Probe { container, purpose, round: 0 };
         let outputs = rig.restart(vec![found]);
         let set = timers(&outputs, |timer| matches!(timer, Timer::Probe { .. }));
         assert_eq!(set, [(Duration::from_secs(1), timer)]);

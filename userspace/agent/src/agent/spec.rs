@@ -47,10 +47,7 @@ impl fmt::Display for Invalid {
 /// The first field that cannot be had: nothing that a task asks for is left out silently.
 pub(crate) fn spec(settings: &Settings, task: &Task) -> Result<ContainerSpec, Invalid> {
     let info = &task.info;
-    refuse(&[
-        ("executor", info.executor.is_some() && !task.inside),
-        ("check", info.check.is_some()),
-    ])?;
+    refuse(&[("executor", info.executor.is_some() && !task.inside)])?;
     let mut spec = wanted(info)?;
     let sandbox = task.sandbox(settings);
     let outside = sandbox.to_string_lossy();
@@ -82,7 +79,7 @@ fn wanted(info: &TaskInfo) -> Result<ContainerSpec, Invalid> {
         Some(info) => {
             let spec = command("command", info)?;
             let args = if spec.is_none() { info.arguments.clone() } else { Vec::new() };
-            (spec, args, info.user.clone(), environment(info.environment.as_ref())?)
+            (spec, args, info.user.clone(), environment("command", info.environment.as_ref())?)
         }
     };
     if command.is_none() && image.is_none() {

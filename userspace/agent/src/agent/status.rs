@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use muster_api::TaskStateExt;
 use muster_api::mesos::task_status::{Reason, Source};
 use muster_api::mesos::{
-    ContainerId, ContainerStatus, NetworkInfo, Resource, TaskResourceLimitation, TaskState,
-    TaskStatus, network_info, value,
+    CheckStatusInfo, ContainerId, ContainerStatus, NetworkInfo, Resource, TaskResourceLimitation,
+    TaskState, TaskStatus, network_info, value,
 };
 use muster_containerizer::{Amount, Cause, Termination, nested_id, split_id, valid_id};
 use rand::Rng;
 
 use super::spec::Invalid;
-use super::{Executor, Io, Phase, Settings, Task, signal};
+use super::{Executor, Io, Phase, Settings, Task, check, signal};
 use crate::checkpoint::KillRow;
 
 /// What is particular about one status of a task.
@@ -22,6 +23,7 @@ pub(crate) struct News {
     pub(crate) reason: Option<Reason>,
     pub(crate) message: Option<String>,
     pub(crate) healthy: Option<bool>,
+    pub(crate) check: Option<CheckStatusInfo>,
     pub(crate) limitation: Option<TaskResourceLimitation>,
 }
 
@@ -34,6 +36,7 @@ impl News {
             reason: None,
             message: None,
             healthy: None,
+            check: None,
             limitation: None,
         }
     }
@@ -137,6 +140,12 @@ impl Task {
     pub(crate) fn tell(&self, io: &mut Io, now: Duration, news: News) -> TaskStatus {
         let mut uuid = [0; 16];
         io.rng.fill_bytes(&mut uuid);
+        // As long as it lives, what is known of it stands.
+        let before = (!news.state.is_terminal()).then_some(&self.status);
+        let check = self.info.check.as_ref().filter(|_| !self.hosted());
+        let found = || before.and_then(|before| before.check_status);
+        let check_status = check
+            .and_then(|check| news.check.or_else(found).or_else(|| Some(check::unknown(check))));
         TaskStatus {
             task_id: self.info.task_id.clone(),
             state: news.state.into(),
@@ -145,14 +154,14 @@ impl Task {
             agent_id: Some(self.info.agent_id.clone()),
             timestamp: Some(now.as_secs_f64()),
             executor_id: Some(self.executor_id().into()),
-            healthy: news.healthy,
+            healthy: news.healthy.or_else(|| before.and_then(|before| before.healthy)),
             source: Some(news.source.into()),
             reason: news.reason.map(Into::into),
             uuid: Some(uuid::Builder::from_random_bytes(uuid).into_uuid().as_bytes().to_vec()),
             labels: None,
             container_status: self.container_status(io),
             unreachable_time: None,
-            check_status: None,
+            check_status,
             limitation: news.limitation,
         }
     }

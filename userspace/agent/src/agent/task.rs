@@ -10,7 +10,7 @@ use muster_containerizer::split_id;
 use muster_resources::Resources;
 use prost::Message;
 
-use super::{Checker, Io, Output, Settings, Stream, Timer, executor};
+use super::{Checker, Io, Observer, Output, Settings, Stream, Timer, executor};
 use crate::checkpoint::{KillRow, TASKS, TaskRow, UPDATES, update_key};
 use muster_api::muster::{AgentMessage, AgentTask, StatusUpdate, agent_message};
 
@@ -63,6 +63,9 @@ pub struct Task {
     /// Whether its framework wants to hear `TASK_KILLING`.
     pub(crate) tell_killing: bool,
     pub(crate) checker: Option<Checker>,
+    pub(crate) observer: Option<Observer>,
+    /// How many health checks in a row have failed.
+    pub(crate) failures: u32,
     pub(crate) stream: Stream,
     /// Whether it is in the store. Only a task that was refused because the store takes
     /// nothing is not.
@@ -75,8 +78,7 @@ pub struct Task {
     pub(crate) group: Option<String>,
     /// Whether the agent runs it, in a container nested in its executor's.
     pub(crate) inside: bool,
-    /// When its command was executed, in nanoseconds since 1970; only of a task whose time to
-    /// complete is limited.
+    /// When its command was executed, in nanoseconds since 1970.
     pub(crate) started: Option<u64>,
 }
 
@@ -162,6 +164,8 @@ impl Task {
             kill: None,
             tell_killing: false,
             checker: None,
+            observer: None,
+            failures: 0,
             stream: Stream::new(Vec::new()),
             durable: true,
             host: None,
@@ -190,6 +194,8 @@ impl Task {
             kill: row.kill,
             tell_killing: row.tell_killing,
             checker: None,
+            observer: None,
+            failures: row.failures,
             stream: Stream::new(updates),
             durable: true,
             host: row.host,
@@ -219,6 +225,7 @@ impl Task {
                 group: self.group.clone(),
                 inside: self.inside,
                 started: self.started,
+                failures: self.failures,
             };
             io.outbox.put(TASKS, &self.container, row.encode_to_vec());
         }

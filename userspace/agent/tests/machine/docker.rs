@@ -4,9 +4,11 @@ use std::fs;
 
 use muster_api::mesos::container_info::docker_info::{Network, PortMapping};
 use muster_api::mesos::container_info::{self, DockerInfo};
+use muster_api::mesos::environment::Variable;
 use muster_api::mesos::task_status::Reason;
 use muster_api::mesos::{
-    ContainerInfo, HealthCheck, Parameter, Resource, TaskInfo, TaskState, value,
+    CheckInfo, CommandInfo, ContainerInfo, Environment, HealthCheck, Parameter, Resource, TaskInfo,
+    TaskState, check_info, value,
 };
 use serde_json::json;
 
@@ -16,7 +18,7 @@ use super::master::Master;
 use super::site::{Site, eventually, on_site};
 use super::tasks::{command, grace, http, shell};
 
-fn with(id: &str, line: &str, docker: DockerInfo) -> TaskInfo {
+pub(crate) fn with(id: &str, line: &str, docker: DockerInfo) -> TaskInfo {
     let container = ContainerInfo {
         r#type: container_info::Type::Docker.into(),
         docker: Some(docker),
@@ -25,11 +27,11 @@ fn with(id: &str, line: &str, docker: DockerInfo) -> TaskInfo {
     TaskInfo { container: Some(container), ..shell(id, line) }
 }
 
-fn image() -> DockerInfo {
+pub(crate) fn image() -> DockerInfo {
     DockerInfo { image: IMAGE.into(), ..Default::default() }
 }
 
-fn docker(id: &str, line: &str) -> TaskInfo {
+pub(crate) fn docker(id: &str, line: &str) -> TaskInfo {
     with(id, line, image())
 }
 
@@ -37,7 +39,17 @@ fn parameter(key: &str, value: &str) -> Parameter {
     Parameter { key: key.into(), value: value.into() }
 }
 
-async fn engine(site: &mut Site) -> Dockerd {
+pub(crate) fn ports(port: u64) -> Resource {
+    let range = value::Range { begin: port, end: port };
+    Resource {
+        name: "ports".into(),
+        r#type: value::Type::Ranges.into(),
+        ranges: Some(value::Ranges { range: vec![range] }),
+        ..Default::default()
+    }
+}
+
+pub(crate) async fn engine(site: &mut Site) -> Dockerd {
     let engine = Dockerd::start(site.path("docker")).await;
     site.set("docker_socket", json!(engine.socket()));
     engine
@@ -204,18 +216,11 @@ fn a_port_of_the_machine_leads_into_the_container() {
             ..image()
         };
         let serve = "cd /mnt/mesos/sandbox; echo hello > index.html; httpd -f -p 80";
-        let range = value::Range { begin: 31000, end: 31000 };
-        let ports = Resource {
-            name: "ports".into(),
-            r#type: value::Type::Ranges.into(),
-            ranges: Some(value::Ranges { range: vec![range] }),
-            ..Default::default()
-        };
         // The server may take a while to listen.
         let patient = |check| HealthCheck { grace_period_seconds: Some(60.0), ..check };
         let check = Some(patient(http(80)));
         let mut task = TaskInfo { health_check: check, ..with("web", serve, docker) };
-        task.resources.push(ports);
+        task.resources.push(ports(31000));
         peer.run(task).await;
         // The check is made inside: nothing listens to port 80 of the machine.
         let healthy = peer.expect(TaskState::TaskRunning).await;
@@ -268,5 +273,54 @@ fn an_engine_may_be_away_and_come_back() {
         assert_eq!(status.state(), TaskState::TaskFailed);
         assert_eq!(status.message(), "Command exited with status 9");
         eventually("the container is gone", || engine.containers().is_empty()).await;
+    });
+}
+
+#[test]
+fn a_check_in_a_task_of_the_engine_has_its_variables_and_takes_nothing_with_it() {
+    on_site(async |site| {
+        let _engine = engine(site).await;
+        let mut master = Master::start(site.master());
+        site.start();
+        let (mut peer, _) = master.register().await;
+        let line = "cd $MESOS_SANDBOX; [ -e well ] && [ $(id -u) = 7 ] && exit $LIMIT; \
+                    (sleep 7171 &) ; echo >> checks; sleep 7172";
+        let variable =
+            Variable { name: "LIMIT".into(), value: Some("9".into()), ..Variable::default() };
+        let command = CommandInfo {
+            value: Some(line.into()),
+            environment: Some(Environment { variables: vec![variable] }),
+            user: Some("7".into()),
+            ..CommandInfo::default()
+        };
+        let check = CheckInfo {
+            r#type: Some(check_info::Type::Command.into()),
+            command: Some(check_info::Command { command }),
+            delay_seconds: Some(0.0),
+            interval_seconds: Some(0.05),
+            timeout_seconds: Some(1.0),
+            ..CheckInfo::default()
+        };
+        let line = "cd $MESOS_SANDBOX; touch checks; chmod 666 checks; \
+                    trap 'exit 0' TERM; while :; do ps > all; mv all seen; sleep 0.1; done";
+        peer.run(TaskInfo { check: Some(check), ..docker("t", line) }).await;
+        eventually("there are checks", || site.read("t", "checks").len() > 2).await;
+        fs::write(site.sandbox("t").join("well"), "").unwrap();
+        // One that was being carried out, and found nothing, may have been told before.
+        let status = loop {
+            let status = peer.expect(TaskState::TaskRunning).await;
+            if status.check_status.unwrap().command.unwrap().exit_code.is_some() {
+                break status;
+            }
+        };
+        assert_eq!(status.reason(), Reason::TaskCheckStatusUpdated);
+        assert_eq!(status.check_status.unwrap().command.unwrap().exit_code, Some(9));
+        eventually("what the checks forked is gone", || {
+            let seen = site.read("t", "seen");
+            seen.contains("sleep 0.1") && !seen.contains("sleep 717")
+        })
+        .await;
+        peer.kill("t", Some(grace(0)));
+        peer.end().await;
     });
 }

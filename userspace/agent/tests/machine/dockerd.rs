@@ -14,9 +14,9 @@ use super::site::eventually;
 /// The image that there is.
 pub(crate) const IMAGE: &str = "muster-test:1";
 /// Programs of busybox that tests use.
-const PROGRAMS: [&str; 14] = [
-    "sh", "cat", "echo", "env", "false", "head", "httpd", "id", "ls", "nc", "sleep", "tr", "true",
-    "wget",
+const PROGRAMS: [&str; 18] = [
+    "sh", "cat", "chmod", "echo", "env", "false", "head", "httpd", "id", "ls", "mv", "nc", "ps",
+    "sleep", "touch", "tr", "true", "wget",
 ];
 
 pub(crate) struct Dockerd {

@@ -29,6 +29,8 @@ async fn told(peer: &mut Peer, healthy: bool) {
 
 /// The task must be killed as unhealthy, having been told to be.
 async fn killed(peer: &mut Peer) {
+    // Each failure is told, and the second one in a row is the end.
+    told(peer, false).await;
     told(peer, false).await;
     let status = peer.expect(TaskState::TaskKilled).await;
     assert_eq!(status.healthy, Some(false));

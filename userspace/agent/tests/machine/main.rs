@@ -7,9 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod bad_input;
+mod checks;
 mod crashes;
 mod docker;
 mod dockerd;
+mod engines;
 mod executors;
 mod groups;
 mod health;

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use muster_agent::{
-    Agent, Checkpoint, ContainerEvent, Input, LinkEvent, Output, Patience, Settings, Workload,
+    Agent, Checkpoint, ContainerEvent, Finding, Input, LinkEvent, Output, Patience, Settings,
+    Workload,
 };
 use muster_api::muster::{AgentMessage, MasterMessage};
 use muster_containerizer::Termination;
@@ -354,10 +355,14 @@ impl World {
                 };
                 self.event(0.01, &container, event);
             }
-            Output::Probe { container, round, .. } => {
-                let result =
+            Output::Probe { container, purpose, round, .. } => {
+                let connected =
                     if self.rng.random_bool(0.7) { Ok(()) } else { Err("refused".to_owned()) };
-                self.schedule(0.1, Event::Agent(Input::Probed { container, round, result }));
+                let result = Ok(Finding::Connection(connected));
+                self.schedule(
+                    0.1,
+                    Event::Agent(Input::Probed { container, purpose, round, result }),
+                );
             }
             Output::Retire { .. } => {}
             Output::Tell { .. } | Output::HangUp { .. } | Output::Update { .. } => {

@@ -1,55 +1,87 @@
 //! Running commands in containers from outside.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Inner, blocking};
-use crate::launch::order::{Entry, Order, Report};
-use crate::spec::validate_command;
-use crate::{CommandSpec, Error, ExecStatus};
+use tokio::sync::oneshot;
 
-/// How much longer than its command a helper may take to say how that went.
-const SLACK: Duration = Duration::from_secs(30);
+use super::{Inner, blocking, detached, killing, launching};
+use crate::launch::remove_beneath;
+use crate::{ContainerSpec, Error, ExecStatus, Execution, Kind, Termination};
 
-/// Runs `command` in the container `id`.
+/// Runs a command in the container `id`: in a container of the kind Debug, with which all that
+/// it has started goes.
 pub(super) async fn exec(
     inner: &Arc<Inner>,
     id: &str,
-    command: CommandSpec,
+    execution: Execution,
     timeout: Duration,
 ) -> Result<ExecStatus, Error> {
-    validate_command(&command)?;
-    let subject = inner.running(id)?;
+    let spec = ContainerSpec {
+        id: unused(),
+        parent: Some(id.to_owned()),
+        kind: Kind::Debug,
+        command: Some(execution.command),
+        environment: execution.environment,
+        secrets: execution.secrets,
+        user: execution.user,
+        ..ContainerSpec::default()
+    };
+    spec.validate()?;
+    let (wanted, unwanted) = oneshot::channel::<()>();
     let inner = Arc::clone(inner);
-    let id = id.to_owned();
-    let (mut reports, lifeline) = blocking(move || {
-        let Some(init) = inner.checkpoints.get(&id).init()? else {
-            return Err(Error::NotRunning { id });
+    let done = detached(async move {
+        let name = spec.name();
+        let done = tokio::select! {
+            done = tokio::time::timeout(timeout, run(&inner, spec)) => done,
+            // Whoever wanted it has gone.
+            _ = unwanted => Ok(Ok(ExecStatus::TimedOut)),
         };
-        let mut helper = inner.program.start(None)?;
-        let plan = &subject.plan;
-        let order = Order::Enter(Box::new(Entry {
-            init,
-            group: plan.group.clone(),
-            process: plan.process.with_command(&command),
-            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
-        }));
-        if let Err(error) = helper.command(&order) {
-            helper.abandon();
-            return Err(error);
+        match remove(&inner, &name).await {
+            Ok(()) => {}
+            // What is left goes with the container around it.
+            Err(error) => tracing::warn!(id = name, %error, "cannot remove a command's container"),
         }
-        let (pidfd, reports, lifeline) = helper.detach()?;
-        // Its end needs no attention, but is to be collected.
-        tokio::spawn(crate::helper::ended(pidfd));
-        Ok((reports, lifeline))
+        done.unwrap_or(Ok(ExecStatus::TimedOut))
     })
-    .await?;
-    let report = tokio::time::timeout(timeout.saturating_add(SLACK), reports.next()).await;
-    drop(lifeline);
-    match report {
-        Ok(Ok(Report::Finished(status))) => Ok(status),
-        Ok(Ok(Report::Failed(error))) => Err(error.into()),
-        Ok(Ok(Report::Started(_) | Report::Listening)) | Err(_) => Ok(ExecStatus::TimedOut),
-        Ok(Err(error)) => Err(error),
+    .await;
+    drop(wanted);
+    done
+}
+
+/// An id that no container of this or an earlier run has.
+fn unused() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("check-{:x}-{count}", since.as_nanos())
+}
+
+async fn run(inner: &Arc<Inner>, spec: ContainerSpec) -> Result<ExecStatus, Error> {
+    let entry = inner.enlist(&spec)?;
+    detached(launching::launch(Arc::clone(inner), Arc::clone(&entry), spec)).await?;
+    match entry.ended().await? {
+        Termination::Exited(status) => Ok(ExecStatus::Exited(status)),
+        Termination::Signaled(signal) => Ok(ExecStatus::Signaled(signal)),
+        Termination::Limited(limitation) => {
+            Err(Error::Lost { id: entry.id().to_owned(), reason: limitation.to_string() })
+        }
+        Termination::Lost(reason) => Err(Error::Lost { id: entry.id().to_owned(), reason }),
     }
+}
+
+/// Leaves nothing of it, nor of its sandbox in that of the container around it.
+async fn remove(inner: &Arc<Inner>, name: &str) -> Result<(), Error> {
+    killing::destroy(inner, name).await?;
+    let (parent, id) = crate::split_id(name);
+    let Some(parent) = parent else { return Ok(()) };
+    let Ok(around) = inner.running(parent) else { return Ok(()) };
+    let sandbox = around.plan.sandbox.join(launching::NESTED).join(id);
+    let top = around.plan.sandbox_top.clone();
+    blocking(move || {
+        let below = sandbox.strip_prefix(&top).unwrap_or(&sandbox);
+        Ok(remove_beneath(&top, below)?)
+    })
+    .await
 }

@@ -18,7 +18,7 @@ use crate::pid::boot_id;
 use crate::{Attachment, CommandSpec, ContainerSpec, Error, Kind, Logger, VolumeSource};
 
 /// Where in a sandbox those of nested containers are.
-const NESTED: &str = "containers";
+pub(super) const NESTED: &str = "containers";
 
 /// Launches, or removes what there is of the container already.
 pub(super) async fn launch(
@@ -84,8 +84,7 @@ async fn bring_up(
         let (inner, entry, subject) = (Arc::clone(inner), Arc::clone(entry), Arc::clone(&subject));
         blocking(move || prepare(&inner, &entry, &subject)).await?
     };
-    // The container needs no lifeline of ours: that is what the helper is for.
-    let (pidfd, mut reports, _) = helper.detach()?;
+    let (pidfd, mut reports) = helper.detach()?;
     let mut attachment = None;
     let report = loop {
         let report = tokio::select! {
@@ -102,12 +101,6 @@ async fn bring_up(
             }
             Ok(Report::Started(init)) => break Ok(init),
             Ok(Report::Failed(error)) => break Err(Error::from(error)),
-            Ok(Report::Finished(_)) => {
-                break Err(Error::Helper {
-                    helper: inner.config.helper.clone(),
-                    reason: "an answer to something else".into(),
-                });
-            }
             Err(error) => break Err(error),
         }
     };
@@ -276,7 +269,7 @@ fn prepare(inner: &Inner, entry: &Entry, subject: &Subject) -> Result<Helper, Er
     inner.isolators.isolate(subject)?;
     entry.check()?;
     let mut helper = inner.program.start(Some(&checkpoint.log()))?;
-    let order = Order::Run(Box::new(subject.plan.clone()));
+    let order = Order(Box::new(subject.plan.clone()));
     let commanded = checkpoint.write_helper(helper.id).and_then(|()| helper.command(&order));
     match commanded {
         Ok(()) => Ok(helper),

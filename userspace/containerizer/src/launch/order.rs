@@ -4,36 +4,17 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Plan, Process};
-use crate::cgroup::Group;
+use super::plan::Plan;
+use crate::SetupError;
 use crate::error::Step as _;
 use crate::pid::ProcessId;
-use crate::{ExecStatus, SetupError};
 
 /// The longest order: a command line with its environment is at most 2 MB in Linux.
 const LENGTH_MAX: u32 = 16 << 20;
 
-/// What a helper is to do.
+/// What a helper is to do: run a container until it ends.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Order {
-    /// Run a container until it ends.
-    Run(Box<Plan>),
-    /// Run a command in a container.
-    Enter(Box<Entry>),
-}
-
-/// A command to run in a container.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    /// The container's first process.
-    pub(crate) init: ProcessId,
-    /// The container's cgroups.
-    pub(crate) group: Group,
-    /// The command.
-    pub(crate) process: Process,
-    /// After so many milliseconds it is killed.
-    pub(crate) timeout_ms: u64,
-}
+pub(crate) struct Order(pub(crate) Box<Plan>);
 
 /// What a helper has to tell.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,10 +23,8 @@ pub(crate) enum Report {
     Listening,
     /// The container's command runs.
     Started(ProcessId),
-    /// The container, or the command in it, could not be started.
+    /// The container could not be started.
     Failed(SetupError),
-    /// The command in the container has ended.
-    Finished(ExecStatus),
 }
 
 impl Order {
@@ -93,18 +72,14 @@ mod tests {
     #[test]
     fn half_an_order_is_none() {
         let (_directory, subject) = crate::isolator::testing::subject(Version::V2, &[]);
-        let order = Order::Enter(Box::new(Entry {
-            init: ProcessId { pid: 1, started: 2 },
-            group: subject.plan.group,
-            process: subject.plan.process,
-            timeout_ms: 5,
-        }));
+        let order = Order(Box::new(subject.plan.clone()));
         let mut bytes = Vec::new();
         order.write(&mut bytes).unwrap();
         for length in 0..bytes.len() {
             assert!(Order::read(&mut &bytes[..length]).unwrap().is_none(), "{length}");
         }
-        assert!(matches!(Order::read(&mut &*bytes), Ok(Some(Order::Enter(_)))));
+        let read = Order::read(&mut &*bytes).unwrap().unwrap();
+        assert_eq!(*read.0, subject.plan);
     }
 
     #[test]

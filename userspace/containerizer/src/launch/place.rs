@@ -1,7 +1,7 @@
 //! Places in a container's tree of files, found without being led out of it.
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use crate::SetupError;
 use crate::error::Step as _;
+use crate::removal::remove_tree;
 
 /// The directory `path`, made if missing. Links on the way are followed as the container
 /// would follow them: not out of its root, not even through /proc (openat2(2), Linux 5.6).
@@ -85,6 +86,15 @@ pub(crate) fn make_beneath(directory: &Path, path: &Path) -> Result<OwnedFd, Set
     Ok(at)
 }
 
+/// Removes the directory `path` below `directory` and all in it. No link is followed, and one in
+/// the way is an error.
+pub(crate) fn remove_beneath(directory: &Path, path: &Path) -> Result<(), SetupError> {
+    let (parent, name) = split(path)?;
+    let parent = beneath(directory, parent)?;
+    let place = Path::new("/proc/self/fd").join(parent.as_raw_fd().to_string()).join(name);
+    remove_tree(&place).step(|| format!("remove {}", directory.join(path).display()))
+}
+
 fn split(path: &Path) -> Result<(&Path, &OsStr), SetupError> {
     path.parent()
         .zip(path.file_name())
@@ -135,6 +145,12 @@ mod tests {
         for path in ["link", "../x", "real/../.."] {
             assert!(beneath(top.path(), Path::new(path)).is_err(), "{path}");
         }
+        remove_beneath(top.path(), Path::new("made/below")).unwrap();
+        remove_beneath(top.path(), Path::new("made/below")).unwrap();
+        assert!(top.path().join("made").is_dir() && !top.path().join("made/below").exists());
+        fs::create_dir(top.path().join("real/kept")).unwrap();
+        assert!(remove_beneath(top.path(), Path::new("link/kept")).is_err());
+        assert!(top.path().join("real/kept").is_dir());
         let error = make_beneath(top.path(), Path::new("link/x")).unwrap_err();
         assert_eq!(error.errno, Some(libc::ENOTDIR), "{error}");
         assert!(!top.path().join("real/x").exists());

@@ -13,7 +13,7 @@ use crate::capability::Capabilities;
 use crate::cgroup::Group;
 use crate::pid::ProcessId;
 use crate::seccomp::Filter;
-use crate::{CommandSpec, IdRange, Logger, Rlimit, WindowSize};
+use crate::{IdRange, Logger, Rlimit, WindowSize};
 
 pub(crate) use device::{DeviceAccess, DeviceKind};
 pub(crate) use mount::{Attributes, Mount, Spread, What};
@@ -143,12 +143,5 @@ impl Root {
             Self::Parent { image } => *image,
             Self::Layers(_) | Self::Copied(_) | Self::Bound(_) => true,
         }
-    }
-}
-
-impl Process {
-    /// Another command in this one's surroundings.
-    pub(crate) fn with_command(&self, command: &CommandSpec) -> Self {
-        Self { argv: command.argv(), ..self.clone() }
     }
 }

@@ -23,7 +23,7 @@ use super::{init, join};
 use crate::checkpoint::{Checkpoint, Outcome, Reserved};
 use crate::error::Step as _;
 use crate::pid::ProcessId;
-use crate::{ExecStatus, SetupError, Termination, isolator};
+use crate::{SetupError, Termination, isolator};
 
 /// A child that has become, or is becoming, a command.
 pub(super) struct Child {
@@ -98,11 +98,7 @@ pub(super) fn run(
     answers.send(&Report::Started(child.id));
     drop(answers);
     let out_of_memory = watch(plan, &child, oom.as_mut(), board.as_mut(), &mut rotated)?;
-    let ended = match child.wait()? {
-        ExecStatus::Exited(code) => Termination::Exited(code),
-        ExecStatus::Signaled(signal) => Termination::Signaled(signal),
-        ExecStatus::TimedOut => Termination::Lost("wait without an answer".into()),
-    };
+    let ended = child.wait()?;
     if !plan.namespaces.contains(&Namespace::Pid) {
         // Nothing else ends them with it.
         plan.group.kill()?;
@@ -255,15 +251,15 @@ pub(super) fn start(
 
 impl Child {
     /// Waits for its end.
-    pub(super) fn wait(&self) -> Result<ExecStatus, SetupError> {
+    pub(super) fn wait(&self) -> Result<Termination, SetupError> {
         loop {
             match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
                 Err(Errno::INTR) | Ok(None) => {}
                 Err(error) => return Err(error).step(|| "waitid".into()),
                 Ok(Some(status)) => {
                     return Ok(match (status.exit_status(), status.terminating_signal()) {
-                        (Some(code), _) => ExecStatus::Exited(code),
-                        (None, signal) => ExecStatus::Signaled(signal.unwrap_or_default()),
+                        (Some(code), _) => Termination::Exited(code),
+                        (None, signal) => Termination::Signaled(signal.unwrap_or_default()),
                     });
                 }
             }

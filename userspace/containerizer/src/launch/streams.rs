@@ -86,11 +86,6 @@ impl Logs {
 }
 
 impl Streams {
-    /// Nothing to read, and what is written is lost.
-    pub(super) fn null() -> Result<Self, SetupError> {
-        Ok(Self { input: null()?, output: null()?, errors: null()? })
-    }
-
     /// The streams for these `ends`. To be called in the container, when its files are there.
     pub(super) fn open(ends: Ends, logs: &Logs) -> Result<Self, SetupError> {
         let dup = |file: &File| file.try_clone().step(|| "dup".into());

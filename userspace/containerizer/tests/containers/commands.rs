@@ -1,13 +1,19 @@
 //! Commands that join a running container.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use muster_containerizer::{CommandSpec, ContainerSpec, Error, ExecStatus};
+use muster_containerizer::{CommandSpec, ContainerSpec, Error, ExecStatus, Execution, Secret};
 
 use super::world::{PATIENCE, World};
 
 fn exec(world: &World, line: &str, timeout: Duration) -> Result<ExecStatus, Error> {
     world.run(world.containerizer().exec("c", CommandSpec::Shell(line.into()), timeout))
+}
+
+/// Whether a process with these arguments is in the container.
+fn runs(world: &World, arguments: &str) -> bool {
+    let line = format!("ps -o args | grep -qx '{arguments}'");
+    exec(world, &line, PATIENCE).unwrap() == ExecStatus::Exited(0)
 }
 
 fn running() -> Option<World> {
@@ -38,16 +44,20 @@ fn is_inside() {
     assert!(seen.starts_with("inside\n"), "{seen}");
     let (before, cgroups) = seen.split_once("CapEff:\t00000000a80425fb\n").unwrap();
     assert!(before.ends_with("\n1\n/mnt/mesos/sandbox\n"), "{seen}");
-    world.assert_in_cgroups("c", cgroups);
+    // Its own group is only for killing it.
+    let own = cgroups.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
+    let (of_container, nested) = own.rsplit_once('/').unwrap();
+    assert!(nested.starts_with("nested.check-"), "{own}");
+    world.assert_in_cgroups("c", &cgroups.replace(own, of_container));
 }
 
 #[test]
-fn is_killed_with_its_group_when_its_time_is_over() {
+fn is_killed_with_all_it_forked_when_its_time_is_over() {
     let Some(world) = running() else { return };
-    let line = "sleep 1234 & echo $! > $MESOS_SANDBOX/started; sleep 1235";
+    let line = "setsid sleep 1234 & sleep 1235";
     assert_eq!(exec(&world, line, Duration::from_millis(300)).unwrap(), ExecStatus::TimedOut);
-    let line = "! ps | grep -q 'sleep 123[45]'";
-    assert_eq!(exec(&world, line, PATIENCE).unwrap(), ExecStatus::Exited(0));
+    assert!(!runs(&world, "sleep 1234") && !runs(&world, "sleep 1235"));
+    assert!(runs(&world, "sleep 1000"), "the container's own command goes on");
 }
 
 #[test]
@@ -60,10 +70,37 @@ fn is_killed_when_nobody_waits_for_it() {
     });
     let started = world.sandbox("c").join("started");
     world.await_that("the command has started", || started.exists());
-    let processes = || world.containerizer().usage("c").unwrap().processes;
-    assert_eq!(processes(), Some(2));
+    assert!(runs(&world, "sleep 1236"));
     task.abort();
-    world.await_that("only the container's own command is left", || processes() == Some(1));
+    let deadline = Instant::now() + PATIENCE;
+    while runs(&world, "sleep 1236") {
+        assert!(Instant::now() < deadline, "it is not killed");
+    }
+}
+
+#[test]
+fn what_it_leaves_behind_is_killed_with_its_end() {
+    let Some(world) = running() else { return };
+    let line = "setsid sleep 1237 >/dev/null 2>&1 & exit 0";
+    assert_eq!(exec(&world, line, PATIENCE).unwrap(), ExecStatus::Exited(0));
+    assert!(!runs(&world, "sleep 1237"));
+    let nested = world.sandbox("c").join("containers");
+    assert_eq!(std::fs::read_dir(nested).unwrap().count(), 0);
+}
+
+#[test]
+fn has_variables_and_a_user_of_its_own() {
+    let Some(world) = running() else { return };
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let line = "[ $MINE$TWO$THREE = 243 ] && [ $(id -u) = 65534 ]";
+    let execution = Execution {
+        environment: vec![pair("TWO", "3"), pair("MINE", "2"), pair("TWO", "4")],
+        secrets: vec![("THREE".into(), Secret::new("3".into()))],
+        user: Some("65534".into()),
+        ..CommandSpec::Shell(line.into()).into()
+    };
+    let status = world.run(world.containerizer().exec("c", execution, PATIENCE)).unwrap();
+    assert_eq!(status, ExecStatus::Exited(0));
 }
 
 #[test]

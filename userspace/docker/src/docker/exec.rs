@@ -1,13 +1,13 @@
 //! What is asked of a running container from inside.
 
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::ExecConfig;
 use futures::StreamExt;
-use muster_containerizer::{CommandSpec, ExecStatus};
+use muster_containerizer::{CommandSpec, ExecStatus, Execution};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -18,19 +18,28 @@ use crate::Error;
 pub(super) async fn exec(
     inner: &Inner,
     id: &str,
-    command: CommandSpec,
+    execution: Execution,
     timeout: Duration,
 ) -> Result<ExecStatus, Error> {
     inner.running(id)?;
-    let argv = match command {
+    if let Some((name, _)) = execution.secrets.first() {
+        let reason = format!("the engine would show the secret variable {name}");
+        return Err(Error::Failed { action: "exec", reason });
+    }
+    let argv = match execution.command {
         CommandSpec::Shell(line) => vec!["/bin/sh".into(), "-c".into(), line],
         CommandSpec::Argv(argv) => argv,
     };
     let failed =
         |error: bollard::errors::Error| Error::Failed { action: "exec", reason: error.to_string() };
     let client = inner.engine.client()?;
+    let mark = mark();
+    let variables =
+        execution.environment.into_iter().map(|(name, value)| format!("{name}={value}"));
     let config = ExecConfig {
         cmd: Some(argv),
+        env: Some(variables.chain([mark.clone()]).collect()),
+        user: execution.user,
         // Its end is when its output ends.
         attach_stdout: Some(true),
         attach_stderr: Some(true),
@@ -57,26 +66,58 @@ pub(super) async fn exec(
         Ok(Ok(code)) => Ok(ExecStatus::Exited(i32::try_from(code).unwrap_or(i32::MAX))),
         Ok(Err(error)) => Err(error),
         Err(_) => {
-            let found = client.inspect_exec(&exec).await.map_err(failed)?;
-            let pid = found.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|&pid| pid > 1);
-            if let (Some(true), Some(pid)) = (found.running, pid) {
-                // It leads a session of its own, so this is all it started. It may just have
-                // ended.
-                let pid = Pid::from_raw(-pid);
-                if let Err(error) = kill(pid, Signal::SIGKILL) {
-                    tracing::debug!(container = id, %error, "a command in a container has ended");
-                }
-            }
+            kill_marked(inner, id, mark).await?;
             Ok(ExecStatus::TimedOut)
         }
     }
 }
 
-/// Where its network is, and its addresses there.
-pub(super) async fn network(
-    inner: &Inner,
-    id: &str,
-) -> Result<Option<(OwnedFd, Vec<IpAddr>)>, Error> {
+/// A variable by which all that a command starts is known, wherever that goes.
+fn mark() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("MUSTER_CHECK={:x}-{}", since.as_nanos(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Kills what has the variable `mark` in the container: the engine has no name for what was
+/// started in one from outside. What forks meanwhile is found in the next round.
+async fn kill_marked(inner: &Inner, id: &str, mark: String) -> Result<(), Error> {
+    let found = inner.engine.inspect(&name(id)).await?;
+    let pid = found.state.and_then(|state| state.pid).filter(|&pid| pid > 0);
+    // With the container all of it has gone.
+    let Some(pid) = pid else { return Ok(()) };
+    let killing = tokio::task::spawn_blocking(move || {
+        let group = unified(pid)?;
+        while kill_once(&group, mark.as_bytes()) > 0 {}
+        Some(())
+    });
+    if killing.await.ok().flatten().is_none() {
+        tracing::debug!(container = id, "has ended with the command in it");
+    }
+    Ok(())
+}
+
+/// The cgroup of a process in the v2 tree, if it is there.
+fn unified(pid: i64) -> Option<String> {
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    groups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+}
+
+/// Kills every process of the group that has the variable; how many there were.
+fn kill_once(group: &str, mark: &[u8]) -> usize {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let of_it = numbers.filter(|&pid| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark)
+            && unified(pid.into()).as_deref() == Some(group)
+    });
+    // That one has just ended is as good.
+    of_it.filter(|&pid| kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok()).count()
+}
+
+/// Where its network is; `None` is the host's.
+pub(super) async fn network(inner: &Inner, id: &str) -> Result<Option<OwnedFd>, Error> {
     inner.running(id)?;
     let found = inner.engine.inspect(&name(id)).await?;
     let mode = found.host_config.and_then(|host| host.network_mode);
@@ -87,10 +128,5 @@ pub(super) async fn network(
     let Some(pid) = pid else { return Err(Error::NotRunning { id: id.to_owned() }) };
     let path = format!("/proc/{pid}/ns/net");
     let namespace = std::fs::File::open(&path).map_err(Error::io("open", path))?;
-    let networks = found.network_settings.and_then(|settings| settings.networks);
-    let addresses = networks.unwrap_or_default().into_values().flat_map(|endpoint| {
-        [endpoint.ip_address, endpoint.global_ipv6_address].into_iter().flatten()
-    });
-    let addresses = addresses.filter_map(|address| address.parse().ok()).collect();
-    Ok(Some((namespace.into(), addresses)))
+    Ok(Some(namespace.into()))
 }

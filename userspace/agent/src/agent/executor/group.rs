@@ -11,7 +11,7 @@ use muster_resources::Resources;
 use super::super::launch::Refusal;
 use super::super::spec::{self, Invalid};
 use super::super::status::News;
-use super::super::{Agent, Checker, Output, Phase, Settings, Task, TaskKey, Workload, task};
+use super::super::{Agent, Output, Phase, Settings, Task, TaskKey, Workload, task};
 use super::kill::ending;
 use super::{ExecutorKey, Terms};
 use crate::checkpoint::EndingRow;
@@ -52,8 +52,7 @@ impl Agent {
         let invalid = |invalid: Invalid| Refusal::invalid(invalid.to_string());
         task::sum(&task.info.resources)
             .map_err(|error| Refusal::invalid(format!("resources: {error}")))?;
-        let check = task.info.health_check.as_ref();
-        task.checker = check.map(Checker::new).transpose().map_err(invalid)?;
+        task.set_checks().map_err(invalid)?;
         nested(&self.io.settings, task).map(drop).map_err(invalid)
     }
 

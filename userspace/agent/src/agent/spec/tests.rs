@@ -4,8 +4,8 @@ use muster_api::mesos::container_info::{DockerInfo, MesosInfo};
 use muster_api::mesos::image::Docker;
 use muster_api::mesos::tty_info::WindowSize;
 use muster_api::mesos::{
-    CheckInfo, CommandInfo, Environment, Image, LinuxInfo, NetworkInfo, RLimitInfo, Secret,
-    TaskInfo, TtyInfo, Volume, command_info, environment,
+    CommandInfo, Environment, Image, LinuxInfo, NetworkInfo, RLimitInfo, Secret, TaskInfo, TtyInfo,
+    Volume, command_info, environment,
 };
 use muster_containerizer::CommandSpec;
 use muster_resources::Resources;
@@ -174,9 +174,6 @@ fn files_to_fetch_have_mesos_defaults() {
 
 #[test]
 fn what_this_agent_cannot_do_is_refused_by_name() {
-    let base = || testing::task("t");
-    let info = TaskInfo { check: Some(CheckInfo::default()), ..base() };
-    assert_eq!(refused(info), "check is not supported by this agent");
     let docker = ContainerInfo {
         r#type: container_info::Type::Docker.into(),
         docker: Some(DockerInfo::default()),

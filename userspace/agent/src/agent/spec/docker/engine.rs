@@ -25,7 +25,6 @@ pub(super) fn container(
     let info = &task.info;
     refuse(&[
         ("executor", info.executor.is_some()),
-        ("check", info.check.is_some()),
         ("max_completion_time", info.max_completion_time.is_some()),
         ("container.tty_info", container.tty_info.is_some()),
     ])?;
@@ -48,10 +47,24 @@ pub(super) fn container(
     if resources.gpus > 0 {
         return Err(Invalid::new("resources.gpus", "is not for type DOCKER"));
     }
-    let variables = environment(command.environment.as_ref())?;
+    let variables = environment("command", command.environment.as_ref())?;
     if let Some((name, _)) = variables.secret.first() {
         let field = format!("command.environment.variables[{name:?}].secret");
         return Err(Invalid::new(field, "is not for type DOCKER: the engine would show it"));
+    }
+    let checks = [
+        ("health_check.command", info.health_check.as_ref().and_then(|c| c.command.as_ref())),
+        ("check.command.command", {
+            let command = info.check.as_ref().and_then(|check| check.command.as_ref());
+            command.map(|check| &check.command)
+        }),
+    ];
+    for (field, check) in checks {
+        let variables = environment(field, check.and_then(|check| check.environment.as_ref()))?;
+        if let Some((name, _)) = variables.secret.first() {
+            let field = format!("{field}.environment.variables[{name:?}].secret");
+            return Err(Invalid::new(field, "is not for type DOCKER: the engine would show it"));
+        }
     }
     let shell = info.command.is_some() && command.shell();
     let (entrypoint, args) = match (shell, command.value) {
