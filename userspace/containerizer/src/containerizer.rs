@@ -93,7 +93,6 @@ impl Containerizer {
         let controllers = isolators.controllers();
         hierarchies.prepare(&config.cgroups_root, &controllers)?;
         tracing::info!(isolation = isolators.names().join(","), "containerizer");
-        let backend = config.isolation.image_backend;
         let inner = Inner {
             // First: it waits for an earlier agent that is ending.
             checkpoints: Checkpoints::open(&config.runtime_dir)?,
@@ -101,7 +100,7 @@ impl Containerizer {
                 config.image_dir.clone(),
                 config.registries.clone(),
                 config.image_limits,
-                backend,
+                config.isolation.image_backends.clone(),
             )?,
             fetcher: Fetcher::new(config.fetching.clone(), config.registries.certificates.clone())?,
             program: Program::new(&config.helper)?,

@@ -25,7 +25,7 @@ mod saved;
 mod store;
 mod tree;
 
-pub use backend::Backend;
+pub use backend::{Backend, Backends};
 pub use error::ImageError;
 pub use limits::{Exceeded, ImageLimits};
 pub use registry::Registries;

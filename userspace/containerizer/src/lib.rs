@@ -52,7 +52,10 @@ pub use error::{Error, SetupError};
 pub use fetcher::{Fetching, Uri};
 pub use id::{nested as nested_id, split as split_id, valid as valid_id};
 pub use id_range::IdRange;
-pub use image::{Backend as ImageBackend, Exceeded, ImageError, ImageLimits, Registries};
+pub use image::{
+    Backend as ImageBackend, Backends as ImageBackends, Exceeded, ImageError, ImageLimits,
+    Registries,
+};
 pub use isolator::{Isolation, ProjectRange, gpus};
 pub use limitation::{Amount, Cause, Limitation};
 pub use logger::{Logger, LogrotateOptions, Rotation};

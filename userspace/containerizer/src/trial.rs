@@ -40,8 +40,8 @@ pub fn provision(
 ) -> Result<Vec<PathBuf>, String> {
     let default = Some(directory.join("registry").display().to_string());
     let registries = Registries { default, ..Registries::default() };
-    let backend = Some(ImageBackend::Copy);
-    let store = image::Store::new(directory.to_owned(), registries, limits, backend);
+    let store =
+        image::Store::new(directory.to_owned(), registries, limits, ImageBackend::Copy.into());
     let found = store.map_err(text)?.provision(name, None, false).map_err(text)?;
     Ok(found.layers)
 }

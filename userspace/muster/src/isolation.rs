@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use muster_containerizer::{
-    BlockIo, CapabilitySet, IdRange, ImageBackend, Isolation, ProjectRange, Throttle,
+    BlockIo, CapabilitySet, IdRange, ImageBackends, Isolation, ProjectRange, Throttle,
 };
 
 use crate::{bytes, duration};
@@ -114,10 +114,10 @@ pub(crate) struct IsolationFlags {
     #[arg(long, env = "MUSTER_SECCOMP_PROFILE_NAME", requires = "seccomp_config_dir")]
     seccomp_profile_name: Option<String>,
     /// How root filesystems are made of images: overlay, copy (a copy for each container) or bind
-    /// (images of one layer, read only). By default overlay where the file system of the image
+    /// (images of one layer, read only). BACKEND,IMAGE=BACKEND,... for single images. By default overlay where the file system of the image
     /// store can, and else copy.
     #[arg(long, env = "MUSTER_IMAGE_PROVISIONER_BACKEND")]
-    image_provisioner_backend: Option<ImageBackend>,
+    image_provisioner_backend: Option<ImageBackends>,
 }
 
 impl From<IsolationFlags> for Isolation {
@@ -148,7 +148,7 @@ impl From<IsolationFlags> for Isolation {
             isolator_timeout: flags.isolator_timeout,
             seccomp_dir: flags.seccomp_config_dir,
             seccomp_profile: flags.seccomp_profile_name,
-            image_backend: flags.image_provisioner_backend,
+            image_backends: flags.image_provisioner_backend.unwrap_or_default(),
         }
     }
 }

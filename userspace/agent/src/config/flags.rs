@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use muster_containerizer::{Fetching, ImageBackend, ImageLimits, Isolation, Logger, Registries};
+use muster_containerizer::{Fetching, ImageLimits, Isolation, Logger, Registries};
 use serde_json::{Map, Value, json};
 
 use super::{Config, Recover};
@@ -123,7 +123,7 @@ fn isolation(isolation: &Isolation) -> Value {
         "isolator_timeout": format!("{}secs", isolation.isolator_timeout.as_secs_f64()),
         "seccomp_config_dir":
             isolation.seccomp_dir.as_ref().map(|path| path.display().to_string()),
-        "image_provisioner_backend": isolation.image_backend.map(ImageBackend::name),
+        "image_provisioner_backend": isolation.image_backends.to_string(),
         "seccomp_profile_name": isolation.seccomp_profile,
         "cgroups_pids_limit": isolation.pids_limit.to_string(),
     })

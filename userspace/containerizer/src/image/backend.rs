@@ -1,5 +1,7 @@
 //! How a root filesystem comes about from an image's layers.
 
+mod backends;
+
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -14,6 +16,12 @@ use crate::launch::rootfs;
 use crate::removal::remove_tree;
 use crate::{Error, SetupError};
 
+use super::ImageError;
+use super::reference::Reference;
+use super::store::LAYERS_MAX;
+
+pub use self::backends::Backends;
+
 /// A way to make one directory of some layers: Mesos' provisioner backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
@@ -25,13 +33,12 @@ pub enum Backend {
     Bind,
 }
 
-/// The backend of a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The backends of a store.
+#[derive(Clone, Debug)]
 pub(super) struct Chosen {
-    /// Which.
-    pub(super) backend: Backend,
-    /// Whether somebody has said so, and for no image another one will do.
-    pub(super) named: bool,
+    /// Which, unless an image has its own.
+    usual: Backend,
+    wanted: Backends,
 }
 
 impl FromStr for Backend {
@@ -59,24 +66,44 @@ impl Backend {
 }
 
 impl Chosen {
-    /// The backend that is `wanted`, or the one that the file system of the store in
+    /// The backends that are `wanted`, or the one that the file system of the store in
     /// `directory` can.
-    pub(super) fn new(wanted: Option<Backend>, directory: &Path) -> Result<Self, Error> {
-        let backend = wanted.unwrap_or(Backend::Overlay);
-        let named = wanted.is_some();
-        if backend != Backend::Overlay {
-            return Ok(Self { backend, named });
+    pub(super) fn new(wanted: Backends, directory: &Path) -> Result<Self, Error> {
+        let usual = wanted.usual().unwrap_or(Backend::Overlay);
+        let chosen = Self { usual, wanted };
+        if usual != Backend::Overlay && !chosen.wanted.has(Backend::Overlay) {
+            return Ok(chosen);
         }
         match probe(&directory.join(".layers/staging")) {
-            Ok(()) => Ok(Self { backend, named }),
-            Err(error) if named => Err(Error::Unsupported {
+            Ok(()) => Ok(chosen),
+            Err(error) if chosen.wanted.has(Backend::Overlay) => Err(Error::Unsupported {
                 what: format!("no overlayfs in {}: {error}", directory.display()),
                 remedy: "run: modprobe overlay, or use --image-provisioner-backend=copy".into(),
             }),
             Err(error) => {
                 tracing::warn!(%error, "no overlayfs: root filesystems are copied");
-                Ok(Self { backend: Backend::Copy, named })
+                Ok(Self { usual: Backend::Copy, ..chosen })
             }
+        }
+    }
+
+    /// The backend for `image`, which has so many layers.
+    pub(super) fn of(&self, image: &Reference, layers: usize) -> Result<Backend, ImageError> {
+        let said = self.wanted.of(image).or(self.wanted.usual());
+        let backend = said.unwrap_or(self.usual);
+        let refuse = |reason| {
+            Err(ImageError::Backend { image: image.to_string(), backend: backend.name(), reason })
+        };
+        match backend {
+            Backend::Bind if layers > 1 => {
+                refuse(format!("takes images of one layer, and this has {layers}"))
+            }
+            // If nobody has said that it has to be this one, another will do.
+            Backend::Overlay if layers > LAYERS_MAX && said.is_none() => Ok(Backend::Copy),
+            Backend::Overlay if layers > LAYERS_MAX => {
+                refuse(format!("takes {LAYERS_MAX} layers, and this has {layers}"))
+            }
+            fit => Ok(fit),
         }
     }
 }

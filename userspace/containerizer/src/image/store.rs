@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::image::ImageConfiguration;
 
-use super::backend::{Backend, Chosen};
+use super::backend::{Backend, Backends, Chosen};
 use super::layout;
 use super::limits::Budget;
 use super::local::{self, Local};
@@ -23,7 +23,7 @@ use joined::joined;
 use layers::{Blobs, Layers};
 
 /// The most layers that overlayfs stacks, but for the two that are ours.
-const LAYERS_MAX: usize = 498;
+pub(super) const LAYERS_MAX: usize = 498;
 
 /// A directory of image layouts, and what is pulled into it.
 pub(crate) struct Store {
@@ -58,9 +58,9 @@ impl Store {
         directory: PathBuf,
         registries: Registries,
         limits: ImageLimits,
-        backend: Option<Backend>,
+        backends: Backends,
     ) -> Result<Self, Error> {
-        let chosen = Chosen::new(backend, &directory)?;
+        let chosen = Chosen::new(backends, &directory)?;
         let shelf = Shelf::new(directory.join(".registry"));
         let layers = Layers::new(directory.join(".layers"), boot_id()?);
         Ok(Self { directory, registries, limits, shelf, layers, chosen })
@@ -108,7 +108,7 @@ impl Store {
         let budget = Budget::new(self.limits);
         let blobs = Blobs { image: &image, layout, budget: &budget };
         let mut layers = self.layers.extracted(blobs, &resolved.layers)?;
-        let backend = self.backend(&image, layers.len())?;
+        let backend = self.chosen.of(&reference, layers.len())?;
         if backend == Backend::Bind {
             return Ok(Image { config: resolved.config, layers, places: None, backend });
         }
@@ -123,30 +123,12 @@ impl Store {
     /// A root filesystem that is somebody else's to change: nothing is kept that is made of it.
     fn root(&self, reference: &Reference, root: &Path) -> Result<Image, ImageError> {
         let image = reference.to_string();
-        let backend = self.backend(&image, 1)?;
+        let backend = self.chosen.of(reference, 1)?;
         let layer = root.canonicalize().map_err(|source| {
             let path = root.to_owned();
             ImageError::Io { image, operation: "open", path, source }
         })?;
         let config = ImageConfiguration::default();
         Ok(Image { config, layers: vec![layer], places: None, backend })
-    }
-
-    /// The backend for an image of so many layers.
-    fn backend(&self, image: &str, layers: usize) -> Result<Backend, ImageError> {
-        let Chosen { backend, named } = self.chosen;
-        let refuse = |reason| {
-            Err(ImageError::Backend { image: image.to_owned(), backend: backend.name(), reason })
-        };
-        match backend {
-            Backend::Bind if layers > 1 => {
-                refuse(format!("takes images of one layer, and this has {layers}"))
-            }
-            Backend::Overlay if layers > LAYERS_MAX && named => {
-                refuse(format!("takes {LAYERS_MAX} layers, and this has {layers}"))
-            }
-            Backend::Overlay if layers > LAYERS_MAX => Ok(Backend::Copy),
-            fit => Ok(fit),
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ProjectRange;
-use crate::image::Backend;
+use crate::image::Backends;
 use crate::{BlockIo, CapabilitySet, IdRange};
 
 /// Which isolators containers get, and what these are told. Flags of one isolator that is
@@ -65,9 +65,9 @@ pub struct Isolation {
     /// `--seccomp-profile-name`: the one of these that a container has whose task does not say.
     /// `None` is Docker's default.
     pub seccomp_profile: Option<String>,
-    /// `--image-provisioner-backend`: how root filesystems are made of images. `None` is
-    /// overlay where the file system of the image store can, and else copy.
-    pub image_backend: Option<Backend>,
+    /// `--image-provisioner-backend`: how root filesystems are made of images. Where nothing is
+    /// said, by overlay where the file system of the image store can, and else by copy.
+    pub image_backends: Backends,
 }
 
 impl Isolation {
@@ -106,7 +106,7 @@ impl Default for Isolation {
             isolator_timeout: Self::ISOLATOR_TIMEOUT,
             seccomp_dir: None,
             seccomp_profile: None,
-            image_backend: None,
+            image_backends: Backends::default(),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::world::World;
 
 fn with(backend: ImageBackend) -> Option<World> {
     let mut world = World::new()?;
-    world.restart_with(|isolation| isolation.image_backend = Some(backend));
+    world.restart_with(|isolation| isolation.image_backends = backend.into());
     Some(world)
 }
 
@@ -45,6 +45,15 @@ fn stack(world: &World, name: &str) {
     image.layer(middle).layer(top).tag("latest");
 }
 
+/// One layer in which nothing has to be made.
+fn whole(world: &World, name: &str) {
+    let mut layer = busybox().file("etc/hosts", 0o644, "");
+    for name in ["dev/", "proc/", "sys/", "mnt/", "mnt/mesos/", "mnt/mesos/sandbox/"] {
+        layer = layer.directory(name, 0o755);
+    }
+    Image::new(&world.config.image_dir, name).layer(layer).tag("latest");
+}
+
 const LOOK: &str = "cd /srv; ls -R . | grep -v :; stat -c '%n %a %h %Y' kept one two file all kept/old; \
      readlink link; cat two kept/old kept/new";
 
@@ -54,7 +63,7 @@ fn a_copy_is_what_an_overlay_is() {
     stack(&world, "stack");
     let (ended, overlay) = world.finish(of(&world, "a", "stack", LOOK));
     assert_eq!(ended, Termination::Exited(0));
-    world.restart_with(|isolation| isolation.image_backend = Some(ImageBackend::Copy));
+    world.restart_with(|isolation| isolation.image_backends = ImageBackend::Copy.into());
     let (ended, copy) = world.finish(of(&world, "b", "stack", LOOK));
     assert_eq!(ended, Termination::Exited(0));
     let links = |text: &str, from: &str, to: &str| {
@@ -103,12 +112,7 @@ fn bind_is_for_images_of_one_layer_and_read_only() {
     );
     let error = refused("busybox");
     assert!(error.ends_with("makes no directories, and it has no /dev"), "{error}");
-    let mut layer = busybox();
-    for name in ["dev/", "proc/", "sys/", "mnt/", "mnt/mesos/", "mnt/mesos/sandbox/"] {
-        layer = layer.directory(name, 0o755);
-    }
-    let layer = layer.file("etc/hosts", 0o644, "");
-    Image::new(&world.config.image_dir, "whole").layer(layer).tag("latest");
+    whole(&world, "whole");
     let line = "touch /file 2>&1; cat /etc/hosts > /mnt/mesos/sandbox/hosts; echo done";
     let (ended, output) = world.finish(of(&world, "c", "whole", line));
     assert_eq!(ended, Termination::Exited(0));
@@ -129,7 +133,7 @@ fn an_image_is_a_volume() {
     let data = Layer::new().file("file", 0o644, "data\n");
     Image::new(&world.config.image_dir, "data").layer(data).tag("latest");
     for (backend, prefix) in [(ImageBackend::Overlay, "o"), (ImageBackend::Copy, "c")] {
-        world.restart_with(|isolation| isolation.image_backend = Some(backend));
+        world.restart_with(|isolation| isolation.image_backends = backend.into());
         for (image, read_only, look) in [
             ("data", false, "cat /data/file; echo own > /data/new; cat /data/new"),
             ("data", true, "cat /data/file; echo x 2>&1 > /data/new || echo own"),
@@ -156,4 +160,18 @@ fn an_image_is_a_volume() {
     let volumes = vec![volume("nowhere", false)];
     let error = world.launch(ContainerSpec { volumes, ..world.shell("x", "true") }).unwrap_err();
     assert!(error.to_string().starts_with("image nowhere:latest: not in the image store"));
+}
+
+#[test]
+fn an_image_may_have_a_backend_of_its_own() {
+    let Some(mut world) = World::new() else { return };
+    whole(&world, "bound");
+    world.restart_with(|isolation| {
+        isolation.image_backends = "copy,bound=bind,other:1=overlay".parse().unwrap();
+    });
+    let line = "touch /made 2>&1; stat -f -c %T /";
+    let bound = world.finish(of(&world, "b", "bound", line)).1;
+    assert!(bound.starts_with("touch: /made: Read-only file system\n"), "{bound}");
+    let copied = world.finish(of(&world, "c", "busybox", line)).1;
+    assert!(!copied.contains("touch") && !copied.contains("overlay"), "{copied}");
 }

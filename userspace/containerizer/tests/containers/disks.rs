@@ -85,7 +85,7 @@ fn who_fills_the_disk_is_killed_if_that_is_enforced() {
         ("d", "/var/file", Backend::Overlay),
         ("e", "/var/file", Backend::Copy),
     ] {
-        world.restart_with(|isolation| isolation.image_backend = Some(backend));
+        world.restart_with(|isolation| isolation.image_backends = backend.into());
         let line = format!("mkdir -p /var; {}; exec sleep 1000", write(path, 8));
         let spec = ContainerSpec { resources: promised(4 * MB), ..world.shell(id, &line) };
         world.launch(spec).unwrap();
