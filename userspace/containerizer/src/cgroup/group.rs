@@ -171,6 +171,14 @@ impl Group {
             .try_for_each(|directory| fs::create_dir(directory).at("mkdir", directory))
     }
 
+    /// Brings this process, which has one thread, into the directories of v1; into that of v2
+    /// it is forked. It does so itself because that takes no lock of the kernel's. To move
+    /// another one means to wait until no process of the machine is forking or ending, for
+    /// some 10 ms (`cgroup_threadgroup_rwsem`).
+    pub(crate) fn join(&self) -> Result<(), Error> {
+        self.v1().into_iter().try_for_each(|directory| file::write(&directory.join("tasks"), "0"))
+    }
+
     /// Kills every process in the group, whatever it forks meanwhile (`cgroup.kill`, Linux
     /// 5.14). It has ended for each when [`Self::emptied`] returns.
     pub(crate) fn kill(&self) -> Result<(), Error> {

@@ -170,7 +170,7 @@ pub(super) fn become_command(
     command::execute(&process.argv, &environment)
 }
 
-/// Waits until this process is in all of the container's cgroups.
+/// Waits until this process is in the container's checkpoint.
 fn await_word(go: &OwnedFd) -> Result<(), SetupError> {
     let mut word = [0];
     let mut pipe = File::from(go.try_clone().step(|| "dup".into())?);

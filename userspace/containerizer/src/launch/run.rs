@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -205,18 +205,10 @@ pub(super) fn start(
             })
         }
     };
+                group.join()?;
     drop((go, failed));
     let prepared: Result<ProcessId, SetupError> = (|| {
         let id = ProcessId::of(pid)?;
-        for directory in group.v1() {
-            let path = directory.join("cgroup.procs");
-            let mut file = File::options()
-                .write(true)
-                .open(&path)
-                .step(|| format!("open {}", path.display()))?;
-            file.write_all(pid.to_string().as_bytes())
-                .step(|| format!("join cgroup {}", directory.display()))?;
-        }
         record(id)?;
         rustix::io::write(&lifeline, b"g").step(|| "tell the child".into())?;
         Ok(id)
