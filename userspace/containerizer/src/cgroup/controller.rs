@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Controller {
     /// Share and ceiling of CPU time.
     Cpu,
-    /// CPU time used. In v2 every group has it, without a controller.
-    Cpuacct,
     /// Memory limit and use.
     Memory,
     /// Number of tasks.
@@ -23,21 +21,13 @@ pub(crate) enum Controller {
 
 impl Controller {
     /// All of them.
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Cpu,
-        Self::Cpuacct,
-        Self::Memory,
-        Self::Pids,
-        Self::Cpuset,
-        Self::Blkio,
-        Self::Devices,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Cpu, Self::Memory, Self::Pids, Self::Cpuset, Self::Blkio, Self::Devices];
 
     /// The kernel's name of it in v1.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
-            Self::Cpuacct => "cpuacct",
             Self::Memory => "memory",
             Self::Pids => "pids",
             Self::Cpuset => "cpuset",
@@ -49,7 +39,7 @@ impl Controller {
     /// What enables it in `cgroup.subtree_control`; `None` for what v2 always has.
     pub(super) fn v2_name(self) -> Option<&'static str> {
         match self {
-            Self::Cpuacct | Self::Devices => None,
+            Self::Devices => None,
             Self::Blkio => Some("io"),
             other => Some(other.name()),
         }

@@ -224,7 +224,6 @@ pub(crate) mod fake {
         let (mounts, unified, controllers) = match version {
             Version::V1 => (
                 "1 0 0:1 / /c/cpu rw - cgroup cgroup rw,cpu\n\
-                 1 0 0:2 / /c/cpuacct rw - cgroup cgroup rw,cpuacct\n\
                  1 0 0:3 / /c/memory rw - cgroup cgroup rw,memory\n\
                  1 0 0:4 / /c/pids rw - cgroup cgroup rw,pids\n\
                  1 0 0:6 / /c/cpuset rw - cgroup cgroup rw,cpuset\n\
@@ -285,7 +284,7 @@ mod tests {
         let (cpu, memory) = ("sys/fs/cgroup/cpu,cpuacct/m/a/c", "sys/fs/cgroup/memory/m/a/c");
         assert_eq!(group.v1(), [&below(cpu), &below(memory)].into());
         assert_eq!(group.unified, below("sys/fs/cgroup/unified/m/a/c"));
-        let place = group.place(Controller::Cpuacct).unwrap();
+        let place = group.place(Controller::Cpu).unwrap();
         assert_eq!((place.version, place.directory), (Version::V1, below(cpu).as_path()));
         let error = group.place(Controller::Pids).unwrap_err().to_string();
         assert!(error.ends_with("m/a/c is not under the cgroup controller pids"), "{error}");

@@ -236,8 +236,8 @@ impl World {
         for line in text.lines() {
             let [tree, names, path] = line.splitn(3, ':').collect::<Vec<_>>().try_into().unwrap();
             unified |= tree == "0";
-            let ours = tree == "0"
-                || names.split(',').any(|n| ["cpu", "cpuacct", "memory", "pids"].contains(&n));
+            let ours =
+                tree == "0" || names.split(',').any(|n| ["cpu", "memory", "pids"].contains(&n));
             assert_eq!(path == group, ours, "{line}");
         }
         assert!(unified, "{text}");

@@ -4,7 +4,10 @@
 //! |---|---|---|
 //! | share | `cpu.shares`, 1024 for a CPU | `cpu.weight`, 100 for a CPU |
 //! | ceiling (CFS quota) | `cpu.cfs_quota_us` of `cpu.cfs_period_us` | `cpu.max` |
-//! | used | `cpuacct.stat`, `cpu.stat` | `cpu.stat` |
+//! | throttled | `cpu.stat` | the same |
+//!
+//! What is used is in `cpu.stat` of the group that every container has in v2, which counts it
+//! also where the controller is in v1: there it would take one more group, of `cpuacct`.
 
 use crate::cgroup::{Controller, Hierarchies, Version, file};
 use crate::isolator::{Isolation, Isolator, Subject};
@@ -14,8 +17,6 @@ use crate::{Error, Limit, Resources, Usage};
 const PERIOD: u64 = 100_000;
 /// The least quota per period that the kernel takes, in microseconds.
 const QUOTA_MIN: u64 = 1_000;
-/// Clock ticks per second in `cpuacct.stat` (`USER_HZ`, the same on all Linux).
-const USER_HZ: f64 = 100.0;
 
 /// The isolator.
 pub(in crate::isolator) struct Cpu {
@@ -43,7 +44,7 @@ impl Isolator for Cpu {
     }
 
     fn controllers(&self) -> &'static [Controller] {
-        &[Controller::Cpu, Controller::Cpuacct]
+        &[Controller::Cpu]
     }
 
     fn isolate(&self, subject: &Subject) -> Result<(), Error> {
@@ -99,17 +100,9 @@ impl Isolator for Cpu {
         usage.cpus_limit = ceiling.or(share);
         usage.cpus_nr_periods = file::field(&throttling, "nr_periods");
         usage.cpus_nr_throttled = file::field(&throttling, "nr_throttled");
-        let place = subject.plan.group.place(Controller::Cpuacct)?;
-        if place.version == Version::V1 {
-            let text = file::read(&place.directory.join("cpuacct.stat"))?;
-            let seconds = |key| file::field(&text, key).map(|ticks| float(ticks) / USER_HZ);
-            usage.cpus_user_time_secs = seconds("user");
-            usage.cpus_system_time_secs = seconds("system");
-        } else {
-            let text = file::read(&place.directory.join("cpu.stat"))?;
-            usage.cpus_user_time_secs = file::seconds(&text, "user_usec");
-            usage.cpus_system_time_secs = file::seconds(&text, "system_usec");
-        }
+        let used = file::read(&subject.plan.group.unified.join("cpu.stat"))?;
+        usage.cpus_user_time_secs = file::seconds(&used, "user_usec");
+        usage.cpus_system_time_secs = file::seconds(&used, "system_usec");
         Ok(())
     }
 }
@@ -136,7 +129,7 @@ fn text(number: u64) -> String {
     number.to_string()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "2^53 ticks are as many years as nobody waits")]
+#[expect(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years")]
 fn float(count: u64) -> f64 {
     count as f64
 }
@@ -171,7 +164,7 @@ mod tests {
                 ("c/cpu/c/cpu.cfs_period_us", ""),
                 ("c/cpu/c/cpu.cfs_quota_us", ""),
                 ("c/cpu/c/cpu.stat", "nr_periods 5\nnr_throttled 2\nthrottled_time 1500000000\n"),
-                ("c/cpuacct/c/cpuacct.stat", "user 250\nsystem 50\n"),
+                ("c/unified/c/cpu.stat", "user_usec 2500000\nsystem_usec 500000\n"),
             ],
         );
         let read = |name| std::fs::read_to_string(directory.path().join("c/cpu/c").join(name));
