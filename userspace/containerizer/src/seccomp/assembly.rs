@@ -47,24 +47,91 @@ pub(super) fn plain(code: u16, operand: u32) -> Instruction {
 /// A search for the number that is loaded among `segments`: each goes from its number up to
 /// that of the next, and the first is 0's.
 pub(super) fn search(segments: &[(u32, &Verdict)]) -> Vec<Instruction> {
-    match segments {
-        [] => Vec::new(),
-        [(_, verdict)] => verdict.assemble(),
-        _ => {
-            let (low, high) = segments.split_at(segments.len() / 2);
-            let (first, low) = (high[0].0, search(low));
-            let mut program = match u8::try_from(low.len()) {
-                Ok(over) => vec![Instruction { code: JUMP_GE, yes: over, no: 0, operand: first }],
-                // Conditional jumps do not go that far.
-                Err(_) => vec![
-                    Instruction { code: JUMP_GE, yes: 0, no: 1, operand: first },
-                    plain(JUMP, length(&low)),
-                ],
+    if segments.is_empty() {
+        return Vec::new();
+    }
+    if let Some(program) = compact(segments) {
+        return program;
+    }
+    let (low, high) = segments.split_at(segments.len() / 2);
+    let (first, low) = (high[0].0, search(low));
+    // Conditional jumps do not go that far.
+    let mut program = vec![
+        Instruction { code: JUMP_GE, yes: 0, no: 1, operand: first },
+        plain(JUMP, length(&low)),
+    ];
+    program.extend(low);
+    program.extend(search(high));
+    program
+}
+
+/// The same with one return for each action, behind all the rest: the kernel translates every
+/// filter anew, and that takes as long as the filter is. `None` if jumps do not go that far.
+fn compact(segments: &[(u32, &Verdict)]) -> Option<Vec<Instruction>> {
+    let mut tree = Tree::default();
+    if tree.add(segments)? != Place::At(0) {
+        // There is nothing to search.
+        let action = segments.first().map(|(_, verdict)| verdict.otherwise);
+        return Some(action.map(|action| plain(RETURN, action)).into_iter().collect());
+    }
+    let end = tree.program.len();
+    let mut actions = Vec::new();
+    for (index, yes, no) in tree.branches {
+        let mut over = |place| {
+            let target = match place {
+                Place::At(target) => target,
+                Place::Return(action) => {
+                    let known = actions.iter().position(|known| *known == action);
+                    end + known.unwrap_or_else(|| {
+                        actions.push(action);
+                        actions.len() - 1
+                    })
+                }
             };
-            program.extend(low);
-            program.extend(search(high));
-            program
+            u8::try_from(target - index - 1).ok()
+        };
+        (tree.program[index].yes, tree.program[index].no) = (over(yes)?, over(no)?);
+    }
+    tree.program.extend(actions.into_iter().map(|action| plain(RETURN, action)));
+    Some(tree.program)
+}
+
+/// Where a branch leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// This instruction.
+    At(usize),
+    /// The return of this action.
+    Return(u32),
+}
+
+/// A search whose branches do not lead anywhere yet.
+#[derive(Default)]
+struct Tree {
+    program: Vec<Instruction>,
+    /// Instructions, with where they lead to if they hold, and otherwise.
+    branches: Vec<(usize, Place, Place)>,
+}
+
+impl Tree {
+    /// Adds the search among `segments`; `None` if there are none.
+    fn add(&mut self, segments: &[(u32, &Verdict)]) -> Option<Place> {
+        let index = self.program.len();
+        match segments {
+            [] => return None,
+            [(_, verdict)] if verdict.clauses.is_empty() => {
+                return Some(Place::Return(verdict.otherwise));
+            }
+            [(_, verdict)] => self.program.extend(verdict.assemble()),
+            _ => {
+                let (low, high) = segments.split_at(segments.len() / 2);
+                self.program.push(plain(JUMP_GE, high[0].0));
+                let no = self.add(low)?;
+                let yes = self.add(high)?;
+                self.branches.push((index, yes, no));
+            }
         }
+        Some(Place::At(index))
     }
 }
 

@@ -1,6 +1,9 @@
 //! A compiled filter.
 
-use serde::{Deserialize, Serialize};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a helper loads: a program of the kernel's classic BPF (linux/filter.h).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,6 +12,7 @@ pub(crate) struct Filter {
     pub(crate) flags: u32,
     /// An instruction each: from the uppermost bits down `code` (16), `jt` (8), `jf` (8) and
     /// `k` (32).
+    #[serde(serialize_with = "write", deserialize_with = "read")]
     program: Vec<u64>,
 }
 
@@ -50,6 +54,21 @@ impl Filter {
     }
 }
 
+/// As one string: it is most of a plan, and numbers would take three times as long.
+fn write<S: Serializer>(program: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
+    let bytes: Vec<u8> = program.iter().flat_map(|word| word.to_le_bytes()).collect();
+    serializer.serialize_str(&STANDARD.encode(bytes))
+}
+
+fn read<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+    let text = <std::borrow::Cow<'a, str>>::deserialize(deserializer)?;
+    let bytes = STANDARD.decode(&*text).map_err(D::Error::custom)?;
+    let (words, []) = bytes.as_chunks() else {
+        return Err(D::Error::custom("half an instruction"));
+    };
+    Ok(words.iter().map(|word| u64::from_le_bytes(*word)).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +83,9 @@ mod tests {
         let text = serde_json::to_string(&filter).unwrap();
         let read: Filter = serde_json::from_str(&text).unwrap();
         assert_eq!(read.instructions().collect::<Vec<_>>(), instructions);
+        for wrong in ["AAAAAAAAAAA", "AAAA", "?"] {
+            let text = format!(r#"{{"flags":7,"program":"{wrong}"}}"#);
+            assert!(serde_json::from_str::<Filter>(&text).is_err(), "{wrong}");
+        }
     }
 }
