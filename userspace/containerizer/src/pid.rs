@@ -1,6 +1,7 @@
 //! Processes by a name that is never used twice.
 
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 use procfs::FromRead;
 use procfs::process::Stat;
@@ -9,6 +10,7 @@ use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::cgroup::file;
 use crate::error::At;
 
 /// A process: its number, and when it began, because numbers come back.
@@ -24,8 +26,9 @@ impl ProcessId {
     /// The process that has number `pid` now.
     pub(crate) fn of(pid: u32) -> Result<Self, Error> {
         let path = format!("/proc/{pid}/stat");
-        let stat = std::fs::read(&path).at("read", &path)?;
-        let stat = Stat::from_read(&*stat).map_err(std::io::Error::other).at("read", &path)?;
+        let stat = file::read(path.as_ref())?;
+        let stat =
+            Stat::from_read(stat.as_bytes()).map_err(std::io::Error::other).at("read", &path)?;
         Ok(Self { pid, started: stat.starttime })
     }
 
@@ -63,8 +66,12 @@ pub(crate) fn reap(pidfd: &OwnedFd) {
 
 /// This boot's id: after another boot no checkpointed process is alive.
 pub(crate) fn boot_id() -> Result<String, Error> {
-    let path = "/proc/sys/kernel/random/boot_id";
-    Ok(std::fs::read_to_string(path).at("read", path)?.trim().to_owned())
+    static KNOWN: OnceLock<String> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(known.clone());
+    }
+    let text = file::read("/proc/sys/kernel/random/boot_id".as_ref())?;
+    Ok(KNOWN.get_or_init(|| text.trim().to_owned()).clone())
 }
 
 #[cfg(test)]

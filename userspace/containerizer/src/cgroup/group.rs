@@ -225,6 +225,12 @@ impl Group {
     /// Waits until no process is in the group.
     pub(crate) async fn emptied(&self) -> Result<(), Error> {
         let path = self.unified.join("cgroup.events");
+        match populated(&path) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(Error::Io { source, .. }) if gone(&source) => return Ok(()),
+            Err(error) => return Err(error),
+        }
         let events = match fs::File::open(&path) {
             Err(error) if gone(&error) => return Ok(()),
             opened => opened.at("open", &path)?,

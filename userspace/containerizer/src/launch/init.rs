@@ -20,6 +20,7 @@ use super::streams::{Ends, Logs, Streams};
 use super::users::Users;
 use super::{command, hold, join, limits, ownership, place, privileges, rootfs, seccomp, system};
 use crate::SetupError;
+use crate::cgroup::file;
 use crate::error::Step as _;
 
 /// Sets the container up from inside its new namespaces, waits for the helper's word, and
@@ -114,7 +115,7 @@ pub(super) fn isolate_from_helper(process: &Process) -> Result<(), SetupError> {
     system::reset_signals()?;
     // An agent may be protected from the kernel's memory killer; its containers are not.
     let score = Path::new("/proc/self/oom_score_adj");
-    let inherited = fs::read_to_string(score).step(|| format!("read {}", score.display()))?;
+    let inherited = file::read(score)?;
     let wanted = process.oom_score.unwrap_or(0).to_string();
     if process.oom_score.is_some() || inherited.starts_with('-') {
         fs::write(score, wanted).step(|| format!("write {}", score.display()))?;

@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, CString};
 use std::fs;
-use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -27,8 +26,10 @@ pub(super) fn detached(
 ) -> Result<OwnedFd, SetupError> {
     let tree = open_tree(CWD, path, clone_flags(recursive))
         .step(|| format!("open_tree {}", path.display()))?;
-    mount_setattr(tree.as_fd(), c"", recursive, set, clear, 0)
-        .step(|| format!("mount_setattr {}", path.display()))?;
+    if set | clear != 0 {
+        mount_setattr(tree.as_fd(), c"", recursive, set, clear, 0)
+            .step(|| format!("mount_setattr {}", path.display()))?;
+    }
     Ok(tree)
 }
 
@@ -153,19 +154,37 @@ fn flags(attributes: Attributes) -> MountFlags {
 /// Hides what in /proc and /sys is not the container's to see, and protects what is not its
 /// to change. /dev must be there.
 pub(super) fn restrict(masked: &[PathBuf], read_only: &[PathBuf]) -> Result<(), SetupError> {
+    // Not every kernel has every one.
+    let missing = |error: &SetupError| error.errno == Some(libc::ENOENT);
+    let mut nothing: Option<OwnedFd> = None;
+    let mut first: Option<&Path> = None;
     for path in masked {
-        match fs::symlink_metadata(path) {
-            Ok(found) if found.is_dir() => {
-                fresh("tmpfs", path, MountFlags::RDONLY, c"size=0k,nr_inodes=1")?;
+        // What it is shows when nothing is laid over it: that is no directory.
+        let tree = match nothing.take() {
+            Some(tree) => tree,
+            None => detached(Path::new("/dev/null"), false, 0, 0)?,
+        };
+        match (over(path, &tree), first) {
+            (Ok(()), _) => {}
+            (Err(error), _) if missing(&error) => nothing = Some(tree),
+            (Err(error), empty) if error.errno == Some(libc::EINVAL) && path.is_dir() => {
+                nothing = Some(tree);
+                if let Some(empty) = empty {
+                    over(path, &detached(empty, false, 0, 0)?)?;
+                } else {
+                    fresh("tmpfs", path, MountFlags::RDONLY, c"size=0k,nr_inodes=1")?;
+                    first = Some(path);
+                }
             }
-            Ok(_) => over(path, &detached(Path::new("/dev/null"), false, 0, 0)?)?,
-            // Not every kernel has every one.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).step(|| format!("lstat {}", path.display())),
+            (Err(error), _) => return Err(error),
         }
     }
-    for path in read_only.iter().filter(|path| path.exists()) {
-        over(path, &detached(path, true, libc::MOUNT_ATTR_RDONLY, 0)?)?;
+    for path in read_only {
+        match detached(path, true, libc::MOUNT_ATTR_RDONLY, 0) {
+            Ok(tree) => over(path, &tree)?,
+            Err(error) if missing(&error) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

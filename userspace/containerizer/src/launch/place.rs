@@ -35,26 +35,22 @@ pub(crate) fn directory(path: &Path) -> Result<OwnedFd, SetupError> {
 pub(crate) fn file(path: &Path) -> Result<OwnedFd, SetupError> {
     let (parent, name) = split(path)?;
     let parent = directory(parent)?;
-    let kind = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW);
-    match kind.map(|found| FileType::from_raw_mode(found.st_mode)) {
-        Ok(FileType::Symlink) => {
-            let empty = AtFlags::empty();
-            unlinkat(&parent, name, empty).step(|| format!("unlink {}", path.display()))?;
-        }
-        Ok(_) | Err(Errno::NOENT) => {}
-        Err(error) => return Err(error).step(|| format!("lstat {}", path.display())),
-    }
     let step = || format!("create {}", path.display());
     let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let made = openat(
-        &parent,
-        name,
-        flags | OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY,
-        Mode::from_raw_mode(0o644),
-    );
-    match made {
-        Ok(_) | Err(Errno::EXIST) => {}
-        Err(error) => return Err(error).step(step),
+    let make = || {
+        let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+        openat(&parent, name, flags, Mode::from_raw_mode(0o644))
+    };
+    match make() {
+        Err(Errno::EXIST) => {}
+        made => return made.step(step),
+    }
+    let kind = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)
+        .step(|| format!("lstat {}", path.display()))?;
+    if FileType::from_raw_mode(kind.st_mode) == FileType::Symlink {
+        let empty = AtFlags::empty();
+        unlinkat(&parent, name, empty).step(|| format!("unlink {}", path.display()))?;
+        return make().step(step);
     }
     openat(&parent, name, flags | OFlags::PATH, Mode::empty()).step(step)
 }

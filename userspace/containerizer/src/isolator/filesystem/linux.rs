@@ -74,6 +74,10 @@ impl Isolator for Linux {
 
     fn cleanup(&self, subject: &Subject) -> Result<(), Error> {
         let scratch = &subject.plan.scratch;
+        // Most containers have left these empty. What is not tells the next step.
+        for name in ["upper", "work/work", "work", ""] {
+            let _ = fs::remove_dir(scratch.join(name));
+        }
         remove_tree(scratch).at("remove", scratch)
     }
 }

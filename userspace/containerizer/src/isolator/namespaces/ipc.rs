@@ -2,10 +2,9 @@
 //! may want to have those of the container around it instead, or the agent's
 //! (`LinuxInfo.ipc_mode`).
 
-use std::fs;
 use std::path::Path;
 
-use crate::error::At as _;
+use crate::cgroup::file;
 use crate::isolator::{Draft, Isolation, Isolator, Request};
 use crate::launch::plan::{Attributes, Mount, Namespace, What};
 use crate::{Error, IpcMode};
@@ -48,8 +47,7 @@ impl Isolator for Ipc {
                 draft.mount(Mount::host(Path::new(SHM), SHM, Attributes::QUIET))?;
             }
         }
-        let known = "/proc/filesystems";
-        let known = fs::read_to_string(known).at("read", known)?;
+        let known = file::read("/proc/filesystems".as_ref())?;
         // A kernel may be without POSIX message queues. Whose they are, the namespace says.
         if known.lines().any(|line| line.ends_with("\tmqueue")) {
             draft.mount(Mount::new("mqueue", "/dev/mqueue", Attributes::QUIET, ""))?;
