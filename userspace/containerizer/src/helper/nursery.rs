@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-use crate::launch::nursery::{STREAMS, answered, request};
+use crate::launch::nursery::{Answer, STREAMS, answered, request};
 use crate::{Error, SetupError};
 
 /// It ends when this is dropped, and is started again should it have ended before.
@@ -52,16 +53,33 @@ impl Nursery {
             }
         }
         let Some((answer, pidfd)) = answered(socket.as_fd())? else { return Ok(None) };
-        let pid = answer?;
         let missing = || SetupError::new("recvmsg an answer", "a helper without a descriptor");
-        Ok(Some((pid, pidfd.ok_or_else(missing)?)))
+        match answer {
+            Answer::Helper(pid) => Ok(Some((pid, pidfd.ok_or_else(missing)?))),
+            Answer::Failed(error) => Err(error),
+            Answer::Last(_) => {
+                collect(&pidfd.ok_or_else(missing)?);
+                Ok(None)
+            }
+        }
     }
 }
 
 impl Drop for Nursery {
     fn drop(&mut self) {
-        drop(self.socket.take());
+        if let Some(socket) = self.socket.take() {
+            // It may have ended before, and the one that was ahead have been collected.
+            let _ = shutdown(&socket, Shutdown::Write);
+            if let Ok(Some((Answer::Last(_), Some(pidfd)))) = answered(socket.as_fd()) {
+                collect(&pidfd);
+            }
+        }
         // It has nothing to do but to end; that it was collected already is fine.
         let _ = self.process.wait();
     }
+}
+
+/// Waits for a child that has nothing to do but to end.
+fn collect(pidfd: &OwnedFd) {
+    let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
 }

@@ -1,4 +1,5 @@
-//! Where helpers come from: a process that has started already and forks for each of them.
+//! Where helpers come from: a process that has started already and forks for each of them,
+//! one ahead: the next one waits for its request.
 //!
 //! A new process of this program costs far more than a fork: it is mapped, relocated and
 //! initialised, and what that writes is memory of its own for as long as it lives. So the
@@ -14,7 +15,10 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{PidfdFlags, pidfd_open};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use serde::{Deserialize, Serialize};
 
 use super::system::{self, Forked, SingleThreaded};
 use crate::SetupError;
@@ -25,31 +29,70 @@ pub(crate) const STREAMS: usize = 3;
 /// The longest answer.
 const ANSWER_MAX: usize = 1 << 10;
 
-/// What comes of a request: the helper's number, or why there is none. Its descriptor comes
-/// with it.
-pub(crate) type Answer = Result<u32, SetupError>;
+/// What comes of a request. The descriptor of the process comes with its number.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// This helper.
+    Helper(u32),
+    /// None, for this reason.
+    Failed(SetupError),
+    /// Never one again. This one was ahead, and has ended: it is to be collected.
+    Last(u32),
+}
 
-/// Answers requests on standard input, a socket, until the containerizer closes it. Returns
-/// true in every helper, with its streams in place, and false in the nursery at its end.
+/// Answers requests on standard input, a socket, until the containerizer closes it, and then
+/// says which process is left to be collected. Returns true in every helper, with its streams
+/// in place, and false in the nursery at its end.
 pub(super) fn serve(alone: SingleThreaded) -> Result<bool, SetupError> {
     let socket = rustix::stdio::stdin();
     loop {
-        let Some(streams) = receive(socket)? else { return Ok(false) };
+        let (taken, take) = pipe_with(PipeFlags::CLOEXEC).step(|| "pipe".into())?;
         match system::fork_sibling(alone) {
             Ok(Forked::Child) => {
-                let [input, output, errors] = streams;
-                dup2_stdin(&input).step(|| "dup stdin".into())?;
-                dup2_stdout(&output).step(|| "dup stdout".into())?;
-                dup2_stderr(&errors).step(|| "dup stderr".into())?;
-                return Ok(true);
+                drop(taken);
+                return await_request(socket, &take);
             }
-            Ok(Forked::Parent { pid, pidfd }) => answer(socket, &Ok(pid), Some(&pidfd))?,
+            Ok(Forked::Parent { pid, pidfd }) => {
+                drop(take);
+                if rustix::io::retry_on_intr(|| rustix::io::read(&taken, &mut [0]))
+                    .step(|| "wait for the next helper".into())?
+                    == 0
+                {
+                    // The containerizer has ended too, or has nothing against starting another
+                    // nursery.
+                    let _ = answer(socket, &Answer::Last(pid), Some(&pidfd));
+                    return Ok(false);
+                }
+            }
             Err(error) => {
-                let error = Err(error).step(|| "clone3".into());
-                answer(socket, &error, None)?;
+                if receive(socket)?.is_none() {
+                    return Ok(false);
+                }
+                let error = SetupError {
+                    step: "clone3".into(),
+                    reason: error.to_string(),
+                    errno: error.raw_os_error(),
+                };
+                answer(socket, &Answer::Failed(error), None)?;
             }
         }
     }
+}
+
+/// Waits for a request, and becomes the helper that is its answer. Returns false if there will
+/// be none.
+fn await_request(socket: BorrowedFd<'_>, take: &OwnedFd) -> Result<bool, SetupError> {
+    let own = rustix::process::getpid();
+    let pidfd = pidfd_open(own, PidfdFlags::empty()).step(|| "pidfd_open".into())?;
+    let pid = own.as_raw_nonzero().get().unsigned_abs();
+    let Some([input, output, errors]) = receive(socket)? else { return Ok(false) };
+    answer(socket, &Answer::Helper(pid), Some(&pidfd))?;
+    // Without a nursery the containerizer starts another one when it wants the next.
+    let _ = rustix::io::write(take, b"t");
+    dup2_stdin(&input).step(|| "dup stdin".into())?;
+    dup2_stdout(&output).step(|| "dup stdout".into())?;
+    dup2_stderr(&errors).step(|| "dup stderr".into())?;
+    Ok(true)
 }
 
 /// The streams of the next helper; `None` when there will be none.
