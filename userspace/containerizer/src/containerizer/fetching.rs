@@ -20,9 +20,6 @@ pub(super) async fn fetch(
     spec: ContainerSpec,
     mut subject: Subject,
 ) -> Result<Subject, Error> {
-    if spec.uris.is_empty() {
-        return Ok(subject);
-    }
     let cancel = Cancel::default();
     let work = blocking({
         let (inner, cancel) = (Arc::clone(inner), cancel.clone());

@@ -70,20 +70,7 @@ async fn bring_up(
     spec: ContainerSpec,
     attached: bool,
 ) -> Result<(Launched, Option<Attachment>), Error> {
-    let (spec, mut subject) = {
-        let inner = Arc::clone(inner);
-        blocking(move || plan(&inner, spec)).await?
-    };
-    entry.check()?;
-    if let Some(io) = &mut subject.plan.io {
-        io.first = attached;
-    }
-    let subject = Arc::new(fetching::fetch(inner, entry, spec, subject).await?);
-    entry.check()?;
-    let helper = {
-        let (inner, entry, subject) = (Arc::clone(inner), Arc::clone(entry), Arc::clone(&subject));
-        blocking(move || prepare(&inner, &entry, &subject)).await?
-    };
+    let (subject, helper) = start(inner, entry, spec, attached).await?;
     let (pidfd, mut reports) = helper.detach()?;
     let mut attachment = None;
     let report = loop {
@@ -128,6 +115,39 @@ async fn bring_up(
             }
         }
     }
+}
+
+/// Plans the container, fetches what it wants, and starts its helper: without a change of
+/// threads if there is nothing to fetch.
+async fn start(
+    inner: &Arc<Inner>,
+    entry: &Arc<Entry>,
+    spec: ContainerSpec,
+    attached: bool,
+) -> Result<(Arc<Subject>, Helper), Error> {
+    let (of_plan, entry_of_plan) = (Arc::clone(inner), Arc::clone(entry));
+    let (spec, subject, helper) = blocking(move || {
+        let (spec, mut subject) = plan(&of_plan, spec)?;
+        if let Some(io) = &mut subject.plan.io {
+            io.first = attached;
+        }
+        entry_of_plan.check()?;
+        let helper = if spec.uris.is_empty() {
+            Some(prepare(&of_plan, &entry_of_plan, &subject)?)
+        } else {
+            None
+        };
+        Ok((spec, subject, helper))
+    })
+    .await?;
+    if let Some(helper) = helper {
+        return Ok((Arc::new(subject), helper));
+    }
+    let subject = Arc::new(fetching::fetch(inner, entry, spec, subject).await?);
+    entry.check()?;
+    let (inner, entry, prepared) = (Arc::clone(inner), Arc::clone(entry), Arc::clone(&subject));
+    let helper = blocking(move || prepare(&inner, &entry, &prepared)).await?;
+    Ok((subject, helper))
 }
 
 /// Decides everything, and makes sure that the image's layers are there. Of the container
