@@ -1,6 +1,7 @@
 //! The containerizer: its interface.
 
 mod asking;
+mod ending;
 mod entry;
 mod executing;
 mod fetching;
@@ -27,6 +28,7 @@ use crate::{
     Attachment, Config, ContainerSpec, Error, ExecStatus, Execution, Origin, Resources, Status,
     Termination, Usage,
 };
+use ending::Ending;
 use entry::{Entry, State};
 
 /// Runs containers. Cheap to clone. The last clone's end ends no container.
@@ -72,6 +74,8 @@ struct Inner {
     checkpoints: Checkpoints,
     program: Program,
     containers: Mutex<HashMap<String, Arc<Entry>>>,
+    /// Helpers of those that have been removed.
+    ending: Ending,
     /// Whether the isolators know of the containers of earlier runs.
     told: tokio::sync::OnceCell<()>,
     /// Held while a container of an earlier run is taken over.
@@ -108,6 +112,7 @@ impl Containerizer {
             isolators,
             controllers,
             containers: Mutex::default(),
+            ending: Ending::default(),
             told: tokio::sync::OnceCell::new(),
             adoption: tokio::sync::Mutex::default(),
             config,
@@ -247,6 +252,7 @@ impl Containerizer {
         for id in ids {
             result = result.and(self.destroy(&id).await);
         }
+        self.inner.ending.all().await;
         result?;
         self.inner.hierarchies.remove(&self.inner.config.cgroups_root)
     }

@@ -130,6 +130,24 @@ impl Reports {
     }
 }
 
+impl Reports {
+    /// Waits until the helper has closed its end: it has written how the container ended, or
+    /// it has ended itself.
+    pub(crate) async fn closed(self) {
+        // Without the room for a report, while the container runs.
+        let receiver = self.lines.into_inner();
+        loop {
+            match receiver.readable().await.and_then(|()| receiver.try_read(&mut [0; 64])) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Nothing more will be heard: it is as if it were closed.
+                Err(_) => return,
+            }
+        }
+    }
+}
+
 /// Waits until the process has ended, and collects it if it is a child of this one.
 pub(crate) async fn ended(pidfd: OwnedFd) -> io::Result<()> {
     let pidfd = register(pidfd, Interest::READABLE)?;

@@ -1,10 +1,11 @@
 //! One container, as the containerizer knows it.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::isolator::Subject;
 use crate::{Error, Termination};
@@ -31,6 +32,8 @@ pub(super) struct Entry {
     /// Held while the container is given other resources, or removed.
     pub(super) change: AsyncMutex<()>,
     supervisor: Mutex<Option<AbortHandle>>,
+    /// Comes to its end with the helper, which has told already how the container ended.
+    helper: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
 impl Entry {
@@ -48,6 +51,7 @@ impl Entry {
             closed: AtomicBool::new(false),
             change: AsyncMutex::new(()),
             supervisor: Mutex::new(None),
+            helper: Mutex::new(None),
         })
     }
 
@@ -119,6 +123,17 @@ impl Entry {
     /// Remembers the task that watches it.
     pub(super) fn supervised_by(&self, task: AbortHandle) {
         *self.supervisor.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
+    /// Remembers what comes to its end with the helper.
+    pub(super) fn left_by_helper(&self, end: JoinHandle<io::Result<()>>) {
+        *self.helper.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+    }
+
+    /// What comes to its end with the helper, and with it the container's mounts; `None` if
+    /// it has ended.
+    pub(super) fn helper(&self) -> Option<JoinHandle<io::Result<()>>> {
+        self.helper.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Stops watching it.

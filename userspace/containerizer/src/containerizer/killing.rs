@@ -14,7 +14,7 @@ use crate::Error;
 use crate::error::At as _;
 use crate::isolator::Subject;
 use crate::launch::make_beneath;
-use crate::launch::plan::Plan;
+use crate::launch::plan::{Plan, What};
 use crate::removal::remove_tree;
 
 /// How often, and how long apart, an empty cgroup is tried to be removed: exiting tasks
@@ -173,12 +173,36 @@ pub(super) async fn remove(
         tries += 1;
         tokio::time::sleep(REMOVAL_PAUSE).await;
     }
-    let (inner, id) = (Arc::clone(inner), entry.id().to_owned());
-    blocking(move || {
+    let mut end = entry.helper();
+    if subject.as_ref().is_none_or(|subject| outlives(subject))
+        && let Some(end) = end.take()
+    {
+        // That it cannot be waited for stops nobody: it has nothing to do but to end.
+        let _ = end.await;
+    }
+    let (shared, id) = (Arc::clone(inner), entry.id().to_owned());
+    let removed = blocking(move || {
         if let Some(subject) = subject {
-            inner.isolators.cleanup(&subject)?;
+            shared.isolators.cleanup(&subject)?;
         }
-        inner.checkpoints.remove(&id)
+        shared.checkpoints.remove(&id)
     })
-    .await
+    .await;
+    if let Some(end) = end {
+        inner.ending.add(end).await;
+    }
+    removed
+}
+
+/// Whether something that outlives the container, or that is counted, is mounted in it, so
+/// that it has to be free when the container is removed. What else is mounted there is its own
+/// alone, and not seen by anybody any more.
+fn outlives(subject: &Subject) -> bool {
+    let kinds = ["disk/", "external/"];
+    subject.isolators.iter().any(|name| kinds.iter().any(|kind| name.starts_with(kind)))
+        || subject.plan.mounts.iter().any(|mount| match &mount.what {
+            What::Host { path, recursive, .. } => *recursive && *path != subject.plan.sandbox_top,
+            What::Parent(_) => true,
+            What::Layers { .. } | What::New { .. } | What::Secret(_) | What::Link(_) => false,
+        })
 }

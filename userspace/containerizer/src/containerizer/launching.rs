@@ -96,7 +96,7 @@ async fn bring_up(
             // Nobody has to do with its secrets any more.
             let subject = Arc::new(subject.without_secrets());
             entry.set(State::Running(Arc::clone(&subject)));
-            supervision::supervise(inner, entry, &subject, pidfd);
+            supervision::supervise(inner, entry, &subject, pidfd, Some(reports));
             // If the one around it has ended meanwhile, it may not have been seen there.
             if !inner.is_held(entry.id()) {
                 subject.plan.group.kill()?;

@@ -89,7 +89,7 @@ pub(super) async fn adopt(inner: &Arc<Inner>, id: &str) -> Result<Option<Arc<Ent
             {
                 update(inner, &checkpoint, &subject).await?;
                 let entry = insert(inner, Entry::new(id, State::Running(Arc::clone(&subject))));
-                supervise(inner, &entry, &subject, pidfd);
+                supervise(inner, &entry, &subject, pidfd, None);
                 return Ok(Some(entry));
             }
             "its launch helper was killed"

@@ -1,6 +1,7 @@
 //! Watching a helper to its end.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,18 +11,28 @@ use super::entry::{Entry, State};
 use super::{Inner, blocking};
 use crate::cgroup::Group;
 use crate::checkpoint::{Checkpoint, Outcome};
+use crate::error::At as _;
+use crate::helper::Reports;
 use crate::isolator::{Subject, Watch};
 use crate::{Error, Limitation, Termination, helper};
 
-/// Watches the helper `pidfd` of a container from now on. What this starts holds nothing of
-/// the containerizer, which may go away meanwhile.
-pub(super) fn supervise(inner: &Inner, entry: &Arc<Entry>, subject: &Arc<Subject>, pidfd: OwnedFd) {
+/// Watches the helper `pidfd` of a container from now on, and its `reports` if this run of the
+/// agent has started it. What this starts holds nothing of the containerizer, which may go
+/// away meanwhile.
+pub(super) fn supervise(
+    inner: &Inner,
+    entry: &Arc<Entry>,
+    subject: &Arc<Subject>,
+    pidfd: OwnedFd,
+    reports: Option<Reports>,
+) {
     let checkpoint = inner.checkpoints.get(entry.id());
     let watches = inner.isolators.watch(subject);
     let task = tokio::spawn({
         let (entry, subject) = (Arc::clone(entry), Arc::clone(subject));
         async move {
-            let termination = watch(pidfd, watches, &checkpoint, &subject.plan.group).await;
+            let end = conclude(pidfd, reports, &entry, &checkpoint, &subject.plan.group);
+            let termination = watch(end, watches, &checkpoint, &subject.plan.group).await;
             let termination =
                 termination.unwrap_or_else(|error| Termination::Lost(error.to_string()));
             entry.set(State::Ended(Some(subject), termination));
@@ -30,15 +41,15 @@ pub(super) fn supervise(inner: &Inner, entry: &Arc<Entry>, subject: &Arc<Subject
     entry.supervised_by(task.abort_handle());
 }
 
-/// Waits for the helper's end, or for a limit that the container goes over: then kills it,
-/// and waits all the same.
+/// Waits for the container's end, or for a limit that it goes over: then kills it, and waits
+/// all the same.
 async fn watch(
-    pidfd: OwnedFd,
+    end: impl Future<Output = Result<Termination, Error>>,
     watches: Vec<Watch>,
     checkpoint: &Checkpoint,
     group: &Group,
 ) -> Result<Termination, Error> {
-    let mut conclusion = pin!(conclude(pidfd, checkpoint, group));
+    let mut conclusion = pin!(end);
     // An earlier agent may have come no further than this. A note that cannot be read is no
     // reason to stop watching.
     let noted = checkpoint.limitation().ok().flatten();
@@ -70,17 +81,38 @@ async fn first(mut watches: Vec<Watch>) -> Limitation {
     .await
 }
 
-/// Waits for the helper's end, and learns from the checkpoint how the container's was.
+/// Waits for the container's end, and learns from the checkpoint how that was: as soon as its
+/// helper has written it, or has ended without.
 async fn conclude(
     pidfd: OwnedFd,
+    reports: Option<Reports>,
+    entry: &Entry,
     checkpoint: &Checkpoint,
     group: &Group,
 ) -> Result<Termination, Error> {
-    helper::ended(pidfd).await.map_err(|source| Error::Io {
-        operation: "wait for the helper of",
-        path: checkpoint.directory().to_owned(),
-        source,
-    })?;
+    // What the helper has still to do, by ending, is to take the container's mounts away.
+    let mut end = tokio::spawn(helper::ended(pidfd));
+    let told = async {
+        match reports {
+            Some(reports) => reports.closed().await,
+            None => pending().await,
+        }
+    };
+    let ended = tokio::select! {
+        ended = &mut end => Some(ended),
+        () = told => match checkpoint.outcome() {
+            Ok(Some(_)) => None,
+            // Killed, or about to say in another way that it has failed.
+            _ => Some((&mut end).await),
+        },
+    };
+    match ended {
+        Some(ended) => {
+            let ended = ended.map_err(io::Error::other).flatten();
+            ended.at("wait for the helper of", checkpoint.directory())?;
+        }
+        None => entry.left_by_helper(end),
+    }
     settle(checkpoint, group, "its launch helper was killed").await
 }
 
@@ -137,7 +169,7 @@ mod tests {
     }
 
     fn never() -> Watch {
-        Box::pin(std::future::pending())
+        Box::pin(pending())
     }
 
     /// A stand-in for a helper, which ends when its container is killed.
@@ -161,7 +193,9 @@ mod tests {
         let watches = vec![never(), will("too much")];
         // The file of a tree of plain files has no events, so that its end is an error; what
         // is asked here is what was done before.
-        let _ = watch(pidfd, watches, &checkpoint, group).await;
+        let entry = Entry::launching("c");
+        let end = conclude(pidfd, None, &entry, &checkpoint, group);
+        let _ = watch(end, watches, &checkpoint, group).await;
         assert_eq!(fs::read_to_string(group.unified.join("cgroup.kill")).unwrap(), "1");
         assert_eq!(checkpoint.limitation().unwrap(), Some(limitation("too much")));
     }

@@ -96,7 +96,7 @@ pub(super) fn run(
         }
     };
     answers.send(&Report::Started(child.id));
-    drop(answers);
+    let mounts = plan.namespaces.contains(&Namespace::Mount).then(|| child.mounts());
     let out_of_memory = watch(plan, &child, oom.as_mut(), board.as_mut(), &mut rotated)?;
     let ended = child.wait()?;
     if !plan.namespaces.contains(&Namespace::Pid) {
@@ -111,7 +111,11 @@ pub(super) fn run(
         Some(_) => isolator::exceeded(&plan.group, out_of_memory)?,
         None => None,
     };
-    record(&mut status, &Outcome::Ended(exceeded.map_or(ended, Termination::Limited)))
+    record(&mut status, &Outcome::Ended(exceeded.map_or(ended, Termination::Limited)))?;
+    // The containerizer goes on by that, while this process takes the mounts away.
+    drop(answers);
+    drop(mounts);
+    Ok(())
 }
 
 /// The flags of clone(2) for new `namespaces`.
@@ -201,11 +205,11 @@ pub(super) fn start(
                 // What is open on the host has a name in /proc/self/fd, which a path of the
                 // image may begin with: closed by exec is closed too late.
                 system::close_all_but(open).step(|| "close_range".into())?;
+                group.join()?;
                 part(go)
             })
         }
     };
-                group.join()?;
     drop((go, failed));
     let prepared: Result<ProcessId, SetupError> = (|| {
         let id = ProcessId::of(pid)?;
@@ -242,6 +246,13 @@ pub(super) fn start(
 }
 
 impl Child {
+    /// Its mount namespace, which ends with this: to take mounts away takes longer than a
+    /// short command, and nobody has to wait for that to learn of the command's end. `None`
+    /// if it has ended already.
+    fn mounts(&self) -> Option<File> {
+        File::open(format!("/proc/{}/ns/mnt", self.id.pid)).ok()
+    }
+
     /// Waits for its end.
     pub(super) fn wait(&self) -> Result<Termination, SetupError> {
         loop {
