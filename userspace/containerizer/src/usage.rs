@@ -44,6 +44,12 @@ pub struct Usage {
     pub mem_soft_limit_bytes: Option<u64>,
     /// The memory limit in bytes; `None` also when there is none.
     pub mem_limit_bytes: Option<u64>,
+    /// How often memory of its cgroup was reclaimed for want of it (in v2: at a limit of its own).
+    pub mem_low_pressure_counter: Option<u64>,
+    /// How often it had to be swapped out, or what is used was dropped; not in v2.
+    pub mem_medium_pressure_counter: Option<u64>,
+    /// How often hardly anything could be reclaimed (in v2: nothing, at a limit of its own).
+    pub mem_critical_pressure_counter: Option<u64>,
     /// What its sandbox and its changes of the image take, in bytes; `None` also before that has
     /// been found out.
     pub disk_used_bytes: Option<u64>,

@@ -42,6 +42,25 @@ fn memory_above_what_is_promised_can_be_used_and_raised() {
 }
 
 #[test]
+fn how_scarce_memory_is_is_counted_by_every_agent_anew() {
+    let Some(mut world) = World::new() else { return };
+    // More of files than fits, of which the kernel has to drop some again and again.
+    let line = "while :; do dd if=/dev/zero of=file bs=1M count=150; done";
+    let spec = ContainerSpec { resources: resources(2000, 40 << 20), ..world.shell("c", line) };
+    world.launch(spec).unwrap();
+    for _ in 0..2 {
+        world.await_that("scarcity is counted", || {
+            let usage = world.containerizer().usage("c").unwrap();
+            let (low, critical) =
+                (usage.mem_low_pressure_counter, usage.mem_critical_pressure_counter);
+            critical.is_some() && low.is_some_and(|low| low > 0)
+        });
+        world.restart();
+        world.run(world.containerizer().recover()).unwrap();
+    }
+}
+
+#[test]
 fn a_fork_bomb_ends_at_its_limit() {
     let Some(world) = World::new() else { return };
     let resources = Resources { pids_limit: Some(Limit::At(20)), ..resources(1000, 64 << 20) };

@@ -7,20 +7,25 @@
 //! | with swap, if wanted | `memory.memsw.limit_in_bytes` | `memory.swap.max`: none |
 //! | out of memory | `memory.oom_control` | `memory.events`, `memory.oom.group` |
 //! | used | `memory.stat`, `memory.max_usage_in_bytes` | `memory.stat`, `memory.peak` |
+//! | scarce | `memory.pressure_level` | `memory.events` |
 //!
 //! That memory has run out is the helper's to find out: it is there when the agent is not.
 
 mod exceeded;
+mod pressure;
 mod usage;
 
+use std::collections::HashMap;
 use std::fs;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cgroup::{Controller, Hierarchies, Place, Version, file};
 use crate::error::At as _;
-use crate::isolator::{Draft, Isolation, Isolator, Request, Subject};
+use crate::isolator::{Draft, Isolation, Isolator, Request, Subject, Watch};
 use crate::{Error, Limit, Resources, Usage};
 
 pub(crate) use exceeded::exceeded;
+use pressure::Pressure;
 
 /// The least limit, as in Mesos: below it hardly anything starts.
 const MINIMUM: u64 = 32 << 20;
@@ -30,12 +35,14 @@ const UNLIMITED: u64 = 0x7fff_ffff_ffff_f000;
 /// The isolator.
 pub(in crate::isolator) struct Mem {
     limit_swap: bool,
+    /// The counters of containers in v1.
+    pressure: Mutex<HashMap<String, Pressure>>,
 }
 
 impl Mem {
     /// With its flags.
     pub(in crate::isolator) fn new(flags: &Isolation) -> Self {
-        Self { limit_swap: flags.limit_swap }
+        Self { limit_swap: flags.limit_swap, pressure: Mutex::default() }
     }
 
     /// Sets the limit of a group that has been under none so far, or raises it. It is never
@@ -67,6 +74,11 @@ impl Mem {
                 names.into_iter().try_for_each(|name| write(name, &text("-1")))
             }
         }
+    }
+
+    fn pressure(&self) -> MutexGuard<'_, HashMap<String, Pressure>> {
+        // Nothing is ever half done under this lock.
+        self.pressure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, subject: &Subject, resources: &Resources, first: bool) -> Result<(), Error> {
@@ -122,8 +134,34 @@ impl Isolator for Mem {
         self.set(subject, resources, false)
     }
 
+    /// Only counts: memory that has run out is the helper's to find out.
+    fn watch(&self, subject: &Arc<Subject>) -> Option<Watch> {
+        let place = subject.plan.group.place(Controller::Memory).ok()?;
+        match Pressure::new(place) {
+            Ok(Some(pressure)) => drop(self.pressure().insert(subject.id.clone(), pressure)),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(id = subject.id, %error, "how scarce its memory is is not counted");
+            }
+        }
+        None
+    }
+
     fn usage(&self, subject: &Subject, usage: &mut Usage) -> Result<(), Error> {
-        usage::add(subject.plan.group.place(Controller::Memory)?, usage)
+        let place = subject.plan.group.place(Controller::Memory)?;
+        usage::add(place, usage)?;
+        match place.version {
+            Version::V1 => match self.pressure().get_mut(&subject.id) {
+                Some(pressure) => pressure.add(usage),
+                None => Ok(()),
+            },
+            Version::V2 => pressure::events(place, usage),
+        }
+    }
+
+    fn cleanup(&self, subject: &Subject) -> Result<(), Error> {
+        self.pressure().remove(&subject.id);
+        Ok(())
     }
 }
 
@@ -175,6 +213,10 @@ mod tests {
     use super::*;
     use crate::isolator::testing;
 
+    fn isolator(limit_swap: bool) -> Mem {
+        Mem::new(&Isolation { limit_swap, ..Isolation::default() })
+    }
+
     const V1: [&str; 2] = ["memory.soft_limit_in_bytes", "memory.limit_in_bytes"];
     const V2: [&str; 2] = ["memory.low", "memory.max"];
 
@@ -188,7 +230,7 @@ mod tests {
         }
         fs::write(place.directory.join("memory.oom.group"), "0").unwrap();
         subject.resources = first;
-        let mem = Mem { limit_swap: false };
+        let mem = isolator(false);
         mem.isolate(&subject).unwrap();
         for resources in others {
             mem.update(&subject, resources).unwrap();
@@ -239,7 +281,7 @@ mod tests {
         }
         fs::write(&swap, "").unwrap();
         subject.resources = mb(64, None);
-        let mem = Mem { limit_swap: true };
+        let mem = isolator(true);
         mem.isolate(&subject).unwrap();
         assert_eq!(fs::read_to_string(&swap).unwrap(), (64 << 20).to_string());
         mem.update(&subject, &mb(65, None)).unwrap();
@@ -254,7 +296,7 @@ mod tests {
         let planned = |mem_limit| {
             let resources = Resources { mem_bytes: 64 << 20, mem_limit, ..Resources::default() };
             let spec = crate::ContainerSpec { resources, ..testing::spec() };
-            let mem = Mem { limit_swap: false };
+            let mem = isolator(false);
             let plan = testing::plan(&[("cgroups/mem", &mem)], &spec, None).unwrap();
             (plan.memory, plan.process.oom_score)
         };
