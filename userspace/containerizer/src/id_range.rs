@@ -36,6 +36,17 @@ impl IdRange {
         (id < self.count).then(|| self.first + id)
     }
 
+    /// All parts of `size` ids, as many as there is room for.
+    pub(crate) fn parts(self, size: u32) -> impl Iterator<Item = Self> {
+        let parts = self.count.checked_div(size).unwrap_or(0);
+        (0..parts).map(move |part| Self { first: self.first + part * size, count: size })
+    }
+
+    /// Whether any id is in both.
+    pub(crate) fn overlaps(self, other: Self) -> bool {
+        self.first < other.first + other.count && other.first < self.first + self.count
+    }
+
     /// How many there are.
     pub(crate) fn count(self) -> u32 {
         self.count

@@ -54,10 +54,18 @@ pub(crate) struct IsolationFlags {
     /// Makes root of a container nobody of the machine.
     #[arg(long, env = "MUSTER_USER_NAMESPACES")]
     user_namespaces: bool,
-    /// Who users of containers are on the machine then: FIRST:COUNT, like 100000:65536. By
+    /// Who users of containers are on the machine then: FIRST:COUNT, like 100000:6553600. By
     /// default what /etc/subuid and /etc/subgid say of muster, or of root.
     #[arg(long, env = "MUSTER_USER_NAMESPACES_RANGE", requires = "user_namespaces")]
     user_namespaces_range: Option<IdRange>,
+    /// How many of them each container gets, none of which another has.
+    #[arg(
+        long,
+        env = "MUSTER_USER_NAMESPACES_SIZE",
+        default_value_t = Isolation::USER_NAMESPACES_SIZE,
+        requires = "user_namespaces"
+    )]
+    user_namespaces_size: u32,
     /// What root may do in a container whose task does not say: names separated by commas, or
     /// Mesos' `{"capabilities": [...]}`. What Docker gives, by default.
     #[arg(long, env = "MUSTER_EFFECTIVE_CAPABILITIES")]
@@ -136,6 +144,7 @@ impl From<IsolationFlags> for Isolation {
             shm_bytes: flags.default_container_shm_size,
             user_namespaces: flags.user_namespaces,
             user_namespaces_range: flags.user_namespaces_range,
+            user_namespaces_size: flags.user_namespaces_size,
             effective_capabilities: flags.effective_capabilities,
             bounding_capabilities: flags.bounding_capabilities,
             disk_watch_interval: flags.container_disk_watch_interval,

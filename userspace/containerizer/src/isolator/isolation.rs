@@ -37,6 +37,8 @@ pub struct Isolation {
     /// `--user-namespaces-range`: who containers' users are then. `None` is what /etc/subuid and
     /// /etc/subgid say of `muster`, or of root.
     pub user_namespaces_range: Option<IdRange>,
+    /// `--user-namespaces-size`: how many of them each container gets, none of which another has.
+    pub user_namespaces_size: u32,
     /// `--effective-capabilities`: what root has in a container whose task does not say. `None`
     /// is what of Docker's is in the next.
     pub effective_capabilities: Option<CapabilitySet>,
@@ -75,6 +77,8 @@ impl Isolation {
     pub const PIDS_LIMIT: u64 = 4096;
     /// How large a /dev/shm is unless somebody says otherwise, in bytes: as in Docker.
     pub const SHM_BYTES: u64 = 64 << 20;
+    /// How many users a container has unless somebody says otherwise.
+    pub const USER_NAMESPACES_SIZE: u32 = 1 << 16;
     /// How often disk space is looked at unless somebody says otherwise: as in Mesos.
     pub const DISK_WATCH_INTERVAL: Duration = Duration::from_secs(15);
     /// How long a program may take for a step unless somebody says otherwise.
@@ -94,6 +98,7 @@ impl Default for Isolation {
             shm_bytes: Self::SHM_BYTES,
             user_namespaces: false,
             user_namespaces_range: None,
+            user_namespaces_size: Self::USER_NAMESPACES_SIZE,
             effective_capabilities: None,
             bounding_capabilities: CapabilitySet::DOCKER,
             disk_watch_interval: Self::DISK_WATCH_INTERVAL,

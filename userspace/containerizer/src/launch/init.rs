@@ -88,7 +88,7 @@ fn owner(plan: &Plan, identity: &Identity) -> Result<Identity, SetupError> {
     let Some(ids) = plan.ids else { return Ok(identity.clone()) };
     let outside = |id: u32| {
         ids.outside(id).ok_or_else(|| {
-            let reason = format!("{id} is none of the {} of --user-namespaces-range", ids.count());
+            let reason = format!("{id} is none of the {} of --user-namespaces-size", ids.count());
             SetupError::new("find the user", reason)
         })
     };

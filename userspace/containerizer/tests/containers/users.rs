@@ -20,7 +20,7 @@ fn world(names: &str) -> Option<World> {
     world.restart_with(|isolation| {
         isolation.names = names.into();
         isolation.user_namespaces = true;
-        isolation.user_namespaces_range = IdRange::new(FIRST, 65_536);
+        isolation.user_namespaces_range = IdRange::new(FIRST, 4 * 65_536);
     });
     Some(world)
 }
@@ -122,6 +122,42 @@ fn set_user_id_works_inside() {
     let spec = ContainerSpec { user: Some("70000".into()), ..world.shell("d", "true") };
     let error = world.launch(spec).unwrap_err().to_string();
     assert!(error.starts_with("find the user: 70000 is none of the 65536"), "{error}");
+}
+
+#[test]
+fn no_container_has_ids_of_another() {
+    let Some(mut world) = world("") else { return };
+    // Room for two.
+    world.restart_with(|isolation| {
+        isolation.user_namespaces_range = IdRange::new(FIRST, 2500);
+        isolation.user_namespaces_size = 1000;
+    });
+    let shell = |world: &World, id: &str| {
+        let line = "touch /made made; stat -c '%u %g' /made /bin/busybox; exec sleep 1000";
+        let pid = world.launch(world.shell(id, line))?.pid;
+        world.await_output(id, "0 0\n0 0\n");
+        let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
+        let map: Vec<u32> = map.split_whitespace().map(|word| word.parse().unwrap()).collect();
+        assert_eq!((map[0], map[2]), (0, 1000));
+        assert_eq!(owner(&world.sandbox(id).join("made")), (map[1], map[1]));
+        Ok::<_, muster_containerizer::Error>(map[1])
+    };
+    assert_eq!(shell(&world, "a").unwrap(), FIRST);
+    assert_eq!(shell(&world, "b").unwrap(), FIRST + 1000);
+    world.restart();
+    world.run(world.containerizer().recover()).unwrap();
+    let error = shell(&world, "c").unwrap_err().to_string();
+    assert!(error.contains("all 2 times 1000 ids of 1234000:2500 are in use"), "{error}");
+    assert_eq!(world.remains("c"), NOTHING);
+    world.run(world.containerizer().destroy("a")).unwrap();
+    assert_eq!(shell(&world, "c").unwrap(), FIRST);
+    // A launch that fails gives back what it had.
+    world.run(world.containerizer().destroy("b")).unwrap();
+    for id in ["d", "e"] {
+        let spec = ContainerSpec { user: Some("nobody-there".into()), ..world.shell(id, "true") };
+        world.launch(spec).unwrap_err();
+    }
+    assert_eq!(shell(&world, "f").unwrap(), FIRST + 1000);
 }
 
 #[test]

@@ -3,10 +3,12 @@
 
 mod files;
 mod kernel;
+mod users;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::At as _;
 use crate::image::{Backend, Image, ImageError, copy, own_as};
@@ -16,22 +18,18 @@ use crate::launch::plan::{Attributes, Mount, Namespace, Plan, Root};
 use crate::removal::remove_tree;
 use crate::spec::SANDBOX;
 use crate::{Error, IdRange};
+use users::Users;
 
 /// The isolator.
 pub(in crate::isolator) struct Linux {
-    /// Who the users of new containers are.
-    ids: Option<IdRange>,
+    /// Who the users of containers are; `None` for new ones to have those of the host.
+    users: Option<Users>,
 }
 
 impl Linux {
     /// With its flags.
     pub(in crate::isolator) fn new(flags: &Isolation) -> Result<Self, Error> {
-        let ids = match (flags.user_namespaces, flags.user_namespaces_range) {
-            (false, _) => None,
-            (true, Some(range)) => Some(range),
-            (true, None) => Some(IdRange::of_machine()?),
-        };
-        Ok(Self { ids })
+        Ok(Self { users: Users::new(flags)? })
     }
 }
 
@@ -40,7 +38,12 @@ impl Isolator for Linux {
         draft.namespace(Namespace::Mount);
         draft.namespace(Namespace::Uts);
         // Those of a nested one are those of the one around it.
-        if let Some(ids) = request.parent.map_or(self.ids, |parent| parent.plan.ids) {
+        let ids = match (request.parent, &self.users) {
+            (Some(parent), _) => parent.plan.ids,
+            (None, Some(users)) => Some(users.take(&request.spec.id)?),
+            (None, None) => None,
+        };
+        if let Some(ids) = ids {
             draft.ids(ids)?;
         }
         if let Some(name) = &request.spec.hostname {
@@ -78,7 +81,22 @@ impl Isolator for Linux {
         for name in ["upper", "work/work", "work", ""] {
             let _ = fs::remove_dir(scratch.join(name));
         }
-        remove_tree(scratch).at("remove", scratch)
+        remove_tree(scratch).at("remove", scratch)?;
+        self.forget(&subject.id);
+        Ok(())
+    }
+
+    fn forget(&self, id: &str) {
+        if let Some(users) = &self.users {
+            users.release(id);
+        }
+    }
+
+    fn recover(&self, known: &[Arc<Subject>]) -> Result<(), Error> {
+        if let Some(users) = &self.users {
+            users.recover(known);
+        }
+        Ok(())
     }
 }
 
