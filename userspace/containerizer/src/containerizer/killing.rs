@@ -2,9 +2,11 @@
 
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use rustix::process::Signal;
 
 use super::asking::tell;
@@ -22,7 +24,7 @@ use crate::removal::remove_tree;
 const REMOVALS: u32 = 200;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(5);
 
-/// Ends a container, kindly at first.
+/// Ends a container, kindly at first. A pod has no command that could be asked: what is in it is.
 pub(super) async fn kill(inner: &Inner, entry: &Entry, grace: Duration) -> Result<(), Error> {
     if let State::Launching = entry.state() {
         entry.cancel();
@@ -32,6 +34,9 @@ pub(super) async fn kill(inner: &Inner, entry: &Entry, grace: Duration) -> Resul
     };
     let group = &subject.plan.group;
     let kindly = async {
+        if subject.plan.process.argv.is_empty() {
+            kill_nested(inner, entry, grace).await?;
+        }
         if let Some(init) = inner.checkpoints.get(entry.id()).init()? {
             if let Some(deputies) = tell(&subject.plan, init, Signal::TERM)? {
                 deputies.end().await?;
@@ -50,6 +55,23 @@ pub(super) async fn kill(inner: &Inner, entry: &Entry, grace: Duration) -> Resul
         Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Ends all that is nested in a pod, side by side. Nothing more is launched in it.
+fn kill_nested<'a>(
+    inner: &'a Inner,
+    entry: &'a Entry,
+    grace: Duration,
+) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>> {
+    Box::pin(async move {
+        let names = inner.close(entry)?;
+        let nested: Vec<Arc<Entry>> = {
+            let known = inner.containers();
+            names.iter().filter_map(|name| known.get(name).cloned()).collect()
+        };
+        let killed = nested.iter().map(|nested| kill(inner, nested, grace));
+        join_all(killed).await.into_iter().collect()
+    })
 }
 
 /// Sends a signal to a container that runs; gives up one that is being launched.

@@ -16,12 +16,14 @@ use rustix::net::{
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
+use super::init;
+use super::logs::Log;
 use super::plan::{Io, Plan};
 use super::streams::{Ends, Logs};
 use super::terminal;
 use crate::attachment::{self, DATA, END, ERRORS, OUTPUT, PIECE, SIZE};
 use crate::error::Step as _;
-use crate::{SetupError, WindowSize};
+use crate::{Logger, SetupError, WindowSize};
 
 /// How far behind an attached one may be, in bytes.
 const BEHIND_MAX: usize = 1 << 20;
@@ -54,8 +56,14 @@ pub(super) struct Board {
 
 struct Source {
     from: OwnedFd,
-    log: File,
+    log: Target,
     kind: u8,
+}
+
+/// A log.
+enum Target {
+    File(File),
+    Rotated(Log),
 }
 
 struct Terminal {
@@ -104,10 +112,10 @@ impl Board {
         for end in [&own_input, &own_output, &own_errors] {
             fcntl_setfl(end, OFlags::NONBLOCK).step(|| "fcntl".into())?;
         }
-        let log = |log: &File| log.try_clone().step(|| "dup".into());
+        let [output_log, errors_log] = Target::open(plan, logs)?;
         board.sources = vec![
-            Source { from: own_output, log: log(&logs.output)?, kind: OUTPUT },
-            Source { from: own_errors, log: log(&logs.errors)?, kind: ERRORS },
+            Source { from: own_output, log: output_log, kind: OUTPUT },
+            Source { from: own_errors, log: errors_log, kind: ERRORS },
         ];
         board.input = Some(own_input);
         Ok((board, Ends::Pipes { input, output, errors }))
@@ -134,14 +142,16 @@ impl Board {
         }
     }
 
-    /// Takes the terminal that the container has opened, if it was to have one.
-    pub(super) fn take_terminal(&mut self, io: Io, logs: &Logs) -> Result<(), SetupError> {
+    /// Takes the terminal that the container has opened, if it was to have one, and makes what
+    /// follows the logs its user's, as they are by now.
+    pub(super) fn take_over(&mut self, plan: &Plan, io: Io, logs: &Logs) -> Result<(), SetupError> {
         if io.tty.is_none() {
-            return Ok(());
+            return self.sources.iter_mut().try_for_each(|source| source.log.give(logs));
         }
         let Some(channel) = self.input.take() else { return Ok(()) };
         let master = terminal::receive(&channel)?;
-        let log = logs.output.try_clone().step(|| "dup".into())?;
+        let [mut log, _] = Target::open(plan, logs)?;
+        log.give(logs)?;
         let dup = || master.try_clone().step(|| "dup".into());
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let peer = ioctl_tiocgptpeer(&master, flags).step(|| "open the terminal".into())?;
@@ -296,8 +306,7 @@ impl Board {
             match read(&source.from, &mut message[1..]) {
                 Ok(length @ 1..) => {
                     message.truncate(length + 1);
-                    // Where the disk is full the log has a gap; the container goes on.
-                    let _ = source.log.write_all(&message[1..]);
+                    source.log.write(&message[1..]);
                     clients.retain_mut(|client| client.give(&message, limit).is_ok());
                     more = true;
                     true
@@ -307,6 +316,45 @@ impl Board {
             }
         });
         more
+    }
+}
+
+impl Target {
+    /// Those for standard output and error.
+    fn open(plan: &Plan, logs: &Logs) -> Result<[Self; 2], SetupError> {
+        let Logger::Logrotate { stdout, stderr } = plan.logger else {
+            let file = |log: &File| log.try_clone().map(Self::File).step(|| "dup".into());
+            return Ok([file(&logs.output)?, file(&logs.errors)?]);
+        };
+        let rotated = |name, rotation| {
+            let log = Log::open(init::sandbox(plan)?, name, rotation);
+            log.map(Self::Rotated).step(|| format!("open {name}"))
+        };
+        Ok([rotated("stdout", stdout)?, rotated("stderr", stderr)?])
+    }
+
+    /// Makes it, and those to come, the user's that the logs are.
+    fn give(&mut self, logs: &Logs) -> Result<(), SetupError> {
+        match self {
+            Self::File(_) => Ok(()),
+            Self::Rotated(log) => log.give_as(&logs.output).step(|| "chown a log".into()),
+        }
+    }
+
+    /// Writes what can be written: where the disk is full the log has a gap, and the container
+    /// goes on.
+    fn write(&mut self, mut bytes: &[u8]) {
+        match self {
+            Self::File(file) => drop(file.write_all(bytes)),
+            Self::Rotated(log) => {
+                while !bytes.is_empty() {
+                    let (_, most) = log.room(bytes.len());
+                    let (now, later) = bytes.split_at(most);
+                    log.write(now);
+                    bytes = later;
+                }
+            }
+        }
     }
 }
 

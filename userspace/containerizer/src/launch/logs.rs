@@ -16,7 +16,7 @@ use super::plan::Plan;
 use super::streams::Ends;
 use crate::error::Step as _;
 use crate::{Logger, Rotation, SetupError};
-use log::Log;
+pub(super) use log::Log;
 
 /// What a pipe holds.
 const PIECE: usize = 64 << 10;

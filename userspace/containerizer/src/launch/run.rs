@@ -82,7 +82,7 @@ pub(super) fn run(
             |go| init::run(plan, around.as_ref(), users.as_ref(), (ends, &logs), &go),
         )?;
         if let (Some(board), Some(io)) = (&mut board, plan.io) {
-            board.take_terminal(io, &logs)?;
+            board.take_over(plan, io, &logs)?;
         }
         rotated.give()?;
         Ok((oom, board, rotated, child))

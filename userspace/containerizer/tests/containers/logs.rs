@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use muster_containerizer::{ContainerSpec, Logger, Rotation, Termination};
+use muster_containerizer::{ContainerSpec, Logger, Rotation, Termination, WindowSize};
 
 use super::world::World;
 
@@ -49,6 +49,38 @@ fn the_last_of_what_was_written_is_kept_whole() {
     assert!(!sandbox.join("stdout.3").exists());
     assert_eq!(fs::read_to_string(sandbox.join("stderr")).unwrap(), "complaint\n");
     assert_eq!(sandbox.join("stderr").metadata().unwrap().uid(), 1234);
+}
+
+#[test]
+fn with_a_terminal_or_somebody_attached_too() {
+    let Some(mut world) = World::new() else { return };
+    world.log_with(rotated(8192, 2));
+    let line = "for i in $(seq 1 5000); do printf '%06d\n' $i; done; echo complaint >&2";
+    let (rows, columns) = (24, 80);
+    for (id, tty) in [("attached", None), ("terminal", Some(WindowSize { rows, columns }))] {
+        let user = Some("1234:56".into());
+        let spec = ContainerSpec { attach: true, tty, user, ..world.shell(id, line) };
+        let (ended, _) = world.finish(spec);
+        assert_eq!(ended, Termination::Exited(0));
+        let sandbox = world.sandbox(id);
+        let kept = text(&world, id, &[2, 1, 0]);
+        let complaint = if tty.is_some() { "complaint\r\n" } else { "" };
+        let end = if tty.is_some() { "\r\n" } else { "\n" };
+        let written =
+            (1..=5000).fold(String::new(), |all, number| all + &format!("{number:06}{end}"));
+        assert!(kept.len() > 8192 * 2 && (written + complaint).ends_with(&kept), "{id}: {kept}");
+        for name in ["stdout.2", "stdout.1"] {
+            let metadata = sandbox.join(name).metadata().unwrap();
+            assert_eq!(
+                (metadata.len(), metadata.uid(), metadata.gid()),
+                (8192, 1234, 56),
+                "{name}"
+            );
+        }
+        assert!(!sandbox.join("stdout.3").exists());
+        let errors = fs::read_to_string(sandbox.join("stderr")).unwrap();
+        assert_eq!(errors, if tty.is_some() { "" } else { "complaint\n" });
+    }
 }
 
 #[test]

@@ -62,6 +62,34 @@ fn namespace(pid: u32, kind: &str) -> PathBuf {
 }
 
 #[test]
+fn killing_a_pod_gives_what_is_in_it_the_time_to_end() {
+    let Some(world) = World::new() else { return };
+    world.launch(world.pod("p")).unwrap();
+    for id in ["a", "b"] {
+        let line =
+            "trap 'sleep 0.5; echo done; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
+        world.launch(nested("p", id, line)).unwrap();
+        world.await_nested(&format!("p/{id}"), "ready");
+    }
+    // And one that does not listen.
+    world
+        .launch(nested("p", "deaf", "trap '' TERM; echo ready; while :; do sleep 0.05; done"))
+        .unwrap();
+    world.await_nested("p/deaf", "ready");
+    world.run(world.containerizer().kill("p", Duration::from_secs(10))).unwrap();
+    for id in ["a", "b"] {
+        let name = format!("p/{id}");
+        assert_eq!(world.wait(&name), Termination::Exited(7));
+        assert_eq!(world.nested_stdout(&name), "ready\ndone\n");
+    }
+    assert_eq!(world.wait("p/deaf"), Termination::Signaled(libc::SIGKILL));
+    let error = world.launch(nested("p", "late", "true")).unwrap_err();
+    assert!(matches!(error, Error::NotRunning { .. }), "{error}");
+    world.run(world.containerizer().destroy("p")).unwrap();
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn a_pod_holds_what_its_containers_share() {
     let Some(world) = World::new() else { return };
     let pod = ContainerSpec { hostname: Some("the-pod".into()), ..world.pod("p") };

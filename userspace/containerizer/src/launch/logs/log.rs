@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, fchmod, fchown, fstat, openat, renameat, unlinkat,
@@ -13,7 +13,7 @@ use crate::Rotation;
 
 /// A log. Its directory is the container's, who may do there what he wants: nothing that it
 /// puts there leads to another file than these.
-pub(super) struct Log {
+pub(in crate::launch) struct Log {
     directory: OwnedFd,
     name: &'static str,
     rotation: Rotation,
@@ -24,7 +24,7 @@ pub(super) struct Log {
 
 impl Log {
     /// Opens the log `name`; what is there already is kept.
-    pub(super) fn open(
+    pub(in crate::launch) fn open(
         directory: OwnedFd,
         name: &'static str,
         rotation: Rotation,
@@ -44,14 +44,14 @@ impl Log {
     }
 
     /// Makes it, and those to come, the user's and group's that `other` is.
-    pub(super) fn give_as(&mut self, other: &OwnedFd) -> io::Result<()> {
+    pub(in crate::launch) fn give_as(&mut self, other: &impl AsFd) -> io::Result<()> {
         let stat = fstat(other)?;
         self.owner = (stat.st_uid, stat.st_gid);
         chown(&self.file, self.owner)
     }
 
     /// The file, and how much of `wanted` it has room for: never nothing.
-    pub(super) fn room(&mut self, wanted: usize) -> (Option<&File>, usize) {
+    pub(in crate::launch) fn room(&mut self, wanted: usize) -> (Option<&File>, usize) {
         if self.length >= self.rotation.max_bytes && self.rotate().is_err() {
             // Whatever is in the way, the size is kept.
             let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
@@ -70,7 +70,7 @@ impl Log {
     }
 
     /// Writes as much as there is room for.
-    pub(super) fn write(&mut self, bytes: &[u8]) {
+    pub(in crate::launch) fn write(&mut self, bytes: &[u8]) {
         if let Ok(length) = self.file.write(bytes) {
             self.grown(length);
         }
