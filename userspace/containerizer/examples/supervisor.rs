@@ -1,6 +1,7 @@
 //! An agent that launches and destroys containers until it is killed, for tests that do so:
-//! `supervisor <image_dir> <runtime_dir> <cgroups_root> <helper> <work_dir> [once]`. With `once`
-//! it launches one, another in that, and ends when it has destroyed both.
+//! `supervisor <image_dir> <runtime_dir> <cgroups_root> <helper> <work_dir> [once|prune]`. With
+//! `once` it launches one, another in that, and ends when it has destroyed both; with `prune` it
+//! removes images and ends.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -28,7 +29,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         isolation: Isolation::default(),
     })?;
     let work_dir = PathBuf::from(next()?);
-    let once = next().is_ok();
+    let mode = next();
+    if mode.as_deref().is_ok_and(|mode| mode == "prune") {
+        containerizer.prune_images(&[])?;
+        return Ok(());
+    }
+    let once = mode.is_ok();
     for number in 0.. {
         let id = format!("{}-{number}", std::process::id());
         let sandbox = work_dir.join(&id);

@@ -5,6 +5,7 @@ mod ending;
 mod entry;
 mod executing;
 mod fetching;
+mod images;
 mod killing;
 mod launching;
 mod machine;
@@ -102,6 +103,7 @@ impl Containerizer {
             checkpoints: Checkpoints::open(&config.runtime_dir)?,
             images: Store::new(
                 config.image_dir.clone(),
+                &config.runtime_dir,
                 config.registries.clone(),
                 config.image_limits,
                 config.isolation.image_backends.clone(),

@@ -10,6 +10,7 @@
 mod archive;
 mod backend;
 mod blob;
+mod collection;
 mod copy;
 mod derived;
 mod digest;
@@ -19,15 +20,20 @@ mod layout;
 mod limits;
 mod local;
 mod places;
+mod progress;
 mod reference;
 mod registry;
 mod saved;
 mod store;
 mod tree;
+mod uses;
 
 pub use backend::{Backend, Backends};
+pub use collection::{Collected, StoredImage};
 pub use error::ImageError;
 pub use limits::{Exceeded, ImageLimits};
+pub use progress::Pulling;
+pub use reference::check_image_name;
 pub use registry::Registries;
 
 pub(crate) use archive::Archive;
@@ -37,6 +43,7 @@ pub(crate) use digest::Digest;
 pub(crate) use places::FILES;
 pub(crate) use registry::pulled;
 pub(crate) use store::{Image, Store};
+pub(crate) use uses::Lease;
 
 /// Extracts an archive by itself, for as long as `limits` let it.
 pub(crate) fn unpack(

@@ -26,6 +26,7 @@ mod image;
 mod isolator;
 pub mod launch;
 mod limitation;
+mod lock;
 mod logger;
 mod pid;
 mod readiness;
@@ -53,8 +54,8 @@ pub use fetcher::{Fetching, Uri};
 pub use id::{nested as nested_id, split as split_id, valid as valid_id};
 pub use id_range::IdRange;
 pub use image::{
-    Backend as ImageBackend, Backends as ImageBackends, Exceeded, ImageError, ImageLimits,
-    Registries,
+    Backend as ImageBackend, Backends as ImageBackends, Collected, Exceeded, ImageError,
+    ImageLimits, Pulling, Registries, StoredImage, check_image_name,
 };
 pub use isolator::{Isolation, ProjectRange, gpus};
 pub use limitation::{Amount, Cause, Limitation};

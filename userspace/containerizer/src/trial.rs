@@ -40,9 +40,10 @@ pub fn provision(
 ) -> Result<Vec<PathBuf>, String> {
     let default = Some(directory.join("registry").display().to_string());
     let registries = Registries { default, ..Registries::default() };
-    let store =
-        image::Store::new(directory.to_owned(), registries, limits, ImageBackend::Copy.into());
-    let found = store.map_err(text)?.provision(name, None, false).map_err(text)?;
+    let backends = ImageBackend::Copy.into();
+    let store = image::Store::new(directory.to_owned(), directory, registries, limits, backends);
+    let store = store.map_err(text)?;
+    let found = store.provision(name, None, false, &store.lease()).map_err(text)?;
     Ok(found.layers)
 }
 

@@ -5,25 +5,16 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-use rustix::event::{Timespec, poll};
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use super::{Checkpoint, Container, sync_directory};
 use crate::Error;
 use crate::error::At as _;
 use crate::id;
+use crate::lock::lock_for_life;
 use crate::removal::remove_tree;
 
-/// How long another one may take to let go: a killed agent's lock lives on in a helper that
-/// was just being started, until its exec.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Where in a container's checkpoint those of what is nested in it are.
 const NESTED: &str = "containers";
-/// How often that is looked at.
-const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// `<runtime_dir>/containers`, with the right to change it.
 pub(crate) struct Checkpoints {
@@ -41,18 +32,8 @@ impl Checkpoints {
         DirBuilder::new().recursive(true).mode(0o700).create(&root).at("mkdir", &root)?;
         let path = runtime_dir.join("lock");
         let lock = File::create(&path).at("open", &path)?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => {
-                    // Nothing to wait for but time: locks have no events.
-                    poll(&mut [], Some(&PAUSE)).at("poll", &path)?;
-                }
-                Err(Errno::WOULDBLOCK) => {
-                    return Err(Error::InUse { path: runtime_dir.to_owned() });
-                }
-                locked => break locked.at("flock", &path)?,
-            }
+        if !lock_for_life(&lock, &path)? {
+            return Err(Error::InUse { path: runtime_dir.to_owned() });
         }
         let checkpoints = Self { root, _lock: lock };
         tidy(&checkpoints.root)?;

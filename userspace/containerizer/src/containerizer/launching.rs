@@ -9,7 +9,7 @@ use super::{Inner, Launched, blocking, fetching, killing, supervision};
 use crate::checkpoint::Container;
 use crate::error::At as _;
 use crate::helper::{Helper, kill};
-use crate::image::Digest;
+use crate::image::{Digest, Lease};
 use crate::isolator::{Draft, Places, Request, Subject};
 use crate::launch::make_beneath;
 use crate::launch::order::{Order, Report};
@@ -126,8 +126,8 @@ async fn start(
     attached: bool,
 ) -> Result<(Arc<Subject>, Helper), Error> {
     let (of_plan, entry_of_plan) = (Arc::clone(inner), Arc::clone(entry));
-    let (spec, subject, helper) = blocking(move || {
-        let (spec, mut subject) = plan(&of_plan, spec)?;
+    let (spec, subject, helper, lease) = blocking(move || {
+        let (spec, mut subject, lease) = plan(&of_plan, spec)?;
         if let Some(io) = &mut subject.plan.io {
             io.first = attached;
         }
@@ -137,7 +137,7 @@ async fn start(
         } else {
             None
         };
-        Ok((spec, subject, helper))
+        Ok((spec, subject, helper, lease))
     })
     .await?;
     if let Some(helper) = helper {
@@ -147,12 +147,15 @@ async fn start(
     entry.check()?;
     let (inner, entry, prepared) = (Arc::clone(inner), Arc::clone(entry), Arc::clone(&subject));
     let helper = blocking(move || prepare(&inner, &entry, &prepared)).await?;
+    // From here on its checkpoint says what it uses.
+    drop(lease);
     Ok((subject, helper))
 }
 
 /// Decides everything, and makes sure that the image's layers are there. Of the container
-/// nothing is made yet.
-fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<(ContainerSpec, Subject), Error> {
+/// nothing is made yet; the lease keeps the layers until its checkpoint does.
+fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<(ContainerSpec, Subject, Lease), Error> {
+    let lease = inner.images.lease();
     let parent = spec.parent.as_ref().map(|parent| inner.running(parent)).transpose()?;
     let name = spec.name();
     let mut places = Places {
@@ -167,14 +170,14 @@ fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<(ContainerSpec, Subjec
         spec.sandbox = parent.plan.sandbox.join(NESTED).join(&spec.id);
         if spec.kind == Kind::Debug {
             let subject = debug(&spec, parent, places);
-            return Ok((spec, subject));
+            return Ok((spec, subject, lease));
         }
     }
     let parent = parent.as_deref();
     let image = match &spec.image {
         Some(reference) => {
             let secret = spec.image_config.as_ref();
-            Some(inner.images.provision(reference, secret, spec.force_pull)?)
+            Some(inner.images.provision(reference, secret, spec.force_pull, &lease)?)
         }
         None => None,
     };
@@ -188,7 +191,10 @@ fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<(ContainerSpec, Subjec
         _ => None,
     });
     let volume_images = volumes
-        .map(|image| inner.images.provision(&image.name, image.config.as_ref(), image.force_pull))
+        .map(|image| {
+            let secret = image.config.as_ref();
+            inner.images.provision(&image.name, secret, image.force_pull, &lease)
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let request = Request {
         spec: &spec,
@@ -211,7 +217,7 @@ fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<(ContainerSpec, Subjec
         resources: spec.resources,
         plan,
     };
-    Ok((spec, subject))
+    Ok((spec, subject, lease))
 }
 
 /// A command in what another container has: no isolator has to do with it.

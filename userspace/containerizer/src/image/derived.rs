@@ -9,17 +9,19 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::SetupError;
 use crate::error::Step as _;
+use crate::image::uses::{Item, Lease};
 use crate::removal::remove_tree;
 
-/// The layer `<kind>/<name>` of the store's `directory`. If it is not there, `make` makes it and
+/// The layer `<kind>/<name>` of the store's `directory`, kept by `lease`. If it is not there, `make` makes it and
 /// puts it on the disk, in the empty directory that it is given or below that, and says where.
 /// Blocks.
 pub(super) fn derived(
     directory: &Path,
-    kind: &str,
-    name: &str,
+    lease: &Lease,
+    (kind, name): (&str, &str),
     make: impl FnOnce(&Path) -> Result<PathBuf, SetupError>,
 ) -> Result<PathBuf, SetupError> {
+    lease.keep([Item::derived(kind, name)]).step(|| format!("keep {kind}/{name}"))?;
     let target = directory.join(kind).join(name);
     if target.is_dir() {
         return Ok(target);

@@ -24,6 +24,26 @@ pub enum ImageError {
         /// Where it would be.
         path: PathBuf,
     },
+    /// There is no such image that could be removed.
+    #[error("image {image}: not in the image store")]
+    Unknown {
+        /// The image.
+        image: String,
+    },
+    /// The image is a directory of the user's, of which the store keeps nothing.
+    #[error("image {image}: a root filesystem in the image store, which is used as it is")]
+    Root {
+        /// The image.
+        image: String,
+    },
+    /// The image cannot be removed.
+    #[error("image {image} is in use by {by}; kill that first")]
+    InUse {
+        /// The image.
+        image: String,
+        /// Who uses it.
+        by: String,
+    },
     /// The image cannot be provisioned by the agent's backend.
     #[error("image {image}: the {backend} backend {reason}")]
     Backend {

@@ -1,7 +1,7 @@
 //! Image layouts: from a tag to the config and layers.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::image::{
     Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os,
@@ -26,6 +26,10 @@ pub(crate) struct Resolved {
     pub(crate) config: ImageConfiguration,
     /// Its layers, lowest first.
     pub(crate) layers: Vec<Descriptor>,
+    /// The digest of what its name stands for, a manifest or index.
+    pub(crate) digest: String,
+    /// The record on the shelf that says so, if one does.
+    pub(crate) record: Option<PathBuf>,
 }
 
 /// Finds what `reference` stands for in the layout at `layout`, for this machine.
@@ -72,7 +76,12 @@ pub(crate) fn follow(
     candidates: &[Descriptor],
     ensure: Ensure<'_>,
 ) -> Result<Resolved, ImageError> {
-    let manifest = manifest(layout, image, candidates, NESTING, ensure)?;
+    let mut top = None;
+    let mut ensure = |descriptor: &Descriptor| {
+        top.get_or_insert_with(|| descriptor.digest().to_string());
+        ensure(descriptor)
+    };
+    let manifest = manifest(layout, image, candidates, NESTING, &mut ensure)?;
     let config = manifest.config();
     if !is_config(config.media_type()) {
         return Err(unsupported(image, config, config.media_type()));
@@ -83,7 +92,8 @@ pub(crate) fn follow(
         let found = format!("{}/{}", config.os(), config.architecture());
         return Err(ImageError::Platform { image: image.to_owned(), wanted: here(), found });
     }
-    Ok(Resolved { config, layers: manifest.layers().clone() })
+    let (layers, digest) = (manifest.layers().clone(), top.unwrap_or_default());
+    Ok(Resolved { config, layers, digest, record: None })
 }
 
 /// The manifest for this machine among `candidates`.

@@ -16,6 +16,7 @@ use sha2::Sha256;
 
 use super::derived::{derived, own_as};
 use super::digest::Digest;
+use super::uses::Lease;
 use crate::SetupError;
 use crate::error::Step as _;
 use crate::launch::{place, rootfs};
@@ -28,8 +29,12 @@ pub(crate) const FILES: [&str; 3] = ["/etc/resolv.conf", "/etc/hosts", "/etc/hos
 
 /// The layer with the places for the stack `layers`, the uppermost first, in `directory`; it
 /// is made if it is not there. Blocks.
-pub(super) fn places(directory: &Path, layers: &[PathBuf]) -> Result<PathBuf, SetupError> {
-    derived(directory, "places", &name(layers), |staging| {
+pub(super) fn places(
+    directory: &Path,
+    layers: &[PathBuf],
+    lease: &Lease,
+) -> Result<PathBuf, SetupError> {
+    derived(directory, lease, ("places", &name(layers)), |staging| {
         fill(staging, layers)?;
         let upper = staging.join("upper");
         sync(&upper).step(|| format!("fsync {}", upper.display()))?;

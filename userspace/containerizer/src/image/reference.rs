@@ -49,6 +49,14 @@ impl Reference {
     }
 }
 
+/// Whether it can be an image's name, `name[:tag][@digest]`.
+///
+/// # Errors
+/// [`ImageError::Reference`], which says what is wrong with it.
+pub fn check_image_name(name: &str) -> Result<(), ImageError> {
+    Reference::parse(name).map(drop)
+}
+
 fn plain(component: &str) -> bool {
     component.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && component.bytes().all(|c| c.is_ascii_alphanumeric() || b"._-:".contains(&c))

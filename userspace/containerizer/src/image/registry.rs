@@ -17,5 +17,5 @@ mod tests;
 
 pub use settings::Registries;
 
-pub(crate) use pull::{Pull, pull, pulled};
+pub(crate) use pull::{Pull, pull, pulled, record_of};
 pub(crate) use shelf::Shelf;

@@ -22,11 +22,14 @@ use super::digest::{Digest, Hashing};
 use super::layout::{self, Resolved};
 use super::reference::Reference;
 use super::registry::Shelf;
+use super::uses::{Item, Lease};
 use choice::choose;
 use contents::Contents;
 
 /// Which archive, as of when, an image on the shelf comes from.
 const ORIGIN: &str = "org.muster.archive";
+/// The name of an image on the shelf that was in an archive.
+pub(crate) const NAME: &str = "org.muster.image";
 
 /// An archive in which an image is expected.
 #[derive(Clone, Copy)]
@@ -43,7 +46,7 @@ pub(crate) struct Saved<'a> {
 impl Saved<'_> {
     /// Makes sure that all of the image is on the shelf. An archive that has not changed since
     /// is not read again.
-    pub(crate) fn load(&self, shelf: &Shelf) -> Result<Resolved, ImageError> {
+    pub(crate) fn load(&self, shelf: &Shelf, lease: &Lease) -> Result<Resolved, ImageError> {
         let image = self.reference.to_string();
         let key = format!("{}\0{image}", self.path.display());
         let name =
@@ -52,6 +55,7 @@ impl Saved<'_> {
             let (image, path) = (image.clone(), shelf.layout().join(&name));
             move |source| ImageError::Io { image, operation, path, source }
         };
+        lease.keep_for(&image, [Item::record(&name)])?;
         let here = || -> Result<Option<Resolved>, ImageError> {
             let origin = self.origin()?;
             let known = shelf.known(&name).map_err(failed("read"))?;
@@ -62,9 +66,13 @@ impl Saved<'_> {
             let Some(known) = known.filter(same) else { return Ok(None) };
             // Something of it may have been removed: then it is read again.
             let top = std::slice::from_ref(&known);
-            let found = layout::follow(shelf.layout(), &image, top, &mut |_| Ok(())).ok();
-            Ok(found
-                .filter(|found| self.lacks(found, shelf).is_ok_and(|lacking| lacking.is_empty())))
+            let mut keep = |descriptor: &Descriptor| lease.keep_blobs(&image, [descriptor]);
+            let found = layout::follow(shelf.layout(), &image, top, &mut keep).ok();
+            let Some(mut found) = found else { return Ok(None) };
+            lease.keep_blobs(&image, &found.layers)?;
+            found.record = Some(name.clone());
+            let whole = self.lacks(&found, shelf).is_ok_and(|lacking| lacking.is_empty());
+            Ok(Some(found).filter(|_| whole))
         };
         if let Some(found) = here()? {
             return Ok(found);
@@ -83,9 +91,11 @@ impl Saved<'_> {
             let Some(text) = contents.document(&digest) else {
                 return Err(self.wrong(format!("{digest} is not in it")));
             };
+            lease.keep_for(&image, [Item::blob(&digest)])?;
             shelf.keep(&digest, text).map_err(failed("write"))
         };
         if let Some(text) = &places.manifest {
+            lease.keep_for(&image, [Item::blob(&Digest::of(text))])?;
             shelf.keep(&Digest::of(text), text).map_err(failed("write"))?;
         } else {
             ensure(&top)?;
@@ -95,11 +105,14 @@ impl Saved<'_> {
             _ => ensure(descriptor),
         };
         let single = std::slice::from_ref(&top);
-        let resolved = layout::follow(shelf.layout(), &image, single, &mut rest)?;
+        let mut resolved = layout::follow(shelf.layout(), &image, single, &mut rest)?;
+        lease.keep_blobs(&image, &resolved.layers)?;
         let lacking = self.lacks(&resolved, shelf)?;
         self.copy(&contents, &lacking, &places.layers, shelf)?;
-        top.set_annotations(Some(HashMap::from([(ORIGIN.to_owned(), origin)])));
+        let notes = [(ORIGIN.to_owned(), origin), (NAME.to_owned(), image.clone())];
+        top.set_annotations(Some(HashMap::from(notes)));
         shelf.remember(&name, &top).map_err(failed("write"))?;
+        resolved.record = Some(name.clone());
         Ok(resolved)
     }
 

@@ -5,6 +5,7 @@ mod joined;
 mod layers;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use oci_spec::image::ImageConfiguration;
 
@@ -13,9 +14,11 @@ use super::layout;
 use super::limits::Budget;
 use super::local::{self, Local};
 use super::places::places;
+use super::progress::{Pulling, Pulls};
 use super::reference::Reference;
-use super::registry::{Pull, Registries, Shelf, pull};
+use super::registry::{Pull, Registries, Shelf, pull, record_of};
 use super::saved::Saved;
+use super::uses::{Item, Lease, Used, Uses};
 use super::{ImageError, ImageLimits};
 use crate::pid::boot_id;
 use crate::{Error, Secret};
@@ -27,11 +30,13 @@ pub(super) const LAYERS_MAX: usize = 498;
 
 /// A directory of image layouts, and what is pulled into it.
 pub(crate) struct Store {
-    directory: PathBuf,
-    registries: Registries,
+    pub(super) directory: PathBuf,
+    pub(super) registries: Registries,
     limits: ImageLimits,
-    shelf: Shelf,
+    pub(super) shelf: Shelf,
     layers: Layers,
+    pub(super) uses: Arc<Uses>,
+    pulls: Pulls,
     chosen: Chosen,
 }
 
@@ -49,31 +54,52 @@ pub(crate) struct Image {
 }
 
 impl Store {
-    /// The store in `directory`; what it does not have is pulled from `registries`. Images
+    /// The store in `directory`, for the agent with this `runtime_dir`; what it does not have is pulled from `registries`. Images
     /// that exceed `limits` are refused.
     ///
     /// # Errors
-    /// The `backend` that is wanted is none that this machine can.
+    /// The `backend` that is wanted is none that this machine can; the directory cannot be used.
     pub(crate) fn new(
         directory: PathBuf,
+        runtime_dir: &Path,
         registries: Registries,
         limits: ImageLimits,
         backends: Backends,
     ) -> Result<Self, Error> {
         let chosen = Chosen::new(backends, &directory)?;
         let shelf = Shelf::new(directory.join(".registry"));
-        let layers = Layers::new(directory.join(".layers"), boot_id()?);
-        Ok(Self { directory, registries, limits, shelf, layers, chosen })
+        let uses = Uses::open(&directory, runtime_dir)?;
+        let layers = Layers::new(directory.join(".layers"), Arc::clone(&uses), boot_id()?);
+        let pulls = Pulls::default();
+        Ok(Self { directory, registries, limits, shelf, layers, uses, pulls, chosen })
+    }
+
+    /// What keeps images for those who are about to use them.
+    pub(crate) fn lease(&self) -> Lease {
+        self.uses.lease()
+    }
+
+    /// How far the pull of an image is, if it is being pulled.
+    pub(crate) fn pulling(&self, image: &str) -> Option<Pulling> {
+        let reference = Reference::parse(image).ok()?;
+        self.pulls.of(&record_of(&reference, &self.registries)?)
+    }
+
+    /// All images that are being pulled.
+    pub(crate) fn all_pulling(&self) -> Vec<Pulling> {
+        self.pulls.all()
     }
 
     /// Finds an image, pulls it unless it is on this machine or was pulled before
-    /// and `force` is not set, and extracts the layers that are not there yet. Blocks: for as
-    /// long as that takes, or as another process that does the same takes.
+    /// and `force` is not set, and extracts the layers that are not there yet. Nothing of it is
+    /// removed before `lease` is gone. Blocks: for as long as that takes, or as another process
+    /// that does the same takes.
     pub(crate) fn provision(
         &self,
         reference: &str,
         secret: Option<&Secret>,
         force: bool,
+        lease: &Lease,
     ) -> Result<Image, ImageError> {
         let reference = Reference::parse(reference)?;
         let own = self.directory.join(&reference.name);
@@ -85,12 +111,13 @@ impl Store {
             Some(Local::Root(root)) => return self.root(&reference, root),
             Some(Local::Archive(path, tagged)) => {
                 let saved = Saved { path, reference: &reference, tagged: *tagged };
-                Some(saved.load(&self.shelf)?)
+                Some(saved.load(&self.shelf, lease)?)
             }
             Some(Local::Layout(_)) => None,
             None => {
-                let (reference, limits) = (&reference, self.limits);
-                pull(Pull { reference, secret, force, limits }, &self.registries, &self.shelf)?
+                let (reference, limits, pulls) = (&reference, self.limits, &self.pulls);
+                let wanted = Pull { reference, secret, force, limits, lease, pulls };
+                pull(wanted, &self.registries, &self.shelf)?
             }
         };
         let (layout, resolved) = match pulled {
@@ -106,18 +133,34 @@ impl Store {
             .manifest(resolved.layers.iter().map(oci_spec::image::Descriptor::size))
             .map_err(|exceeded| ImageError::Limit { image: image.clone(), exceeded })?;
         let budget = Budget::new(self.limits);
-        let blobs = Blobs { image: &image, layout, budget: &budget };
+        let blobs = Blobs { image: &image, layout, budget: &budget, lease };
         let mut layers = self.layers.extracted(blobs, &resolved.layers)?;
         let backend = self.chosen.of(&reference, layers.len())?;
-        if backend == Backend::Bind {
-            return Ok(Image { config: resolved.config, layers, places: None, backend });
+        let item = |path: &PathBuf| path.to_str().and_then(Item::containing);
+        let mut used = Used {
+            image: image.clone(),
+            record: resolved.record,
+            digest: resolved.digest,
+            layers: layers.iter().filter_map(item).collect(),
+            upon: Vec::new(),
+        };
+        let mut above = None;
+        if backend != Backend::Bind {
+            let top = joined(&self.layers, &layers, lease)
+                .map_err(|source| ImageError::Joined { image: image.clone(), source })?;
+            used.upon.extend(top.iter().filter_map(item));
+            layers.splice(..0, top);
+            let places = places(self.layers.directory(), &layers, lease)
+                .map_err(|source| ImageError::Places { image: image.clone(), source })?;
+            used.upon.extend(item(&places));
+            above = Some(places);
         }
-        let top = joined(&self.layers, &layers)
-            .map_err(|source| ImageError::Joined { image: image.clone(), source })?;
-        layers.splice(..0, top);
-        let places = places(self.layers.directory(), &layers)
-            .map_err(|source| ImageError::Places { image, source })?;
-        Ok(Image { config: resolved.config, layers, places: Some(places), backend })
+        lease.keep_for(&image, [used.item()])?;
+        self.uses.note(&used).map_err(|source| {
+            let path = self.uses.directory().to_owned();
+            ImageError::Io { image, operation: "note a use in", path, source }
+        })?;
+        Ok(Image { config: resolved.config, layers, places: above, backend })
     }
 
     /// A root filesystem that is somebody else's to change: nothing is kept that is made of it.

@@ -10,6 +10,7 @@
 mod archives;
 mod attached;
 mod backends;
+mod collections;
 mod commands;
 mod disks;
 mod escapes;

@@ -15,11 +15,11 @@ use super::world::{World, example};
 
 const NOTHING: [PathBuf; 0] = [];
 /// More than there are.
-const POINTS_MAX: usize = 2000;
+pub(crate) const POINTS_MAX: usize = 2000;
 
 /// What comes of an agent.
 #[derive(Debug, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     /// It was killed before this call.
     Killed(i64),
     /// It did all it had to do before its turn came.
@@ -60,16 +60,15 @@ fn changes(thread: Pid, number: i64, arguments: [u64; 6]) -> bool {
     }
 }
 
-/// Runs an agent that launches a container and one in it, and destroys both; kills it before
-/// its `point`th change.
-fn run(world: &World, point: usize) -> End {
+/// Runs an agent that does what `mode` says; kills it before its `point`th change.
+pub(crate) fn run(world: &World, mode: &str, point: usize) -> End {
     let mut agent = Command::new(example("supervisor"));
     agent
         .args([&world.config.image_dir, &world.config.runtime_dir])
         .arg(&world.config.cgroups_root)
         .arg(&world.config.helper)
         .arg(world.work())
-        .arg("once")
+        .arg(mode)
         .stdout(Stdio::null());
     // SAFETY: makes one system call, between fork and exec.
     unsafe { agent.pre_exec(|| Ok(ptrace::traceme()?)) };
@@ -152,7 +151,7 @@ fn an_agent_killed_at_every_step_leaves_nothing_for_good() {
     let (mut adopted, mut lost, mut calls) = (0, 0, Vec::new());
     for point in 1..POINTS_MAX {
         world.stop();
-        let end = run(&world, point);
+        let end = run(&world, "once", point);
         world.restart();
         let recovered = world.run(world.containerizer().recover()).unwrap();
         for container in &recovered {

@@ -45,11 +45,20 @@ impl World {
             eprintln!("skipped: needs root");
             return None;
         }
+        Some(Self::with_store(None))
+    }
+
+    /// Another agent upon the image store of one.
+    pub(crate) fn sharing(image_dir: &Path) -> Self {
+        Self::with_store(Some(image_dir))
+    }
+
+    fn with_store(image_dir: Option<&Path>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().canonicalize().unwrap();
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let config = Config {
-            image_dir: path.join("images"),
+            image_dir: image_dir.map_or_else(|| path.join("images"), Path::to_owned),
             runtime_dir: path.join("run"),
             cgroups_root: format!("muster-containerizer-test/{}-{number}", std::process::id()),
             helper: helper(),
@@ -59,13 +68,15 @@ impl World {
             logger: Logger::default(),
             isolation: Isolation { cfs_quota: true, ..Isolation::default() },
         };
-        Image::new(&config.image_dir, "busybox").layer(busybox()).tag("latest");
+        if image_dir.is_none() {
+            Image::new(&config.image_dir, "busybox").layer(busybox()).tag("latest");
+        }
         let runtime = Runtime::new().unwrap();
         let containerizer = {
             let _context = runtime.enter();
             Containerizer::new(config.clone()).unwrap()
         };
-        Some(Self { disk: None, directory, config, runtime, containerizer: Some(containerizer) })
+        Self { disk: None, directory, config, runtime, containerizer: Some(containerizer) }
     }
 
     pub(crate) fn containerizer(&self) -> &Containerizer {
@@ -119,6 +130,17 @@ impl World {
         self.restart();
     }
 
+    /// Gives the containerizer an empty image store on a filesystem of so many bytes.
+    pub(crate) fn use_small_store(&mut self, bytes: usize) {
+        self.stop();
+        let at = self.config.image_dir.clone();
+        let flags = rustix::mount::MountFlags::empty();
+        let size = std::ffi::CString::new(format!("size={bytes}")).unwrap();
+        rustix::mount::mount("tmpfs", &at, "tmpfs", flags, &*size).unwrap();
+        self.disk = Some(Disk(at));
+        self.restart();
+    }
+
     /// Ends the containerizer as if its process had ended.
     pub(crate) fn stop(&mut self) {
         if self.containerizer.take().is_none() {
@@ -141,7 +163,7 @@ impl World {
 
     /// Where all sandboxes are.
     pub(crate) fn work(&self) -> PathBuf {
-        self.config.image_dir.with_file_name("work")
+        self.directory.path().canonicalize().unwrap().join("work")
     }
 
     /// Everything of any container that is left, but sandboxes.

@@ -11,6 +11,7 @@ use ureq::http::{Response, StatusCode};
 
 use super::super::ImageError;
 use super::super::digest::Digest;
+use super::super::progress::Progress;
 use super::session::Session;
 use super::shelf::Shelf;
 
@@ -25,6 +26,8 @@ struct Download<'a> {
     step: String,
     digest: &'a Digest,
     size: u64,
+    /// Told of a layer; a config is not worth it.
+    progress: Option<&'a Progress>,
     file: File,
     /// Of what is in the file.
     hasher: Sha256,
@@ -46,12 +49,19 @@ pub(crate) fn download(
     shelf: &Shelf,
     digest: &Digest,
     size: u64,
+    progress: Option<&Progress>,
 ) -> Result<(), ImageError> {
     let step = format!("get blob {digest}");
     let disk = |error: io::Error| session.failed(&step, format!("write to the store: {error}"));
-    let Some((path, file)) = shelf.partial(digest).map_err(disk)? else { return Ok(()) };
+    let Some((path, file)) = shelf.partial(digest).map_err(disk)? else {
+        // Somebody else's doing, meanwhile.
+        progress.inspect(|progress| progress.add(size));
+        return Ok(());
+    };
     let (hasher, length) = (Sha256::new(), 0);
-    let mut download = Download { session, step: step.clone(), digest, size, file, hasher, length };
+    let step_of = step.clone();
+    let mut download =
+        Download { session, step: step_of, digest, size, progress, file, hasher, length };
     download.read_back(&path).map_err(disk)?;
     let resumed = download.length > 0;
     download.complete()?;
@@ -92,6 +102,7 @@ impl Download<'_> {
     }
 
     fn restart(&mut self) -> io::Result<()> {
+        self.progress.inspect(|progress| progress.take_back(self.length));
         (self.hasher, self.length) = (Sha256::new(), 0);
         self.file.set_len(0)
     }
@@ -99,6 +110,7 @@ impl Download<'_> {
     fn count(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
+        self.progress.inspect(|progress| progress.add(bytes.len() as u64));
     }
 
     fn matches(&self) -> bool {

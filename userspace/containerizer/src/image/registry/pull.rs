@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use oci_spec::image::{Descriptor, MediaType};
@@ -11,7 +11,9 @@ use ureq::http::StatusCode;
 use super::super::blob::{Blob, DOCUMENT_MAX};
 use super::super::digest::Digest;
 use super::super::layout::{self, Resolved};
+use super::super::progress::{Progress, Pulls};
 use super::super::reference::Reference;
+use super::super::uses::{Item, Lease};
 use super::super::{ImageError, ImageLimits};
 use super::address::Address;
 use super::credentials::Credentials;
@@ -40,6 +42,28 @@ pub(crate) struct Pull<'a> {
     pub(crate) force: bool,
     /// How large it may be.
     pub(crate) limits: ImageLimits,
+    /// Keeps what there is of it.
+    pub(crate) lease: &'a Lease,
+    /// Where it is told how far it is.
+    pub(crate) pulls: &'a Pulls,
+}
+
+/// Where the shelf says what a name stands for; `None` if no registry is to be asked for it.
+pub(crate) fn record_of(reference: &Reference, registries: &Registries) -> Option<PathBuf> {
+    let address = Address::of(reference, registries)?.ok()?;
+    let registry = address.endpoints.last()?;
+    Some(path_of(&registry.host, &address.repository, reference))
+}
+
+impl Pull<'_> {
+    /// Keeps blobs of the image from now on.
+    fn keep<'d>(
+        &self,
+        image: &str,
+        descriptors: impl IntoIterator<Item = &'d Descriptor>,
+    ) -> Result<(), ImageError> {
+        self.lease.keep_blobs(image, descriptors)
+    }
 }
 
 /// Makes sure that all of an image is on the shelf. `None` if no registry is to be asked.
@@ -61,14 +85,18 @@ pub(crate) fn pull(
         let (image, path) = (image.clone(), shelf.layout().join(&name));
         move |source| ImageError::Io { image, operation, path, source }
     };
+    pull.lease.keep([Item::record(&name)]).map_err(failed("lease"))?;
     let force = pull.force && pull.reference.digest.is_none();
     let here = |force: bool| -> Result<Option<Resolved>, ImageError> {
         let known = shelf.known(&name).map_err(failed("read"))?;
         let Some(known) = known.filter(|_| !force) else { return Ok(None) };
-        let Ok(found) = layout::follow(shelf.layout(), &image, &[known], &mut |_| Ok(())) else {
+        let mut keep = |descriptor: &Descriptor| pull.keep(&image, [descriptor]);
+        let Ok(mut found) = layout::follow(shelf.layout(), &image, &[known], &mut keep) else {
             // Something of it was removed.
             return Ok(None);
         };
+        pull.keep(&image, &found.layers)?;
+        found.record = Some(name.clone());
         let whole = found.layers.iter().all(|layer| {
             Digest::parse(layer.digest().as_ref()).is_some_and(|digest| shelf.has(&digest))
         });
@@ -81,6 +109,7 @@ pub(crate) fn pull(
     if let Some(found) = here(force)? {
         return Ok(Some(found));
     }
+    let under = pull.pulls.begin(&name, &image);
     let mut last = None;
     for endpoint in address.endpoints {
         let config = pull.secret.map(Secret::reveal).or(registries.config.as_deref());
@@ -93,9 +122,10 @@ pub(crate) fn pull(
             None => None,
         };
         let pulled = Session::new(&image, endpoint, &address.repository, credentials, registries)
-            .and_then(|session| from(&session, pull, shelf));
+            .and_then(|session| from(&session, pull, &under.progress, shelf));
         match pulled {
-            Ok((descriptor, resolved)) => {
+            Ok((descriptor, mut resolved)) => {
+                resolved.record = Some(name.clone());
                 shelf.remember(&name, &descriptor).map_err(failed("write"))?;
                 return Ok(Some(resolved));
             }
@@ -114,24 +144,26 @@ pub(crate) fn pull(
 fn from(
     session: &Session,
     pull: Pull<'_>,
+    progress: &Progress,
     shelf: &Shelf,
 ) -> Result<(Descriptor, Resolved), ImageError> {
     let reference = pull.reference;
     let image = reference.to_string();
     tracing::info!(image, registry = session.host(), "pulling");
-    let top = manifest(session, &reference.selector(), reference.digest.as_ref(), shelf)?;
+    let top = manifest(session, &reference.selector(), reference.digest.as_ref(), pull, shelf)?;
     let mut ensure = |descriptor: &Descriptor| {
         let blob = Blob::new(&image, descriptor)?;
+        pull.keep(&image, [descriptor])?;
         if shelf.has(blob.digest()) {
             return Ok(());
         }
         match descriptor.media_type() {
             media_type if layout::is_config(media_type) => {
-                download(session, shelf, blob.digest(), blob.document_size()?)
+                download(session, shelf, blob.digest(), blob.document_size()?, None)
             }
             _ => {
                 let digest = blob.digest();
-                manifest(session, &digest.to_string(), Some(digest), shelf).map(drop)
+                manifest(session, &digest.to_string(), Some(digest), pull, shelf).map(drop)
             }
         }
     };
@@ -139,7 +171,8 @@ fn from(
     pull.limits
         .manifest(resolved.layers.iter().map(Descriptor::size))
         .map_err(|exceeded| ImageError::Limit { image: image.clone(), exceeded })?;
-    layers(session, &image, &resolved.layers, shelf)?;
+    pull.keep(&image, &resolved.layers)?;
+    layers(session, &image, &resolved.layers, progress, shelf)?;
     Ok((top, resolved))
 }
 
@@ -148,6 +181,7 @@ fn manifest(
     session: &Session,
     selector: &str,
     wanted: Option<&Digest>,
+    pull: Pull<'_>,
     shelf: &Shelf,
 ) -> Result<Descriptor, ImageError> {
     let step = format!("get manifest {selector}");
@@ -172,8 +206,9 @@ fn manifest(
         return Err(session.failed(&step, format!("what it gives has the digest {digest}")));
     }
     let found = described(&bytes, header).map_err(|reason| session.failed(&step, reason))?;
-    shelf
-        .keep(&digest, &bytes)
+    pull.lease
+        .keep([Item::blob(&digest)])
+        .and_then(|()| shelf.keep(&digest, &bytes))
         .map_err(|error| session.failed(&step, format!("write to the store: {error}")))?;
     Ok(found)
 }
@@ -215,25 +250,38 @@ fn layers(
     session: &Session,
     image: &str,
     layers: &[Descriptor],
+    progress: &Progress,
     shelf: &Shelf,
 ) -> Result<(), ImageError> {
     let mut seen = BTreeSet::new();
     let mut wanted = Vec::new();
     for layer in layers {
         let digest = Blob::new(image, layer)?.digest().clone();
-        if seen.insert(digest.clone()) && !shelf.has(&digest) {
+        if seen.insert(digest.clone()) {
             wanted.push((digest, layer.size()));
         }
     }
+    progress.expect(wanted.iter().map(|(_, size)| *size));
+    wanted.retain(|(digest, size)| {
+        let here = shelf.has(digest);
+        if here {
+            progress.add(*size);
+            progress.layer();
+        }
+        !here
+    });
     let failure = Mutex::new(None);
     let threads = PARALLEL.min(wanted.len());
     let queue = Mutex::new(wanted.into_iter());
     let work = || loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let Some((digest, size)) = next else { return };
-        if let Err(error) = download(session, shelf, &digest, size) {
-            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            queue.lock().unwrap_or_else(PoisonError::into_inner).by_ref().for_each(drop);
+        match download(session, shelf, &digest, size, Some(progress)) {
+            Ok(()) => progress.layer(),
+            Err(error) => {
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                queue.lock().unwrap_or_else(PoisonError::into_inner).by_ref().for_each(drop);
+            }
         }
     };
     std::thread::scope(|scope| {

@@ -28,6 +28,11 @@ impl Shelf {
         &self.directory
     }
 
+    /// Where it says what images stand for.
+    pub(crate) fn images(&self) -> PathBuf {
+        self.directory.join("images")
+    }
+
     /// Whether the blob is there.
     pub(crate) fn has(&self, digest: &Digest) -> bool {
         self.blob(digest).is_file()
@@ -75,7 +80,7 @@ impl Shelf {
 
     /// What the image stood for when it was last asked about.
     pub(crate) fn known(&self, image: &Path) -> io::Result<Option<Descriptor>> {
-        match fs::read(self.directory.join("images").join(image)) {
+        match fs::read(self.images().join(image)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             // Whole or not there, unless somebody else wrote it: then the registry is asked.
             read => Ok(serde_json::from_slice(&read?).ok()),
@@ -84,7 +89,7 @@ impl Shelf {
 
     /// Remembers what the image stands for, all of which is here. The caller has the lock.
     pub(crate) fn remember(&self, image: &Path, descriptor: &Descriptor) -> io::Result<()> {
-        let path = self.directory.join("images").join(image);
+        let path = self.images().join(image);
         let new = path.with_extension("new~");
         if let Some(parent) = path.parent() {
             create(parent)?;

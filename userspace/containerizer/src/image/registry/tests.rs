@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 
 use super::super::digest::Digest;
+use super::super::progress::Pulls;
 use super::super::reference::Reference;
+use super::super::uses::{Lease, Uses};
 use super::super::{ImageError, ImageLimits};
 use super::{Pull, Registries, Shelf, pull};
 use crate::Secret;
@@ -115,13 +117,15 @@ impl Documents {
 struct Client {
     directory: tempfile::TempDir,
     shelf: Shelf,
+    lease: Lease,
 }
 
 impl Client {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let shelf = Shelf::new(directory.path().to_owned());
-        Self { directory, shelf }
+        let lease = Uses::open(directory.path(), directory.path()).unwrap().lease();
+        Self { directory, shelf, lease }
     }
 
     fn pull(&self, server: &Server, limits: ImageLimits) -> Result<(), ImageError> {
@@ -131,8 +135,15 @@ impl Client {
         let config = json!({"auths": {&server.host: {"auth": AUTH}}}).to_string();
         let secret = Secret::new(config);
         let (reference, secret) = (&reference, Some(&secret));
-        pull(Pull { reference, secret, force: false, limits }, &registries, &self.shelf)
-            .map(|resolved| assert!(resolved.is_some()))
+        let pulled = Pull {
+            reference,
+            secret,
+            force: false,
+            limits,
+            lease: &self.lease,
+            pulls: &Pulls::default(),
+        };
+        pull(pulled, &registries, &self.shelf).map(|resolved| assert!(resolved.is_some()))
     }
 
     fn refused(&self, server: &Server) -> String {

@@ -21,13 +21,18 @@ use crate::SetupError;
 use crate::error::Step as _;
 use crate::image::derived::{derived, own_as};
 use crate::image::digest::Digest;
+use crate::image::uses::{Item, Lease};
 
 /// The most that names, or the value, of extended attributes take (xattr(7)).
 const ATTRIBUTES_MAX: usize = 64 << 10;
 
 /// The layer for the top of `stack`, the uppermost first; made if it is not there. `None` if
 /// none is needed.
-pub(super) fn joined(layers: &Layers, stack: &[PathBuf]) -> Result<Option<PathBuf>, SetupError> {
+pub(super) fn joined(
+    layers: &Layers,
+    stack: &[PathBuf],
+    lease: &Lease,
+) -> Result<Option<PathBuf>, SetupError> {
     if stack.len() < 2 {
         return Ok(None);
     }
@@ -40,6 +45,8 @@ pub(super) fn joined(layers: &Layers, stack: &[PathBuf]) -> Result<Option<PathBu
     }
     let name = stack.iter().map(|layer| layer.as_os_str().as_bytes()).collect::<Vec<_>>();
     let name = Digest::of(&name.join(&0));
+    let kept = lease.keep([Item::derived("joined", name.hex())]);
+    kept.step(|| "keep what is joined".into())?;
     let target = layers.directory().join("joined").join(name.hex());
     if target.is_dir() {
         return Ok(Some(target));
@@ -48,7 +55,7 @@ pub(super) fn joined(layers: &Layers, stack: &[PathBuf]) -> Result<Option<PathBu
     if wanted.is_empty() {
         return Ok(None);
     }
-    let made = derived(layers.directory(), "joined", name.hex(), |staging| {
+    let made = derived(layers.directory(), lease, ("joined", name.hex()), |staging| {
         fill(staging, &wanted)?;
         for path in wanted.keys() {
             // They are few, and the rest of the disk is none of their business.

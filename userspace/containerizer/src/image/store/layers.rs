@@ -14,9 +14,9 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::bufread::MultiGzDecoder;
 use oci_spec::image::{Descriptor, MediaType};
@@ -28,6 +28,7 @@ use crate::image::ImageError;
 use crate::image::blob::Blob;
 use crate::image::extract::{Extracted, extract};
 use crate::image::limits::{Budget, Measure};
+use crate::image::uses::{Item, Lease, Uses, hold};
 use crate::removal::remove_tree;
 
 /// How many layers of an image are extracted at a time.
@@ -37,6 +38,7 @@ const PARALLEL: usize = 2;
 #[derive(Clone, Debug)]
 pub(super) struct Layers {
     directory: PathBuf,
+    uses: Arc<Uses>,
     /// The boot that this is.
     boot: String,
 }
@@ -50,6 +52,8 @@ pub(super) struct Blobs<'a> {
     pub(super) layout: &'a Path,
     /// How much the image may have.
     pub(super) budget: &'a Budget,
+    /// Keeps its layers.
+    pub(super) lease: &'a Lease,
 }
 
 /// How a layer is packed.
@@ -62,8 +66,8 @@ enum Compression {
 
 impl Layers {
     /// Those in `directory`, which need not be there yet; `boot` is this boot's id.
-    pub(super) fn new(directory: PathBuf, boot: String) -> Self {
-        Self { directory, boot }
+    pub(super) fn new(directory: PathBuf, uses: Arc<Uses>, boot: String) -> Self {
+        Self { directory, uses, boot }
     }
 
     /// Where they are.
@@ -88,6 +92,8 @@ impl Layers {
                 layers.push((blob, compression));
             }
         }
+        let items = layers.iter().map(|(blob, _)| Item::layer(blob.digest().hex()));
+        blobs.lease.keep_for(blobs.image, items)?;
         let queue = Mutex::new(layers.iter());
         let failure = Mutex::new(None);
         let work = || loop {
@@ -232,17 +238,27 @@ impl Layers {
         let text = format!("{} {}", measure.bytes, measure.entries);
         write(&path, text.as_bytes()).map_err(failed("write", &path))?;
         fs::rename(&partial, &target).map_err(failed("rename", &target))?;
-        sync(target, mark);
+        let made = File::open(&target).map_err(failed("open", &target))?;
+        sync(self.uses.directory().to_owned(), made, target, mark);
         Ok(())
     }
 }
 
 /// Puts a layer on the disk, for which nobody waits, and takes its mark away. Until that has
 /// happened it does not outlive a loss of power.
-fn sync(layer: PathBuf, mark: PathBuf) {
+fn sync(uses: PathBuf, made: File, layer: PathBuf, mark: PathBuf) {
     std::thread::spawn(move || {
-        let synced = File::open(&layer).and_then(|directory| Ok(syncfs(&directory)?));
-        if let Err(error) = synced.and_then(|()| fs::remove_file(&mark)) {
+        let synced = (|| {
+            syncfs(&made)?;
+            let _gate = hold(&uses).map_err(io::Error::other)?;
+            // It may have been removed, and even made again, meanwhile: that is another one's.
+            let (own, now) = (made.metadata()?, fs::metadata(&layer));
+            if now.is_ok_and(|now| (own.dev(), own.ino()) == (now.dev(), now.ino())) {
+                fs::remove_file(&mark)?;
+            }
+            io::Result::Ok(())
+        })();
+        if let Err(error) = synced {
             // It is extracted again after the next boot.
             tracing::warn!(layer = %layer.display(), %error, "cannot be put on the disk");
         }
