@@ -2,14 +2,14 @@
 //!
 //! `agent launch` is the containers' helper; `agent run <json>` runs an agent as the JSON
 //! says: `dir`, `name`, `master`, `ip`, `port`, `vip_port`, `resources`, `cgroups_root`,
-//! `bpffs`, `recover` and, in seconds, `executor_registration` and `executor_reregistration`.
+//! `bpffs`, `recover`, `insecure_registry`, `image_gc_config` and, in seconds, `executor_registration` and `executor_reregistration`.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use muster_agent::{Config, Containerizers, LogLevel, Patience, Recover};
+use muster_agent::{Config, Containerizers, ImageGc, LogLevel, Patience, Recover};
 use muster_containerizer::Isolation;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
@@ -69,10 +69,13 @@ fn config(json: &Value, log_level: LogLevel) -> Result<Config, Box<dyn std::erro
         runtime_dir: directory.join("run"),
         image_dir: directory.join("images"),
         registries: muster_containerizer::Registries {
+            default: json["insecure_registry"].as_str().map(|host| format!("http://{host}")),
+            insecure: json["insecure_registry"].as_str().map(str::to_owned).into_iter().collect(),
             config: json["docker_config"].as_str().map(str::to_owned),
-            ..Default::default()
+            ..muster_containerizer::Registries::default()
         },
         image_limits: muster_containerizer::ImageLimits::default(),
+        image_gc: image_gc(json)?,
         fetching: muster_containerizer::Fetching::new(directory.join("fetch")),
         logger: muster_containerizer::Logger::default(),
         resources: text("resources"),
@@ -103,6 +106,13 @@ fn config(json: &Value, log_level: LogLevel) -> Result<Config, Box<dyn std::erro
         helper: std::env::current_exe()?,
         log_level: Some(log_level),
     })
+}
+
+fn image_gc(json: &Value) -> Result<Option<ImageGc>, String> {
+    match &json["image_gc_config"] {
+        Value::Null => Ok(None),
+        given => ImageGc::parse(&given.to_string()).map(Some),
+    }
 }
 
 fn patience(json: &Value) -> Patience {

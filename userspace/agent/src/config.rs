@@ -1,6 +1,7 @@
 //! What an agent is told on its command line.
 
 mod flags;
+mod image_gc;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,6 +11,8 @@ use muster_containerizer::{Fetching, ImageLimits, Isolation, Logger, Registries}
 use serde_json::Value;
 
 use crate::{Containerizers, LogLevel, Patience};
+
+pub use image_gc::ImageGc;
 
 /// What an agent does with what an earlier one of the same directories left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct Config {
     pub registries: Registries,
     /// How large images may be, `--image-max-size` first.
     pub image_limits: ImageLimits,
+    /// `--image-gc-config`: when images are removed; `None` is only when that is asked for.
+    pub image_gc: Option<ImageGc>,
     /// How files are fetched into sandboxes, `--fetcher-cache-dir` first.
     pub fetching: Fetching,
     /// `--container-logger`, with its parameters.

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use muster_containerizer::{
-    Containerizer, ExecStatus, Execution, Origin, Resources, Status, Termination, Usage,
+    Containerizer, ExecStatus, Execution, Origin, Pulling, Resources, Status, Termination, Usage,
 };
 use muster_docker::Docker;
 
@@ -174,6 +174,25 @@ impl Containers {
             Some(docker) => docker.network(id).await.map_err(|error| error.to_string()),
             None => self.own.network(id).map_err(|error| error.to_string()),
         }
+    }
+
+    /// How far the pull of an image is, if it is being pulled for a container of its own.
+    pub(crate) fn pulling(&self, image: &str) -> Option<Pulling> {
+        self.own.pulling(image)
+    }
+
+    /// All such pulls.
+    pub(crate) fn all_pulling(&self) -> Vec<Pulling> {
+        self.own.all_pulling()
+    }
+
+    /// Asks of the image store what may take time.
+    pub(crate) async fn of_images<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Containerizer) -> Result<T, muster_containerizer::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let own = self.own.clone();
+        Ok(tokio::task::spawn_blocking(move || work(&own)).await??)
     }
 
     /// Removes from the engine what is to be removed, for as long as it is polled.

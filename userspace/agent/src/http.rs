@@ -7,6 +7,7 @@ mod call;
 mod containers;
 mod executor;
 mod files;
+mod images;
 mod media;
 mod metrics;
 mod operator;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -74,6 +75,9 @@ pub(crate) fn router(look: Look) -> Router {
         .route("/containers", get(containers::containers))
         .route("/monitor/statistics", get(containers::statistics))
         .route("/monitor/statistics.json", get(containers::statistics))
+        .route("/images", get(images::list))
+        .route("/images", delete(images::remove))
+        .route("/images/pull", post(images::pull))
         .route("/files/browse", get(files::browse))
         .route("/files/read", get(files::read))
         .route("/files/download", get(files::download))

@@ -29,7 +29,7 @@ pub use agent::{
     View, Workload,
 };
 pub use checkpoint::{AgentRow, Checkpoint, EndingRow, ExecutorRow, KillRow, TaskRow};
-pub use config::{Config, Recover};
+pub use config::{Config, ImageGc, Recover};
 pub use containerizers::Containerizers;
 pub use error::Error;
 pub use log_level::LogLevel;

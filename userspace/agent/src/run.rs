@@ -15,7 +15,7 @@ use crate::checkpoint::{AGENT, Checkpoint, EXECUTORS, TASKS, UPDATES};
 use crate::clock::Clock;
 use crate::containers::Containers;
 use crate::machine::Machine;
-use crate::shell::{BACKLOG, Shell, collect_garbage};
+use crate::shell::{BACKLOG, Shell, collect_garbage, collect_images};
 use crate::subscriptions::Subscriptions;
 use crate::{Agent, Config, Error, Input, Recover, Settings, http};
 
@@ -67,6 +67,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     services.spawn(serve(vips, muster_dataplane::router(Arc::clone(&plane))));
     services.spawn(collect_garbage(Arc::clone(&agent), config.work_dir.clone(), config.gc_delay));
     services.spawn(containers.clone().collect_garbage());
+    if let Some(gc) = config.image_gc.clone() {
+        services.spawn(collect_images(containers.clone(), gc));
+    }
     let shell = Shell {
         agent,
         clock,

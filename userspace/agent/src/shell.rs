@@ -1,5 +1,6 @@
 //! Carries out what the agent's logic wants, and tells it what happens.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,10 +16,13 @@ use tonic::transport::Endpoint;
 use crate::clock::Clock;
 use crate::containers::Containers;
 use crate::subscriptions::Subscriptions;
-use crate::{Agent, ContainerEvent, Error, Input, Output, Workload, link, probe, sandbox};
+use crate::{Agent, ContainerEvent, Error, ImageGc, Input, Output, Workload, link, probe, sandbox};
 
 /// Events of the link, and of executors, that may wait to be handled.
 pub(crate) const BACKLOG: usize = 256;
+
+/// How often it is looked how far a pull is.
+const PULL_TICK: Duration = Duration::from_secs(1);
 
 /// The agent's logic, shared with those who only look.
 pub(crate) type Shared = Arc<Mutex<Agent>>;
@@ -102,7 +106,8 @@ impl Shell {
                 }
             }
             Output::Launch(workload) => {
-                acts.spawn(async move { launch(containers, *workload).await.map(Some) });
+                let inputs = self.inputs.clone();
+                acts.spawn(async move { launch(containers, *workload, inputs).await.map(Some) });
             }
             Output::Update { container, resources } => {
                 acts.spawn(async move {
@@ -197,12 +202,20 @@ async fn reconcile(plane: Arc<Mutex<DataPlane>>, vips: Vec<Vip>) -> Result<Input
     Ok(Input::Reconciled(result.map_err(|error| error.to_string())))
 }
 
-async fn launch(containers: Containers, workload: Workload) -> Result<Input, Error> {
+async fn launch(
+    containers: Containers,
+    workload: Workload,
+    inputs: mpsc::Sender<Input>,
+) -> Result<Input, Error> {
     let id = workload.name();
+    let images: Vec<String> = workload.images().into_iter().map(str::to_owned).collect();
     let path = workload.sandbox().map(Path::to_owned);
     let made = spawn_blocking(move || path.map_or(Ok(()), |path| sandbox::make(&path))).await?;
     let launched = match made {
-        Ok(()) => containers.launch(workload).await,
+        Ok(()) => tokio::select! {
+            launched = containers.launch(workload) => launched,
+            never = tell_pulls(&containers, &id, &images, inputs) => match never {},
+        },
         Err(error) => Err(error),
     };
     let event = match launched {
@@ -210,6 +223,46 @@ async fn launch(containers: Containers, workload: Workload) -> Result<Input, Err
         Err(message) => ContainerEvent::LaunchFailed { message },
     };
     Ok(happened(id, event))
+}
+
+/// Tells how far the pulls of these images are, for as long as it is polled.
+async fn tell_pulls(
+    containers: &Containers,
+    id: &str,
+    images: &[String],
+    inputs: mpsc::Sender<Input>,
+) -> Infallible {
+    let mut told = None;
+    loop {
+        tokio::time::sleep(PULL_TICK).await;
+        let pulling = images.iter().find_map(|image| containers.pulling(image));
+        let message = pulling.map(|pulling| pulling.to_string());
+        if message.is_some() && message != told {
+            told.clone_from(&message);
+            let event = ContainerEvent::Pulling { message: message.unwrap_or_default() };
+            // Without anybody to hear it the agent is ending.
+            let _ = inputs.send(happened(id.to_owned(), event)).await;
+        }
+    }
+}
+
+/// Removes images when they take too much room, now and every so often.
+pub(crate) async fn collect_images(containers: Containers, gc: ImageGc) -> Result<(), Error> {
+    let mut ticks = tokio::time::interval(gc.watch_interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let ImageGc { headroom, excluded, .. } = gc.clone();
+        let made = containers.of_images(move |own| own.make_room(headroom, &excluded)).await;
+        match made {
+            Ok(made) if made.bytes > 0 => {
+                tracing::info!(images = ?made.images, bytes = made.bytes, "images removed");
+            }
+            Ok(_) => {}
+            // Next time it may be better.
+            Err(error) => tracing::error!(%error, "cannot remove images"),
+        }
+    }
 }
 
 /// Removes old sandboxes, now and every hour.

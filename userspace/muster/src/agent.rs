@@ -46,6 +46,8 @@ pub(crate) struct Flags {
     #[command(flatten)]
     image_limits: images::ImageLimitFlags,
     #[command(flatten)]
+    image_gc: images::ImageGcFlags,
+    #[command(flatten)]
     fetching: fetching::FetcherFlags,
     #[command(flatten)]
     logger: logger::LoggerFlags,
@@ -133,6 +135,7 @@ pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> anyhow::Result<()>
         image_dir: flags.image_dir,
         registries: flags.registries.try_into()?,
         image_limits: flags.image_limits.into(),
+        image_gc: flags.image_gc.try_into()?,
         resources: flags.resources,
         attributes: flags.attributes,
         cgroups_root: flags.cgroups_root.unwrap_or_else(|| format!("muster/{name}")),

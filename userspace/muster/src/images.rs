@@ -1,6 +1,8 @@
-//! Flags of images: how large they may be.
+//! Flags of images: how large they may be, and when they are removed.
 
+use anyhow::Context as _;
 use clap::Args;
+use muster_agent::ImageGc;
 use muster_containerizer::ImageLimits;
 
 use crate::bytes;
@@ -51,6 +53,32 @@ impl From<ImageLimitFlags> for ImageLimits {
     }
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ImageGcFlags {
+    /// When images that no container uses are removed, as JSON or the absolute path of a file
+    /// with it: {"image_disk_headroom": 0.1, "image_disk_watch_interval": {"nanoseconds":
+    /// 3600000000000}, "excluded_images": [{"type": "DOCKER", "docker": {"name": "nginx"}}]}.
+    /// Without it only when an operator asks for it.
+    #[arg(long, env = "MUSTER_IMAGE_GC_CONFIG")]
+    image_gc_config: Option<String>,
+}
+
+impl TryFrom<ImageGcFlags> for Option<ImageGc> {
+    type Error = anyhow::Error;
+
+    fn try_from(flags: ImageGcFlags) -> anyhow::Result<Self> {
+        let Some(config) = flags.image_gc_config else { return Ok(None) };
+        let path = config.strip_prefix("file://").unwrap_or(&config);
+        let text = if path.starts_with('/') {
+            &std::fs::read_to_string(path).with_context(|| format!("--image-gc-config {path}"))?
+        } else {
+            &config
+        };
+        let parsed = ImageGc::parse(text).map_err(anyhow::Error::msg);
+        parsed.context("--image-gc-config").map(Some)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -70,5 +98,24 @@ mod tests {
         let line = Line::try_parse_from(["line", "--image-max-size=1GB"]).unwrap();
         assert_eq!(ImageLimits::from(line.flags).size, 1 << 30);
         assert!(Line::try_parse_from(["line", "--image-max-size=1"]).is_err());
+    }
+
+    #[test]
+    fn collection_is_said_in_json_or_a_file() {
+        let gc = |given: &str| {
+            let image_gc_config = Some(given.to_owned());
+            Option::<ImageGc>::try_from(ImageGcFlags { image_gc_config })
+        };
+        assert_eq!(gc("{}").unwrap(), Some(ImageGc::default()));
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("gc.json");
+        std::fs::write(&path, r#"{"image_disk_headroom": 0.5}"#).unwrap();
+        for given in [path.display().to_string(), format!("file://{}", path.display())] {
+            assert_eq!(gc(&given).unwrap().map(|gc| gc.headroom), Some(0.5));
+        }
+        let error = format!("{:#}", gc("/nowhere/gc.json").unwrap_err());
+        assert!(error.contains("--image-gc-config /nowhere/gc.json: No such file"), "{error}");
+        let error = format!("{:#}", gc("{\"image_disk_headroom\": 2}").unwrap_err());
+        assert!(error.contains("--image-gc-config: image_disk_headroom: 2"), "{error}");
     }
 }

@@ -1,17 +1,20 @@
 //! `muster`: the whole data centre in one binary. This is its command line, no more.
 
+mod address;
 mod agent;
 mod bytes;
 mod docker;
 mod duration;
 mod fetching;
 mod flags;
+mod image;
 mod images;
 mod isolation;
 mod logger;
 mod master;
 mod registries;
 mod simulate;
+mod table;
 mod task;
 
 use std::borrow::Cow;
@@ -44,6 +47,8 @@ enum Command {
     Simulate(simulate::Flags),
     /// Tasks of a cluster, and what they print.
     Task(task::TaskFlags),
+    /// The image store of an agent.
+    Image(image::ImageFlags),
     /// Starts a container; run by the agent, never by hand.
     #[command(hide = true)]
     Launch {
@@ -66,6 +71,7 @@ fn main() -> ExitCode {
         Command::Launch { .. } => return muster_containerizer::launch::main(),
         Command::Simulate(flags) => return simulate::run(flags),
         Command::Task(flags) => return task::run(flags),
+        Command::Image(flags) => return image::run(flags),
         Command::Master(_) | Command::Agent(_) => {}
     }
     let filter = match log_filter(std::env::var_os(LOG).as_deref()) {
@@ -96,7 +102,10 @@ fn main() -> ExitCode {
         .and_then(|runtime| match arguments.command {
             Command::Master(flags) => runtime.block_on(master::run(*flags, shown)),
             Command::Agent(flags) => runtime.block_on(agent::run(*flags, log_level)),
-            Command::Launch { .. } | Command::Simulate(_) | Command::Task(_) => Ok(()),
+            Command::Launch { .. }
+            | Command::Simulate(_)
+            | Command::Task(_)
+            | Command::Image(_) => Ok(()),
         });
     match result {
         Ok(()) => ExitCode::SUCCESS,

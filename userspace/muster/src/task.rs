@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use cluster::{Cluster, Found};
 
+use crate::table;
+
 /// Flags of the commands about tasks.
 #[derive(Debug, Args)]
 pub(crate) struct TaskFlags {
@@ -78,7 +80,7 @@ pub(crate) fn run(flags: &TaskFlags) -> ExitCode {
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
     causes.any(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
@@ -89,12 +91,6 @@ fn list(cluster: &Cluster, all: bool) -> anyhow::Result<()> {
     let rows = std::iter::once(["ID", "NAME", "HOST", "STATE"].map(str::to_owned));
     let shown = |task: Found| [task.id, task.name, task.host, task.state];
     let rows: Vec<[String; 4]> = rows.chain(tasks.into_iter().map(shown)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..3).map(|column| width(column).unwrap_or(0)).collect();
-    let mut output = io::stdout().lock();
-    for [id, name, host, state] in &rows {
-        let [first, second, third] = [widths[0], widths[1], widths[2]];
-        writeln!(output, "{id:first$}  {name:second$}  {host:third$}  {state}")?;
-    }
+    table::write(&mut io::stdout().lock(), &rows)?;
     Ok(())
 }

@@ -13,6 +13,8 @@ use super::{Agent, ContainerEvent, Io, Output, Phase, Task, Timer};
 /// Pauses before a container that could not be destroyed is tried again.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LAST_RETRY: Duration = Duration::from_mins(5);
+/// The least time from one status about a pull to the next.
+const PULL_PAUSE: Duration = Duration::from_secs(5);
 
 impl Agent {
     pub(super) fn container_event(&mut self, now: Duration, id: &str, event: ContainerEvent) {
@@ -22,6 +24,7 @@ impl Agent {
         match event {
             ContainerEvent::Launched { pid } => self.launched(now, id, pid),
             ContainerEvent::LaunchFailed { message } => self.launch_failed(now, id, message),
+            ContainerEvent::Pulling { message } => self.pulling(now, id, message),
             ContainerEvent::Ended(how) => self.ended(now, id, &how),
             ContainerEvent::KillFailed { message } => self.kill_failed(id, &message),
             ContainerEvent::Destroyed => {
@@ -47,6 +50,24 @@ impl Agent {
         task.pid = Some(pid).filter(|&pid| pid > 0);
         self.io.outbox.now(Output::Watch { container: id.to_owned() });
         task.run(&mut self.io, now);
+    }
+
+    /// Tells how far a pull is: not often, and nothing that the framework would have to catch up
+    /// on.
+    fn pulling(&mut self, now: Duration, id: &str, message: String) {
+        let Some(key) = self.containers.get(id) else { return };
+        let Some(task) = self.tasks.get_mut(key) else { return };
+        let starting =
+            task.phase == Phase::Launching && task.status.state() == TaskState::TaskStarting;
+        let told = task.told_pull.is_some_and(|told| now < told + PULL_PAUSE);
+        let known = task.status.message.as_deref() == Some(message.as_str());
+        if !starting || task.kill.is_some() || told || known || !task.stream.is_empty() {
+            return;
+        }
+        task.told_pull = Some(now);
+        let news = News { message: Some(message), ..News::executor(TaskState::TaskStarting) };
+        let status = task.tell(&mut self.io, now, news);
+        task.report(&mut self.io, status);
     }
 
     fn launch_failed(&mut self, now: Duration, id: &str, message: String) {
@@ -209,6 +230,61 @@ mod tests {
         rig.container(&container, ContainerEvent::Destroyed);
         assert!(rig.timer(Timer::Destroy { container }).is_empty());
         assert_eq!(rig.agent.counters().destroy_errors, 8);
+    }
+
+    fn pulling(rig: &mut Rig, message: &str) -> Vec<String> {
+        let container = rig.task("t").container.clone();
+        let event = ContainerEvent::Pulling { message: message.to_owned() };
+        let outputs = rig.container(&container, event);
+        let told = |status: &TaskStatus| {
+            assert_eq!(
+                (status.state(), status.source()),
+                (TaskState::TaskStarting, Source::Executor)
+            );
+            status.message().to_owned()
+        };
+        sent(&outputs).iter().map(told).collect()
+    }
+
+    #[test]
+    fn a_pull_is_told_now_and_then_and_only_what_is_so_now() {
+        let mut rig = Rig::registered();
+        rig.launch(task("t"));
+        let nothing: [&str; 0] = [];
+        assert_eq!(pulling(&mut rig, "0 of 9"), nothing, "the framework has not heard of the task");
+        rig.acknowledge("t");
+        assert_eq!(pulling(&mut rig, "1 of 9"), ["1 of 9"]);
+        let first = rig.task("t").status.uuid.clone();
+        rig.now += Duration::from_mins(1);
+        assert_eq!(pulling(&mut rig, "2 of 9"), nothing, "not acknowledged");
+        rig.acknowledge("t");
+        rig.now += Duration::from_secs(1);
+        assert_eq!(pulling(&mut rig, "3 of 9"), ["3 of 9"]);
+        assert_ne!(rig.task("t").status.uuid, first);
+        rig.acknowledge("t");
+        rig.now += Duration::from_secs(4);
+        assert_eq!(pulling(&mut rig, "4 of 9"), nothing, "too soon");
+        rig.now += Duration::from_secs(1);
+        assert_eq!(pulling(&mut rig, "3 of 9"), nothing, "known");
+        assert_eq!(pulling(&mut rig, "4 of 9"), ["4 of 9"]);
+        rig.acknowledge("t");
+        assert_eq!(rig.task("t").history().len(), 1, "its state is the same");
+        rig.now += Duration::from_mins(1);
+        let container = rig.task("t").container.clone();
+        rig.container(&container, ContainerEvent::Launched { pid: 7 });
+        assert_eq!(rig.task("t").status.message, None);
+        rig.acknowledge("t");
+        assert_eq!(pulling(&mut rig, "9 of 9"), nothing, "it runs");
+        assert_eq!(rig.task("t").status.state(), TaskState::TaskRunning);
+    }
+
+    #[test]
+    fn a_task_that_is_to_be_killed_tells_no_pull() {
+        let mut rig = Rig::registered();
+        rig.launch(task("t"));
+        rig.acknowledge("t");
+        rig.kill("t", None);
+        assert!(pulling(&mut rig, "1 of 9").is_empty());
     }
 
     #[test]

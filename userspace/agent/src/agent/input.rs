@@ -87,6 +87,11 @@ pub enum ContainerEvent {
         /// The step and the system's answer.
         message: String,
     },
+    /// An image that it needs is being pulled.
+    Pulling {
+        /// How far that is, in words.
+        message: String,
+    },
     /// It has ended.
     Ended(Termination),
     /// It could not be told to end.

@@ -80,6 +80,8 @@ pub struct Task {
     pub(crate) inside: bool,
     /// When its command was executed, in nanoseconds since 1970.
     pub(crate) started: Option<u64>,
+    /// When the framework was last told how far a pull is.
+    pub(crate) told_pull: Option<Duration>,
 }
 
 impl Task {
@@ -173,6 +175,7 @@ impl Task {
             group: None,
             inside: false,
             started: None,
+            told_pull: None,
         }
     }
 
@@ -203,6 +206,7 @@ impl Task {
             group: row.group,
             inside: row.inside,
             started: row.started,
+            told_pull: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use muster_containerizer::{ContainerSpec, nested_id};
+use muster_containerizer::{ContainerSpec, VolumeSource, nested_id};
 
 /// A container to launch, and who is to run it.
 #[derive(Clone, Debug)]
@@ -26,6 +26,20 @@ impl Workload {
             Self::Mesos(spec) => spec.id.clone(),
             Self::Docker { container, .. } => container.id.clone(),
         }
+    }
+
+    /// Names of the images that the agent's own containerizer would need for it.
+    pub fn images(&self) -> Vec<&str> {
+        let spec = match self {
+            Self::Mesos(spec) => spec,
+            Self::Docker { instead: Ok(spec), .. } => spec,
+            Self::Docker { instead: Err(_), .. } => return Vec::new(),
+        };
+        let volumes = spec.volumes.iter().filter_map(|volume| match &volume.source {
+            VolumeSource::Image(image) => Some(image.name.as_str()),
+            _ => None,
+        });
+        spec.image.as_deref().into_iter().chain(volumes).collect()
     }
 
     /// Whether it is in another container.

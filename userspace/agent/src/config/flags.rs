@@ -5,7 +5,7 @@ use std::time::Duration;
 use muster_containerizer::{Fetching, ImageLimits, Isolation, Logger, Registries};
 use serde_json::{Map, Value, json};
 
-use super::{Config, Recover};
+use super::{Config, ImageGc, Recover};
 
 /// The flags of `config` by their names, without those that were not given and have no default.
 pub(super) fn of(config: &Config) -> Value {
@@ -13,6 +13,7 @@ pub(super) fn of(config: &Config) -> Value {
         general(config),
         images(&config.registries),
         limits(config.image_limits),
+        json!({ "image_gc_config": config.image_gc.as_ref().map(ImageGc::text) }),
         fetching(&config.fetching),
         logger(config.logger),
         isolation(&config.isolation),

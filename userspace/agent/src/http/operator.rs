@@ -5,6 +5,7 @@ mod input;
 mod launch;
 mod life;
 mod log;
+mod prune;
 mod session;
 mod state;
 
@@ -130,6 +131,7 @@ async fn answer(look: Look, kind: Type, call: &Call) -> Result<Done, Refusal> {
             let get_agent = Some(GetAgent { agent_info: Some(agent_info) });
             Response { get_agent, ..of(Kind::GetAgent) }
         }
+        Type::PruneImages => return prune::prune(&look, call).await.map(Done::Status),
         Type::ListFiles => files::list(look, call).await?,
         Type::ReadFile => files::read(look, call).await?,
         Type::GetLoggingLevel => log::get(&look)?,
@@ -150,7 +152,6 @@ async fn answer(look: Look, kind: Type, call: &Call) -> Result<Done, Refusal> {
         | Type::UpdateResourceProviderConfig
         | Type::RemoveResourceProviderConfig
         | Type::MarkResourceProviderGone
-        | Type::PruneImages
         | Type::LaunchNestedContainerSession
         | Type::AttachContainerInput
         | Type::AttachContainerOutput => {

@@ -41,6 +41,13 @@ pub(crate) async fn post(url: &str, content: &str, body: String) -> Answer {
     Answer { status, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
+/// Without a body, by any method.
+pub(crate) async fn request(method: &str, url: &str) -> Answer {
+    let request = hyper::Request::builder().method(method).uri(url);
+    let (status, body) = send(request.body(Full::default()).unwrap()).await;
+    Answer { status, body: String::from_utf8(body.to_vec()).unwrap() }
+}
+
 /// The same, with what is no text, and asks for an answer of the same type.
 pub(crate) async fn post_bytes(url: &str, content: &str, body: Vec<u8>) -> (StatusCode, Bytes) {
     let request = hyper::Request::post(url).header("content-type", content);

@@ -1,5 +1,6 @@
 //! Agents on the real kernel: containers, VIPs, checkpoints, and a master that the test
-//! plays. Needs root, cgroups with cpu and memory, and bash.
+//! plays. Needs root, cgroups with cpu and memory, and bash; busybox-static, docker-registry,
+//! skopeo and umoci for images.
 //!
 //! Every test has a network and a mount namespace of its own, so nothing it sends leaves
 //! the machine, and its mounts go with it.
@@ -16,6 +17,7 @@ mod executors;
 mod groups;
 mod health;
 mod http;
+mod images;
 mod life;
 mod master;
 mod operated;

@@ -95,7 +95,12 @@ fn what_is_no_call_is_refused() {
             (JSON, json!({}), 400, "type is not set"),
             (JSON, json!({"type": "GET_EVERYTHING"}), 400, "type is not set"),
             (JSON, json!({"type": "GET_METRICS"}), 400, "get_metrics is not set"),
-            (JSON, json!({"type": "PRUNE_IMAGES"}), 501, "cannot do PRUNE_IMAGES"),
+            (
+                JSON,
+                json!({"type": "GET_RESOURCE_PROVIDERS"}),
+                501,
+                "cannot do GET_RESOURCE_PROVIDERS",
+            ),
         ] {
             let answer = post(&url, content, body.to_string()).await;
             assert_eq!(answer.status.as_u16(), status, "{body}: {}", answer.body);

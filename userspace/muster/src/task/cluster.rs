@@ -7,6 +7,8 @@ use muster_api::TaskStateExt as _;
 use serde_json::Value;
 use ureq::Agent;
 
+use crate::address::with_port;
+
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The most that a master's state may have: of some ten thousand tasks.
@@ -37,12 +39,7 @@ pub(super) struct Found {
 impl Cluster {
     /// The cluster whose master is at `HOST` or `HOST:PORT`.
     pub(super) fn at(address: &str) -> Self {
-        let address = address.trim_start_matches("http://").trim_end_matches('/');
-        let has_port = address.rsplit_once(':').is_some_and(|(host, port)| {
-            // Of an address of IPv6 only after its bracket.
-            port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
-        });
-        let master = if has_port { address.to_owned() } else { format!("{address}:5050") };
+        let master = with_port(address, 5050);
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
@@ -180,18 +177,5 @@ mod tests {
         assert_eq!(found("d").unwrap(), "db.1");
         assert!(found("web").unwrap_err().to_string().contains("web.2, web.1"));
         assert!(found("x").unwrap_err().to_string().contains("no task x"));
-    }
-
-    #[test]
-    fn ports_are_5050_unless_given() {
-        for (address, expected) in [
-            ("h", "h:5050"),
-            ("http://h:1/", "h:1"),
-            ("10.0.0.1", "10.0.0.1:5050"),
-            ("[::1]", "[::1]:5050"),
-            ("[::1]:80", "[::1]:80"),
-        ] {
-            assert_eq!(Cluster::at(address).master, expected);
-        }
     }
 }

@@ -56,7 +56,10 @@ impl Agent {
                     self.kill_host(key);
                 }
             }
-            ContainerEvent::Destroyed | ContainerEvent::DestroyFailed { .. } => {}
+            // Its tasks are not its own: they are still staging.
+            ContainerEvent::Pulling { .. }
+            | ContainerEvent::Destroyed
+            | ContainerEvent::DestroyFailed { .. } => {}
         }
     }
 
