@@ -5,7 +5,9 @@ mod container;
 mod fetch;
 mod health_check;
 mod id;
+mod network;
 mod port;
+mod readiness_check;
 mod strategy;
 
 use std::collections::BTreeMap;
@@ -13,11 +15,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use constraint::{Constraint, Operator};
-pub use container::Container;
+pub use container::{Container, Engine, Volume, VolumeSource};
 pub use fetch::Fetch;
 pub use health_check::{HealthCheck, Probe, ProbePort};
 pub use id::AppId;
-pub use port::{PortDefinition, Protocol};
+pub use network::Network;
+pub use port::{HostPort, Mapping, PortDefinition, Protocol};
+pub use readiness_check::ReadinessCheck;
 pub use strategy::{Backoff, KillSelection, UnreachableStrategy, UpgradeStrategy};
 
 use crate::timestamp::Timestamp;
@@ -48,7 +52,10 @@ pub struct Spec {
     pub disk: f64,
     /// What it runs in; `None` is a plain command on the agent.
     pub container: Option<Container>,
-    /// Host ports per instance.
+    /// The network that it is in.
+    #[serde(default)]
+    pub network: Network,
+    /// Ports per instance.
     pub ports: Vec<PortDefinition>,
     /// Whether [`PortDefinition::port`] is the host port itself.
     pub require_ports: bool,
@@ -58,6 +65,9 @@ pub struct Spec {
     pub accepted_resource_roles: Vec<String>,
     /// How an instance shows that it works; at most one.
     pub health_checks: Vec<HealthCheck>,
+    /// How an instance shows that a deployment may go on; at most one.
+    #[serde(default)]
+    pub readiness_checks: Vec<ReadinessCheck>,
     /// Delay between launches after failures.
     pub backoff: Backoff,
     /// Bounds of rolling upgrades.

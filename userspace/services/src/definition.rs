@@ -8,11 +8,14 @@ mod constraint;
 mod container;
 mod fetch;
 mod health;
+mod network;
 mod ports;
+mod readiness;
 mod strategy;
 mod unsupported;
 mod update;
 mod vip;
+mod volumes;
 
 use serde_json::Value;
 
@@ -75,11 +78,18 @@ fn read_fields(object: &mut Object<'_>, role: &str) -> Option<Definition> {
     let env = command::env(object);
     let fetch = fetch::read(object);
     let user = object.field("user").and_then(|user| command::text(&user));
-    let container = container::read(object);
+    let mut container = container::read(object);
     let command = command::read(object, container.is_some());
-    let ports = ports::read(object, container.as_ref().is_some_and(|c| c.names_network));
+    let engine = container.as_ref().is_some_and(|c| c.container.engine.is_some());
+    let network = network::read(object, container.as_ref().and_then(|c| c.network), engine);
+    let mappings = container.as_mut().and_then(|c| c.mappings.take());
+    let ports = ports::read(object, network.as_ref(), mappings);
+    if engine && fetch.as_ref().is_some_and(|fetch| !fetch.is_empty()) {
+        object.refuse("fetch", "does not go with container.type DOCKER: put it in the image");
+    }
     let port_count = ports.as_ref().map_or(0, |(ports, _)| ports.len());
     let health_checks = health::read(object, port_count);
+    let readiness_checks = readiness::read(object, ports.as_ref().map_or(&[], |(p, _)| p));
     let constraints = constraint::read(object);
     let backoff = strategy::backoff(object);
     let upgrade_strategy = strategy::upgrade(object);
@@ -102,11 +112,13 @@ fn read_fields(object: &mut Object<'_>, role: &str) -> Option<Definition> {
         mem: mem?,
         disk: disk?,
         container: container.map(|c| c.container),
+        network: network?,
         ports,
         require_ports,
         constraints: constraints?,
         accepted_resource_roles: accepted_resource_roles?,
         health_checks: health_checks?,
+        readiness_checks: readiness_checks?,
         backoff: backoff?,
         upgrade_strategy: upgrade_strategy?,
         unreachable_strategy: unreachable_strategy?,

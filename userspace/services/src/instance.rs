@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use health::Health;
 pub use id::{InstanceId, NotAnInstance};
 
-use crate::app::{App, UnreachableStrategy};
+use crate::app::{App, HealthCheck, UnreachableStrategy};
 use crate::timestamp::Timestamp;
 
 /// Where an instance runs, as its offer said.
@@ -94,7 +94,7 @@ pub struct Instance {
     pub epoch: Timestamp,
     /// Where it runs.
     pub agent: Agent,
-    /// Its host ports, in the order of the port definitions.
+    /// Its host ports, in the order of the port definitions; 0 for one without.
     pub host_ports: Vec<u16>,
     /// Its addresses, as the agent reports them.
     pub ip_addresses: Vec<String>,
@@ -112,6 +112,9 @@ pub struct Instance {
     pub max_failures: Option<u32>,
     /// What its health check said.
     pub health: Health,
+    /// Whether its readiness check has succeeded; `None` without one.
+    #[serde(default)]
+    pub ready: Option<bool>,
     /// The uuid of the last status update, in hexadecimal: to know repetitions.
     pub last_update: String,
     /// Whether its fate has been heard of since this process started. Until then nothing
@@ -129,7 +132,7 @@ impl Instance {
         ports: Vec<u16>,
         now: Timestamp,
     ) -> Self {
-        let max_failures = app.spec.health_checks.first().map(|h| h.max_consecutive_failures);
+        let max_failures = app.spec.health_checks.first().map(HealthCheck::limit);
         Self {
             id,
             version: app.version,
@@ -144,6 +147,7 @@ impl Instance {
             unreachable_since: None,
             max_failures,
             health: Health::default(),
+            ready: (!app.spec.readiness_checks.is_empty()).then_some(false),
             last_update: String::new(),
             confirmed: true,
         }
@@ -154,8 +158,13 @@ impl Instance {
         self.goal == Goal::Running
     }
 
-    /// Whether it runs and, if it is checked, is healthy.
+    /// Whether it is up, and ready as far as that is checked: a deployment may count on it.
     pub fn is_ready(&self) -> bool {
+        self.is_up() && self.ready != Some(false)
+    }
+
+    /// Whether it runs and, if its health is checked, is healthy.
+    pub fn is_up(&self) -> bool {
         self.condition == Condition::Running
             && (self.max_failures.is_none() || self.health.healthy == Some(true))
     }

@@ -17,6 +17,8 @@ pub struct Embed {
     pub last_task_failure: bool,
     /// Statistics of its tasks by version.
     pub task_stats: bool,
+    /// What its readiness checks have found.
+    pub readiness: bool,
 }
 
 impl Embed {
@@ -39,6 +41,7 @@ impl Embed {
                 self.last_task_failure = true;
             }
             "taskStats" => self.task_stats = true,
+            "readiness" => self.readiness = true,
             _ => {}
         }
     }

@@ -19,6 +19,7 @@ mod deploy;
 mod effects;
 mod launching;
 mod offers;
+mod readiness;
 mod settle;
 mod subscription;
 mod timers;
@@ -30,7 +31,8 @@ use std::sync::Arc;
 use muster_api::mesos::scheduler::{Event, event};
 use muster_store::Batch;
 
-pub use effects::{Output, RequestId};
+pub use effects::{Check, Output, RequestId};
+pub use readiness::{Answer, Readiness};
 
 pub(crate) use self::deploy::{Change, Epoch};
 use self::effects::Effects;
@@ -42,6 +44,7 @@ use crate::config::Config;
 use crate::deployment::Deployment;
 use crate::fleet::Fleet;
 use crate::ids::IdSource;
+use crate::instance::InstanceId;
 use crate::records::{Failure, Records};
 use crate::request::Request;
 use crate::timestamp::Timestamp;
@@ -57,6 +60,13 @@ pub enum Input {
     Event(Box<Event>),
     /// A user asks for something. The answer carries the same id.
     Request(RequestId, Box<Request>),
+    /// A readiness check has been made.
+    Checked {
+        /// Of which instance.
+        instance: InstanceId,
+        /// The answer, or why there is none.
+        result: Result<Answer, String>,
+    },
     /// Time has passed: see [`Scheduler::next_deadline`].
     Tick,
 }
@@ -83,6 +93,8 @@ pub struct Scheduler {
     /// What waits to be launched.
     pub(crate) queue: BTreeMap<AppId, Launch>,
     pub(crate) delays: BTreeMap<AppId, Delay>,
+    /// What readiness checks have found of the instances that there are.
+    readiness: BTreeMap<InstanceId, Readiness>,
     link: Link,
     timers: Timers,
     /// Applications to plan again before the current input is done with.
@@ -106,6 +118,7 @@ impl Scheduler {
             failures: BTreeMap::new(),
             queue: BTreeMap::new(),
             delays: BTreeMap::new(),
+            readiness: BTreeMap::new(),
             link: Link::default(),
             timers: Timers::default(),
             dirty: BTreeSet::new(),
@@ -122,6 +135,9 @@ impl Scheduler {
         }
         for instance in records.instances {
             scheduler.dirty.insert(instance.id.app().clone());
+            if instance.ready == Some(false) {
+                scheduler.timers.set(now, Timer::Readiness(instance.id.clone()));
+            }
             scheduler.fleet.insert(instance);
         }
         for deployment in records.deployments {
@@ -143,6 +159,7 @@ impl Scheduler {
                 let reply = self.serve(*request);
                 self.effects.reply(id, reply);
             }
+            Input::Checked { instance, result } => self.checked(&instance, result),
             Input::Tick => {}
         }
         for timer in self.timers.due(self.now) {
@@ -200,6 +217,7 @@ impl Scheduler {
                 self.dirty.insert(app);
             }
             Timer::Kill(instance) => self.kill_again(&instance),
+            Timer::Readiness(instance) => self.check_readiness(&instance),
             Timer::Launch(app) => {
                 if let Some(launch) = self.queue.get_mut(&app) {
                     launch.is_new = true;

@@ -57,7 +57,8 @@ impl Scheduler {
     fn list_deployments(&self) -> Reply {
         let mut deployments: Vec<&Deployment> = self.deployments.values().collect();
         deployments.sort_by_key(|deployment| deployment.version);
-        Reply::ok(deployments.into_iter().map(view::deployment::describe).collect())
+        let describe = |deployment: &Deployment| view::deployment::describe(self, deployment);
+        Reply::ok(deployments.into_iter().map(describe).collect())
     }
 
     fn get_queue(&self, offers: bool) -> Reply {

@@ -1,5 +1,6 @@
 //! The shell around the core: carries inputs in and outputs out.
 
+mod readiness;
 mod run;
 
 use std::pin::Pin;

@@ -1,17 +1,18 @@
 //! Tasks: what the master is asked to launch for an instance.
 
+mod container;
 mod discovery;
 mod environment;
 mod health;
 
 use muster_api::mesos::{
-    CommandInfo, ContainerInfo, DurationInfo, Environment, Image, KillPolicy, Label, Labels,
-    Resource, TaskInfo, command_info, container_info, environment as env, image,
+    CommandInfo, DurationInfo, Environment, KillPolicy, Label, Labels, Resource, TaskInfo,
+    command_info, environment as env,
 };
 
 pub use environment::variables;
 
-use crate::app::{App, Container};
+use crate::app::App;
 use crate::instance::Instance;
 
 /// The task of `instance`, an instance of `app`, with `resources` of its agent's offer.
@@ -26,8 +27,11 @@ pub fn info(app: &App, instance: &Instance, resources: Vec<Resource>) -> TaskInf
         agent_id: instance.agent.id.as_str().into(),
         resources,
         command: Some(command(app, instance)),
-        container: spec.container.as_ref().map(container),
-        health_check: spec.health_checks.first().map(|check| health::check(check, instance)),
+        container: spec.container.as_ref().map(|c| container::info(c, spec, instance)),
+        health_check: spec
+            .health_checks
+            .first()
+            .map(|check| health::check(check, &spec.ports, instance)),
         kill_policy: grace,
         labels: (!spec.labels.is_empty()).then(|| labels(&spec.labels)),
         discovery: Some(discovery::info(app, instance)),
@@ -62,19 +66,6 @@ fn command(app: &App, instance: &Instance) -> CommandInfo {
         value: spec.cmd.clone().or_else(program),
         arguments: spec.args.clone(),
         user: spec.user.clone(),
-    }
-}
-
-fn container(container: &Container) -> ContainerInfo {
-    let image = container.image.as_ref().map(|name| Image {
-        r#type: image::Type::Docker.into(),
-        docker: Some(image::Docker { name: name.clone(), ..Default::default() }),
-        ..Default::default()
-    });
-    ContainerInfo {
-        r#type: container_info::Type::Mesos.into(),
-        mesos: Some(container_info::MesosInfo { image }),
-        ..Default::default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the API shows: Marathon's JSON.
 
 pub(crate) mod app;
+mod container;
 pub(crate) mod deployment;
 pub(crate) mod info;
 pub(crate) mod queue;

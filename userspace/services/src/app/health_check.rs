@@ -6,10 +6,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "protocol", rename_all = "camelCase")]
 pub enum Probe {
-    /// `MESOS_HTTP`: GET `path`; 200 to 399 is healthy.
+    /// `MESOS_HTTP`, `MESOS_HTTPS`: GET `path`; 200 to 399 is healthy.
     Http {
         /// The request path, with a leading slash.
         path: String,
+        /// Whether over TLS, whose certificate is not verified.
+        #[serde(default)]
+        tls: bool,
         /// Where.
         port: ProbePort,
     },
@@ -23,6 +26,30 @@ pub enum Probe {
         /// The command line.
         value: String,
     },
+}
+
+impl HealthCheck {
+    /// Failures in a row of which the last one is too many.
+    pub fn limit(&self) -> u32 {
+        match self.max_consecutive_failures {
+            0 if self.by_marathon => u32::MAX,
+            0 => 1,
+            limit => limit,
+        }
+    }
+
+    /// `protocol`, as the API writes it.
+    pub fn protocol(&self) -> &'static str {
+        match (&self.probe, self.by_marathon) {
+            (Probe::Command { .. }, _) => "COMMAND",
+            (Probe::Tcp { .. }, false) => "MESOS_TCP",
+            (Probe::Tcp { .. }, true) => "TCP",
+            (Probe::Http { tls: false, .. }, false) => "MESOS_HTTP",
+            (Probe::Http { tls: false, .. }, true) => "HTTP",
+            (Probe::Http { tls: true, .. }, false) => "MESOS_HTTPS",
+            (Probe::Http { tls: true, .. }, true) => "HTTPS",
+        }
+    }
 }
 
 /// The port that is probed.
@@ -51,4 +78,11 @@ pub struct HealthCheck {
     pub delay_seconds: u32,
     /// After this many failures in a row the instance is killed and replaced.
     pub max_consecutive_failures: u32,
+    /// Whether it was asked for by the name of a check that Marathon makes itself: `HTTP`,
+    /// `HTTPS`, `TCP`. Then 0 failures are never too many.
+    #[serde(default)]
+    pub by_marathon: bool,
+    /// Whether it connects over IPv6.
+    #[serde(default)]
+    pub ipv6: bool,
 }

@@ -1,79 +1,102 @@
-//! `container`, and the networks it may name.
+//! `container`.
 
-use crate::app::Container;
+use super::network::{self, Named};
+use super::{command, ports, volumes};
+use crate::app::{Container, Engine, PortDefinition};
 use crate::reader::{Field, Object};
 
-/// A container, and whether it said which network it is on.
+/// A container, and what it said of network and ports.
 #[derive(Debug)]
 pub(super) struct Described {
     pub(super) container: Container,
-    pub(super) names_network: bool,
+    /// `docker.network`.
+    pub(super) network: Option<Named>,
+    /// `portMappings`, wherever they are.
+    pub(super) mappings: Option<Vec<PortDefinition>>,
 }
 
 /// `container`; `None` also when it is not acceptable.
 pub(super) fn read(object: &mut Object<'_>) -> Option<Described> {
     let mut container = object.field("container")?.object()?;
     let kind = container.field("type").map_or(Some("DOCKER"), |field| field.string());
-    match kind {
-        Some("DOCKER") => container.refuse(
-            "type",
-            "DOCKER is not supported yet: give MESOS, which runs Docker images without Docker",
-        ),
-        Some("MESOS") | None => {}
-        Some(_) => container.refuse("type", "must be MESOS"),
-    }
-    refuse_unless_empty(
-        &mut container,
-        "volumes",
-        "is not supported yet: keep data in the sandbox, the directory $MESOS_SANDBOX",
-    );
-    refuse_unless_empty(
-        &mut container,
-        "portMappings",
-        "is not allowed with host networking: use portDefinitions",
-    );
+    let engine = match kind {
+        Some("DOCKER") => true,
+        Some("MESOS") | None => false,
+        Some(_) => {
+            container.refuse("type", "must be MESOS or DOCKER");
+            false
+        }
+    };
     if let Some(field) = container.field("linuxInfo") {
         field.refuse("is not supported yet: leave it out");
     }
-    let mut names_network = false;
-    let image = container.field("docker").and_then(|field| {
-        let mut docker = field.object()?;
-        names_network = read_docker_network(&mut docker);
-        let image = read_docker(&mut docker);
-        docker.finish();
-        image
-    });
+    let mut described = Described {
+        container: Container { image: None, force_pull: false, engine: None, volumes: Vec::new() },
+        network: None,
+        mappings: container.field("portMappings").and_then(|field| ports::read_mappings(&field)),
+    };
+    let volumes = container.field("volumes").map(|field| volumes::read(&field, engine));
+    described.container.volumes = volumes.flatten().unwrap_or_default();
+    match container.field("docker") {
+        Some(field) => read_docker(&field, engine, &mut described),
+        None if engine => {
+            described.container.engine = Some(Engine::default());
+            container.refuse("docker", "is missing; give its image");
+        }
+        None => {}
+    }
     container.finish();
-    Some(Described { container: Container { image }, names_network })
+    Some(described)
 }
 
-fn read_docker(docker: &mut Object<'_>) -> Option<String> {
-    refuse_unless_empty(
-        docker,
-        "portMappings",
-        "is not allowed with host networking: use portDefinitions",
-    );
-    refuse_unless_empty(docker, "parameters", "is not supported yet: they are Docker's own");
-    for (name, advice) in [
-        ("forcePullImage", "images come from the agents' local image stores"),
-        ("privileged", "containers run with Docker's default capabilities"),
-    ] {
-        if let Some(field) = docker.field(name)
-            && field.boolean() == Some(true)
-        {
-            field.refuse(format!("is not supported yet: {advice}"));
+fn read_docker(field: &Field<'_>, engine: bool, described: &mut Described) {
+    let Some(mut docker) = field.object() else { return };
+    described.network = network::read_old(&mut docker);
+    if let Some(field) = docker.field("portMappings") {
+        let old = ports::read_mappings(&field);
+        match (&described.mappings, old) {
+            (Some(_), Some(old)) if !old.is_empty() => {
+                field.refuse("must not be given together with container.portMappings");
+            }
+            (None, old) => described.mappings = old,
+            (Some(_), _) => {}
         }
     }
-    for name in ["credential", "pullConfig"] {
-        if let Some(field) = docker.field(name) {
-            field.refuse("is not supported yet: images come from the agents' local image stores");
+    let force_pull = docker.field("forcePullImage").and_then(|field| field.boolean());
+    described.container.force_pull = force_pull == Some(true);
+    let privileged = docker.field("privileged");
+    let is_privileged = privileged.as_ref().and_then(Field::boolean) == Some(true);
+    let parameters = docker.field("parameters");
+    if engine {
+        let parameters = parameters.as_ref().and_then(read_parameters).unwrap_or_default();
+        described.container.engine = Some(Engine { privileged: is_privileged, parameters });
+    } else {
+        if is_privileged {
+            docker.refuse("privileged", "needs container.type DOCKER");
+        }
+        if parameters.is_some_and(|field| field.array().is_some_and(|list| !list.is_empty())) {
+            docker.refuse("parameters", "are Docker's own: they need container.type DOCKER");
         }
     }
+    if let Some(field) = docker.field("credential") {
+        field.refuse("is not supported: agents have credentials by --docker-config");
+    }
+    if let Some(field) = docker.field("pullConfig") {
+        field.refuse(
+            "is not supported: there is no store for the secret; agents have credentials by \
+             --docker-config",
+        );
+    }
+    described.container.image = read_image(&mut docker);
+    docker.finish();
+}
+
+fn read_image(docker: &mut Object<'_>) -> Option<String> {
     let Some(field) = docker.field("image") else {
         docker.refuse("image", "is missing; give the image's name, as in \"nginx\"");
         return None;
     };
-    let image = super::command::text(&field)?;
+    let image = command::text(&field)?;
     if image.chars().any(|c| c.is_whitespace() || c.is_control()) {
         field.refuse("must not contain spaces");
         return None;
@@ -81,51 +104,20 @@ fn read_docker(docker: &mut Object<'_>) -> Option<String> {
     Some(image)
 }
 
-/// Whether `docker.network` is there; refuses all but the host's.
-fn read_docker_network(docker: &mut Object<'_>) -> bool {
-    let Some(field) = docker.field("network") else { return false };
-    match field.string() {
-        Some("HOST") | None => {}
-        Some("BRIDGE" | "USER" | "NONE") => {
-            field.refuse("container networks are not supported yet: use HOST, or leave it out");
-        }
-        Some(_) => field.refuse("must be HOST"),
-    }
-    true
-}
-
-/// `networks`: only the host's.
-pub(super) fn read_networks(field: &Field<'_>) {
-    for element in field.array().into_iter().flatten() {
-        let Some(mut network) = element.object() else { continue };
-        let mode = network.field("mode").map_or(Some("container"), |mode| mode.string());
-        match mode {
-            Some("host") => {
-                if let Some(name) = network.field("name") {
-                    name.refuse("must not be given in host mode");
-                }
+fn read_parameters(field: &Field<'_>) -> Option<Vec<(String, String)>> {
+    let read = |element: &Field<'_>| {
+        let mut object = element.object()?;
+        let mut text = |name: &'static str| match object.field(name) {
+            Some(field) => field.string().map(str::to_owned),
+            None => {
+                object.refuse(name, "is missing");
+                None
             }
-            Some("container" | "container/bridge") => network.refuse(
-                "mode",
-                "container networks are not supported yet: use \"host\", or leave networks out",
-            ),
-            Some(_) => network.refuse("mode", "must be \"host\""),
-            None => {}
-        }
-        network.ignore(&["name", "labels"]);
-        network.finish();
-    }
-}
-
-/// Refuses a list or object that is not empty.
-pub(super) fn refuse_unless_empty(object: &mut Object<'_>, name: &'static str, error: &str) {
-    let Some(field) = object.field(name) else { return };
-    let empty = match field.value() {
-        serde_json::Value::Array(list) => list.is_empty(),
-        serde_json::Value::Object(map) => map.is_empty(),
-        _ => false,
+        };
+        let (key, value) = (text("key"), text("value"));
+        object.finish();
+        Some((key?, value?))
     };
-    if !empty {
-        field.refuse(error);
-    }
+    let all: Vec<_> = field.array()?.iter().map(read).collect();
+    all.into_iter().collect()
 }

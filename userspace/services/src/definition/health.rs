@@ -9,7 +9,7 @@ pub(super) fn read(object: &mut Object<'_>, ports: usize) -> Option<Vec<HealthCh
     let Some(field) = object.field("healthChecks") else { return Some(Vec::new()) };
     let elements = field.array()?;
     if elements.len() > 1 {
-        field.refuse("can contain at most one Mesos health check");
+        field.refuse("can contain at most one health check");
     }
     let checks: Vec<_> = elements.iter().map(|element| read_check(element, ports)).collect();
     checks.into_iter().collect()
@@ -29,16 +29,25 @@ fn read_check(field: &Field<'_>, ports: usize) -> Option<HealthCheck> {
     if let Some(field) = object.field("ignoreHttp1xx")
         && field.boolean() == Some(true)
     {
-        field.refuse("only applies to checks by Marathon itself: use MESOS_HTTP without it");
+        field.refuse("is not supported: an answer of 1xx is never the last one; leave it out");
     }
-    match object.field("ipProtocol").map(|field| (field.string(), field)) {
-        None | Some((None | Some("IPv4"), _)) => {}
-        Some((Some(_), field)) => field.refuse("must be IPv4: IPv6 is not supported yet"),
-    }
+    let ipv6 = object.field("ipProtocol").map(|field| (field.string(), field));
+    let ipv6 = match ipv6 {
+        None | Some((Some("IPv4"), _)) => Some(false),
+        Some((Some("IPv6"), _)) => Some(true),
+        Some((None, _)) => None,
+        Some((Some(_), field)) => {
+            field.refuse("must be IPv4 or IPv6");
+            None
+        }
+    };
     let probe = read_probe(&mut object, ports);
     object.finish();
+    let (probe, by_marathon) = probe?;
     Some(HealthCheck {
-        probe: probe?,
+        probe,
+        by_marathon,
+        ipv6: ipv6?,
         grace_period_seconds: grace?,
         interval_seconds: interval?,
         timeout_seconds: timeout?,
@@ -47,31 +56,27 @@ fn read_check(field: &Field<'_>, ports: usize) -> Option<HealthCheck> {
     })
 }
 
-fn read_probe(object: &mut Object<'_>, ports: usize) -> Option<Probe> {
+/// The probe, and whether it was asked for as one of Marathon's own.
+fn read_probe(object: &mut Object<'_>, ports: usize) -> Option<(Probe, bool)> {
     let command = object.field("command");
-    let path = object.field("path");
     let protocol = object.field("protocol");
     let by_default = if command.is_some() { "COMMAND" } else { "HTTP" };
     let name = protocol.as_ref().map_or(Some(by_default), Field::string)?;
     if command.is_some() && name != "COMMAND" {
         object.refuse("command", "needs \"protocol\": \"COMMAND\"");
     }
-    if path.is_some() && name != "MESOS_HTTP" {
-        object.refuse("path", "needs \"protocol\": \"MESOS_HTTP\"");
-    }
-    match name {
-        "MESOS_HTTP" => {
-            let path = path.as_ref().map_or(Some("/"), Field::string);
-            let port = read_port(object, ports);
-            let path = path?;
-            if path.contains(|c: char| c.is_whitespace() || c.is_control()) {
-                object.refuse("path", "must not contain spaces");
-                return None;
-            }
-            let slash = if path.starts_with('/') { "" } else { "/" };
-            Some(Probe::Http { path: format!("{slash}{path}"), port: port? })
+    let by_marathon = matches!(name, "HTTP" | "HTTPS" | "TCP");
+    let probe = match name {
+        "MESOS_HTTP" | "MESOS_HTTPS" | "HTTP" | "HTTPS" => {
+            let (path, port) = (path(object), read_port(object, ports));
+            Some(Probe::Http { path: path?, tls: name.ends_with("HTTPS"), port: port? })
         }
-        "MESOS_TCP" => Some(Probe::Tcp { port: read_port(object, ports)? }),
+        _ if object.field("path").is_some() => {
+            object.refuse("path", "needs the protocol MESOS_HTTP or MESOS_HTTPS");
+            object.ignore(&["port", "portIndex"]);
+            None
+        }
+        "MESOS_TCP" | "TCP" => Some(Probe::Tcp { port: read_port(object, ports)? }),
         "COMMAND" => {
             object.ignore(&["port", "portIndex"]);
             let Some(command) = command else {
@@ -87,20 +92,29 @@ fn read_probe(object: &mut Object<'_>, ports: usize) -> Option<Probe> {
             command.finish();
             Some(Probe::Command { value: value? })
         }
-        "HTTP" | "HTTPS" | "TCP" | "MESOS_HTTPS" => {
+        _ => {
             object.refuse(
                 "protocol",
-                format!("{name} is not supported yet: use MESOS_HTTP, MESOS_TCP or COMMAND"),
+                "must be MESOS_HTTP, MESOS_HTTPS, MESOS_TCP or COMMAND, or one of the older \
+                 HTTP, HTTPS and TCP",
             );
             object.ignore(&["port", "portIndex"]);
             None
         }
-        _ => {
-            object.refuse("protocol", "must be MESOS_HTTP, MESOS_TCP or COMMAND");
-            object.ignore(&["port", "portIndex"]);
-            None
-        }
+    };
+    Some((probe?, by_marathon))
+}
+
+/// `path`, with a leading slash.
+pub(super) fn path(object: &mut Object<'_>) -> Option<String> {
+    let Some(field) = object.field("path") else { return Some("/".to_owned()) };
+    let path = field.string()?;
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        field.refuse("must hold no spaces, and of other characters only ASCII");
+        return None;
     }
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    Some(format!("{slash}{path}"))
 }
 
 fn read_port(object: &mut Object<'_>, ports: usize) -> Option<ProbePort> {

@@ -1,26 +1,49 @@
-//! `portDefinitions`, the older `ports`, and `networks`.
+//! `portDefinitions`, the older `ports`, and `portMappings`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{command, container, vip};
-use crate::app::{PortDefinition, Protocol};
+use super::{command, vip};
+use crate::app::{Mapping, Network, PortDefinition, Protocol};
 use crate::reader::{Field, Object};
 
-/// The port definitions, and whether their numbers are host ports.
+/// The ports, and whether their numbers are host ports.
 pub(super) fn read(
     object: &mut Object<'_>,
-    container_names_network: bool,
+    network: Option<&Network>,
+    mappings: Option<Vec<PortDefinition>>,
 ) -> Option<(Vec<PortDefinition>, bool)> {
-    if let Some(field) = object.field("networks") {
-        container::read_networks(&field);
-        if container_names_network && field.value().as_array().is_some_and(|n| !n.is_empty()) {
-            field.refuse("must not be given together with container.docker.network");
-        }
-    }
     let require = object.field("requirePorts");
     let require = require.map_or(Some(false), |field| field.boolean());
     let old = object.field("ports").map(|field| read_numbers(&field));
     let new = object.field("portDefinitions").map(|field| read_definitions(&field));
+    // What goes with a network that makes no sense cannot be said.
+    let Some(network) = network else {
+        return Some((mappings.or(new.flatten()).or(old.flatten()).unwrap_or_default(), false));
+    };
+    if *network != Network::Host {
+        for (name, given) in [("ports", &old), ("portDefinitions", &new)] {
+            if given.as_ref().is_some_and(|ports| ports.as_ref().is_none_or(|p| !p.is_empty())) {
+                let problem = "is only for host networking: use container.portMappings";
+                object.refuse(name, problem);
+            }
+        }
+        if require == Some(true) {
+            object.refuse("requirePorts", "is only for host networking: give hostPort");
+        }
+        let mut mappings = mappings.unwrap_or_default();
+        if *network == Network::Bridge {
+            // A bridge's addresses lead nowhere from outside.
+            for mapping in mappings.iter_mut().filter_map(|port| port.mapping.as_mut()) {
+                mapping.host_port.get_or_insert(0);
+            }
+        }
+        check_mappings(object, &mappings);
+        return Some((mappings, false)).filter(|_| require.is_some());
+    }
+    if mappings.is_some_and(|mappings| !mappings.is_empty()) {
+        let problem = "is not allowed with host networking: use portDefinitions";
+        object.refuse("container/portMappings", problem);
+    }
     let definitions = match (old, new) {
         (None, None) => vec![PortDefinition { name: Some("default".into()), ..port(0) }],
         (Some(old), None) => old?,
@@ -34,12 +57,49 @@ pub(super) fn read(
             new
         }
     };
-    check_unique(object, &definitions);
+    check_unique(object, "portDefinitions", &definitions);
     Some((definitions, require?))
 }
 
+/// `portMappings`.
+pub(super) fn read_mappings(field: &Field<'_>) -> Option<Vec<PortDefinition>> {
+    let mappings: Vec<_> = field.array()?.iter().map(read_mapping).collect();
+    mappings.into_iter().collect()
+}
+
+fn read_mapping(field: &Field<'_>) -> Option<PortDefinition> {
+    let mut object = field.object()?;
+    let container_port = object.field("containerPort").map_or(Some(0), |field| number(&field));
+    let host_port = object.field("hostPort").map(|field| number(&field));
+    let service_port = object.field("servicePort").map_or(Some(0), |field| number(&field));
+    if object.field("networkNames").is_some_and(|field| field.array().is_none_or(|n| !n.is_empty()))
+    {
+        object.refuse("networkNames", "is not needed: an application has only one network");
+    }
+    let common = read_common(&mut object);
+    object.finish();
+    let (container_port, host_port) =
+        (container_port?, host_port.map_or(Some(None), |p| p.map(Some))?);
+    if container_port == 0 && host_port.is_none() {
+        field.refuse("must give containerPort or hostPort");
+    }
+    let mapping = Some(Mapping { container_port, host_port });
+    Some(PortDefinition { port: service_port?, mapping, ..common? })
+}
+
+/// Host ports must differ, and what is the same in the container too.
+fn check_mappings(object: &Object<'_>, mappings: &[PortDefinition]) {
+    check_unique(object, "container/portMappings", mappings);
+    let mut numbers = BTreeSet::new();
+    let fixed = mappings.iter().filter_map(|p| p.mapping?.host_port).filter(|port| *port != 0);
+    if fixed.into_iter().any(|port| !numbers.insert(port)) {
+        object.refuse("container/portMappings", "Host ports must be unique.");
+    }
+}
+
 fn port(number: u16) -> PortDefinition {
-    PortDefinition { port: number, protocol: Protocol::Tcp, name: None, labels: BTreeMap::new() }
+    let (protocol, labels) = (Protocol::Tcp, BTreeMap::new());
+    PortDefinition { port: number, protocol, name: None, labels, mapping: None }
 }
 
 fn number(field: &Field<'_>) -> Option<u16> {
@@ -60,6 +120,13 @@ fn read_definitions(field: &Field<'_>) -> Option<Vec<PortDefinition>> {
 fn read_definition(field: &Field<'_>) -> Option<PortDefinition> {
     let mut object = field.object()?;
     let port = object.field("port").map_or(Some(0), |field| number(&field));
+    let common = read_common(&mut object);
+    object.finish();
+    Some(PortDefinition { port: port?, ..common? })
+}
+
+/// Protocol, name and labels.
+fn read_common(object: &mut Object<'_>) -> Option<PortDefinition> {
     let protocol = match object.field("protocol") {
         None => Some(Protocol::Tcp),
         Some(field) => match field.string() {
@@ -90,18 +157,17 @@ fn read_definition(field: &Field<'_>) -> Option<PortDefinition> {
             vip::check(key, &value);
         }
     }
-    let labels = command::strings(&mut object, "labels");
-    object.finish();
-    Some(PortDefinition { port: port?, protocol: protocol?, name, labels: labels? })
+    let labels = command::strings(object, "labels");
+    Some(PortDefinition { protocol: protocol?, name, labels: labels?, ..port(0) })
 }
 
-fn check_unique(object: &Object<'_>, definitions: &[PortDefinition]) {
+fn check_unique(object: &Object<'_>, field: &str, definitions: &[PortDefinition]) {
     let mut names = BTreeSet::new();
     if definitions.iter().filter_map(|p| p.name.as_ref()).any(|name| !names.insert(name)) {
-        object.refuse("portDefinitions", "Port names must be unique.");
+        object.refuse(field, "Port names must be unique.");
     }
     let mut numbers = BTreeSet::new();
     if definitions.iter().map(|p| p.port).any(|port| port != 0 && !numbers.insert(port)) {
-        object.refuse("portDefinitions", "Ports must be unique.");
+        object.refuse(field, "Ports must be unique.");
     }
 }

@@ -21,13 +21,11 @@ const READ_ONLY: [&str; 12] = [
 ];
 
 /// Field and what to do instead.
-const UNSUPPORTED: [(&str, &str); 11] = [
+const UNSUPPORTED: [(&str, &str); 9] = [
     ("check", "use healthChecks"),
     ("dependencies", "start the applications in order"),
     ("executorResources", "leave it out"),
     ("gpus", "leave it out"),
-    ("ipAddress", "leave it out, which is host networking, and use portDefinitions"),
-    ("readinessChecks", "use healthChecks"),
     ("residency", "leave it out"),
     ("resourceLimits", "leave it out: cpus and mem are the limits"),
     ("secrets", "leave it out"),

@@ -1,6 +1,6 @@
 //! Partial updates: the fields given replace those of the application as it is.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Fields that say the same thing in different ways: giving one drops the others.
 const ALTERNATIVES: [&[&str]; 2] = [&["ports", "portDefinitions"], &["uris", "fetch"]];
@@ -25,13 +25,28 @@ pub fn merge(mut current: Map<String, Value>, update: &Map<String, Value>) -> Ma
     if names_network(update) && !update.contains_key("networks") {
         current.remove("networks");
     }
+    // So are the ports that go with it.
+    let is_host = |map: &Map<String, Value>| {
+        let old = map.get("container").and_then(|c| c.pointer("/docker/network"));
+        let new = map.get("networks").and_then(|n| n.pointer("/0/mode"));
+        let host = [json!("HOST"), json!("host")];
+        old.or(new).is_none_or(|mode| host.contains(mode))
+            && map
+                .get("networks")
+                .is_none_or(|n| n.as_array().is_none_or(Vec::is_empty) || new.is_some())
+    };
+    if !is_host(&current) {
+        for name in ["ports", "portDefinitions", "requirePorts"] {
+            if !update.contains_key(name) {
+                current.remove(name);
+            }
+        }
+    }
     current
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn map(value: &Value) -> Map<String, Value> {

@@ -7,7 +7,7 @@ use muster_api::mesos::Offer;
 use muster_resources::{Name, Resource, Resources, Scalar};
 
 use super::{Reason, allows};
-use crate::app::{App, Operator};
+use crate::app::{App, HostPort, Operator};
 use crate::ids::IdSource;
 use crate::instance::Agent;
 use crate::offer::{Pool, port_at};
@@ -155,7 +155,9 @@ fn fit(
         Vec::new()
     }) {
         numbers.push(number);
-        resources.add(resource);
+        if let Some(resource) = resource {
+            resources.add(resource);
+        }
     }
     if reasons.is_empty() {
         *pool = left;
@@ -166,15 +168,18 @@ fn fit(
 }
 
 /// The host ports, in the order of the definitions: the required ones exactly, the
-/// others wherever there is room.
-fn take_ports(app: &App, pool: &mut Pool, ids: &mut IdSource) -> Option<Vec<(u16, Resource)>> {
-    let required = |port: u16| app.spec.require_ports && port != 0;
-    let mut ports: Vec<Option<(u16, Resource)>> = Vec::new();
+/// others wherever there is room. 0 is for those that have none.
+fn take_ports(
+    app: &App,
+    pool: &mut Pool,
+    ids: &mut IdSource,
+) -> Option<Vec<(u16, Option<Resource>)>> {
+    let mut ports: Vec<Option<(u16, Option<Resource>)>> = Vec::new();
     for definition in &app.spec.ports {
-        ports.push(if required(definition.port) {
-            Some((definition.port, pool.take_port(definition.port)?))
-        } else {
-            None
+        ports.push(match definition.host_port(app.spec.require_ports) {
+            HostPort::Fixed(port) => Some((port, Some(pool.take_port(port)?))),
+            HostPort::None => Some((0, None)),
+            HostPort::Any => None,
         });
     }
     // Dynamic ports are chosen at random, so that a port that was just given up is
@@ -182,7 +187,7 @@ fn take_ports(app: &App, pool: &mut Pool, ids: &mut IdSource) -> Option<Vec<(u16
     for port in ports.iter_mut().filter(|port| port.is_none()) {
         let left = pool.ports();
         let number = port_at(&left, ids.below(left.count()))?;
-        *port = Some((number, pool.take_port(number)?));
+        *port = Some((number, Some(pool.take_port(number)?)));
     }
     ports.into_iter().collect()
 }

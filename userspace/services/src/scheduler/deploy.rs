@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Scheduler, Versions};
-use crate::app::{App, AppId};
+use crate::app::{App, AppId, Network};
 use crate::definition::Definition;
 use crate::deployment::{Action, ActionKind, Deployment};
 use crate::records::Changes as _;
@@ -147,7 +147,9 @@ impl Scheduler {
         before: Option<&App>,
         others: &BTreeMap<AppId, Option<App>>,
     ) -> Result<(), Reply> {
-        if definition.spec.require_ports || definition.spec.ports.iter().all(|p| p.port != 0) {
+        let mapped = definition.spec.network != Network::Host;
+        let named = definition.spec.require_ports && !mapped;
+        if named || definition.spec.ports.iter().all(|p| p.port != 0) {
             return Ok(());
         }
         let range = self.config.service_ports.clone();

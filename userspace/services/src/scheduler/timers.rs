@@ -14,6 +14,8 @@ pub(super) enum Timer {
     Plan(AppId),
     /// An instance may need another kill.
     Kill(InstanceId),
+    /// A readiness check is due.
+    Readiness(InstanceId),
     /// The delay after a failure is over.
     Launch(AppId),
     /// REVIVE may be said again.

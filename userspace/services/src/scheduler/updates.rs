@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use muster_api::mesos::scheduler::{Call, call};
 use muster_api::mesos::{AgentId, TaskId, TaskState, TaskStatus, task_status};
 
-use super::Scheduler;
+use super::{Scheduler, Timer};
 use crate::app::AppId;
 use crate::instance::{Condition, Goal, Instance, InstanceId, StopReason};
 use crate::records::{Changes as _, Failure};
@@ -76,7 +76,12 @@ impl Scheduler {
             instance.started_at.get_or_insert(now);
         }
         if let Some(healthy) = status.healthy {
-            instance.health.observe(healthy, !is_news, status.message.as_deref(), now);
+            // An update for another reason repeats what is known.
+            let told = !status.reason.is_some_and(|reason| {
+                reason != i32::from(task_status::Reason::TaskHealthCheckStatusUpdated)
+            });
+            let repeated = !is_news || !told;
+            instance.health.observe(healthy, repeated, status.message.as_deref(), now);
         }
         instance.last_update = uuid.unwrap_or_else(|| std::mem::take(&mut instance.last_update));
         if let Some(container) = &status.container_status {
@@ -91,7 +96,7 @@ impl Scheduler {
             && instance.health.healthy == Some(false)
             && instance
                 .max_failures
-                .is_some_and(|most| instance.health.consecutive_failures >= most.max(1));
+                .is_some_and(|most| instance.health.consecutive_failures >= most);
         let has_started = before.started_at.is_none() && instance.started_at.is_some();
         if *instance != before {
             let instance = instance.clone();
@@ -99,6 +104,7 @@ impl Scheduler {
             self.dirty.insert(id.app().clone());
         }
         if has_started {
+            self.timers.set(now, Timer::Readiness(id.clone()));
             self.note_start(id.app());
         }
         if is_sick {
@@ -165,6 +171,7 @@ impl Scheduler {
 
     /// Takes an instance off the record.
     pub(super) fn forget(&mut self, id: &InstanceId) {
+        self.readiness.remove(id);
         if let Some(instance) = self.fleet.remove(id) {
             self.changes().delete_instance(&instance);
             self.dirty.insert(id.app().clone());

@@ -7,9 +7,9 @@ use std::time::Duration;
 use muster_api::mesos::scheduler::{Call, Event, call, event};
 use muster_store::{Batch, Store};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinSet};
 
-use super::{Connect, Connection, load, now};
+use super::{Connect, Connection, load, now, readiness};
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::Asked;
@@ -32,6 +32,8 @@ pub(super) struct Runner {
     subscribed: Option<Box<Event>>,
     waiting: HashMap<RequestId, oneshot::Sender<Reply>>,
     next_id: RequestId,
+    /// Readiness checks that are being made.
+    checks: JoinSet<Input>,
 }
 
 impl Runner {
@@ -44,6 +46,7 @@ impl Runner {
             subscribed: None,
             waiting: HashMap::new(),
             next_id: 0,
+            checks: JoinSet::new(),
         }
     }
 
@@ -90,6 +93,11 @@ impl Runner {
                 request = asked.recv() => match request {
                     Some(request) => inputs.push(self.input(request)),
                     None => return,
+                },
+                Some(made) = self.checks.join_next() => match made {
+                    Ok(input) => inputs.push(input),
+                    // The runtime is going down, and this with it.
+                    Err(error) => tracing::warn!(%error, "a readiness check was not made"),
                 },
                 () = sleep(deadline) => inputs.push(Input::Tick),
             }
@@ -151,6 +159,12 @@ impl Runner {
                         // Whoever asked may have left.
                         let _ = answer.send(reply);
                     }
+                }
+                Output::Check(check) => {
+                    self.checks.spawn_blocking(move || {
+                        let result = readiness::make(&check);
+                        Input::Checked { instance: check.instance, result }
+                    });
                 }
                 Output::Store(_) => {}
             }

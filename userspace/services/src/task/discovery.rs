@@ -6,16 +6,20 @@ use crate::app::App;
 use crate::instance::Instance;
 
 /// The discovery information of `instance`: one port for each protocol of each port
-/// definition, all in the scope of the host.
+/// definition, in the scope of the host if it has a port there.
 pub(super) fn info(app: &App, instance: &Instance) -> DiscoveryInfo {
     let ports = app.spec.ports.iter().zip(&instance.host_ports);
     let ports = ports.flat_map(|(definition, number)| {
         definition.protocol.each().map(|protocol| {
             let mut labels = super::labels(&definition.labels);
-            let scope = Label { key: "network-scope".into(), value: Some("host".into()) };
+            let (number, scope) = match *number {
+                0 => (definition.inside(0), "container"),
+                number => (number, "host"),
+            };
+            let scope = Label { key: "network-scope".into(), value: Some(scope.into()) };
             labels.labels.push(scope);
             Port {
-                number: u32::from(*number),
+                number: number.into(),
                 name: definition.name.clone(),
                 protocol: Some(protocol.into()),
                 labels: Some(labels),

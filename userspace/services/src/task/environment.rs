@@ -69,12 +69,20 @@ fn escaped(name: &str) -> String {
 
 fn ports(spec: &Spec, numbers: &[u16]) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
+    // Who has no host port is found at the container's own.
+    let definitions = spec.ports.iter().zip(numbers);
+    let numbers = definitions.map(|(definition, &number)| match number {
+        0 => definition.inside(number),
+        number => number,
+    });
+    let numbers: Vec<u16> = numbers.collect();
     let Some(first) = numbers.first() else { return env };
     env.insert("PORT".into(), first.to_string());
     let texts: Vec<_> = numbers.iter().map(u16::to_string).collect();
     env.insert("PORTS".into(), texts.join(","));
     for (index, (definition, number)) in spec.ports.iter().zip(numbers).enumerate() {
-        let requested = if definition.port == 0 { *number } else { definition.port };
+        let declared = definition.mapping.map_or(definition.port, |m| m.container_port);
+        let requested = if declared == 0 { number } else { declared };
         env.insert(format!("PORT{index}"), number.to_string());
         env.insert(format!("PORT_{requested}"), number.to_string());
         if let Some(name) = &definition.name {

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{statistics, task};
+use super::{container, statistics, task};
 use crate::app::{
-    App, AppId, Fetch, HealthCheck, PortDefinition, Probe, ProbePort, Spec, UnreachableStrategy,
+    App, AppId, Fetch, HealthCheck, Network, PortDefinition, Probe, ProbePort, ReadinessCheck,
+    Spec, UnreachableStrategy,
 };
 use crate::instance::{Condition, Instance};
 use crate::records::Failure;
@@ -46,11 +47,7 @@ fn spec(spec: &Spec) -> Map<String, Value> {
         put("constraints", spec.constraints.iter().map(constraint).collect());
     }
     if let Some(container) = &spec.container {
-        let mut value = json!({ "type": "MESOS", "volumes": [] });
-        if let Some(image) = &container.image {
-            value["docker"] = json!({ "image": image, "forcePullImage": false, "parameters": [] });
-        }
-        put("container", value);
+        put("container", container::describe(container, spec));
     }
     put("cpus", json!(spec.cpus));
     put("disk", json!(spec.disk));
@@ -69,8 +66,13 @@ fn spec(spec: &Spec) -> Map<String, Value> {
     put("labels", json!(spec.labels));
     put("maxLaunchDelaySeconds", json!(spec.backoff.max_seconds));
     put("mem", json!(spec.mem));
-    put("networks", json!([{ "mode": "host" }]));
-    put("portDefinitions", spec.ports.iter().map(port_definition).collect());
+    put("networks", container::networks(&spec.network));
+    if spec.network == Network::Host {
+        put("portDefinitions", spec.ports.iter().map(port_definition).collect());
+    }
+    if !spec.readiness_checks.is_empty() {
+        put("readinessChecks", spec.readiness_checks.iter().map(readiness_check).collect());
+    }
     put("requirePorts", json!(spec.require_ports));
     put("role", json!(spec.role));
     if let Some(seconds) = spec.task_kill_grace_period_seconds {
@@ -115,6 +117,7 @@ fn port_definition(port: &PortDefinition) -> Value {
 
 fn health_check(check: &HealthCheck) -> Value {
     let mut value = json!({
+        "protocol": check.protocol(),
         "gracePeriodSeconds": check.grace_period_seconds,
         "intervalSeconds": check.interval_seconds,
         "timeoutSeconds": check.timeout_seconds,
@@ -122,17 +125,12 @@ fn health_check(check: &HealthCheck) -> Value {
         "maxConsecutiveFailures": check.max_consecutive_failures,
     });
     let port = match &check.probe {
-        Probe::Http { path, port } => {
-            value["protocol"] = json!("MESOS_HTTP");
+        Probe::Http { path, port, .. } => {
             value["path"] = json!(path);
             Some(*port)
         }
-        Probe::Tcp { port } => {
-            value["protocol"] = json!("MESOS_TCP");
-            Some(*port)
-        }
+        Probe::Tcp { port } => Some(*port),
         Probe::Command { value: command } => {
-            value["protocol"] = json!("COMMAND");
             value["command"] = json!({ "value": command });
             None
         }
@@ -142,7 +140,23 @@ fn health_check(check: &HealthCheck) -> Value {
         Some(ProbePort::Number(number)) => value["port"] = json!(number),
         None => {}
     }
+    if port.is_some() {
+        value["ipProtocol"] = json!(if check.ipv6 { "IPv6" } else { "IPv4" });
+    }
     value
+}
+
+fn readiness_check(check: &ReadinessCheck) -> Value {
+    json!({
+        "name": check.name,
+        "protocol": check.protocol(),
+        "path": check.path,
+        "portName": check.port_name,
+        "intervalSeconds": check.interval_seconds,
+        "timeoutSeconds": check.timeout_seconds,
+        "httpStatusCodesForReady": check.http_status_codes_for_ready,
+        "preserveLastResponse": check.preserve_last_response,
+    })
 }
 
 /// How many of an application's tasks are in which state.
@@ -197,6 +211,9 @@ pub(crate) fn describe(scheduler: &Scheduler, app: &App, embed: Embed) -> Value 
         && let Some(failure) = scheduler.failures.get(&app.id)
     {
         map.insert("lastTaskFailure".into(), self::failure(failure));
+    }
+    if embed.readiness {
+        map.insert("readinessCheckResults".into(), scheduler.readiness_results(&app.id));
     }
     if embed.task_stats {
         let instances: Vec<_> = scheduler.fleet.of(&app.id).collect();

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::deployment::{Action, Deployment};
+use crate::scheduler::Scheduler;
 
 /// A running deployment. Steps are counted from 1.
-pub(crate) fn describe(deployment: &Deployment) -> Value {
+pub(crate) fn describe(scheduler: &Scheduler, deployment: &Deployment) -> Value {
     let action = |action: &Action| json!({ "action": action.kind.as_str(), "app": action.app });
     let steps: Vec<_> = deployment
         .steps
@@ -14,7 +15,7 @@ pub(crate) fn describe(deployment: &Deployment) -> Value {
         .collect();
     let current = deployment.current_actions().iter().map(|current| {
         let mut value = action(current);
-        value["readinessCheckResults"] = json!([]);
+        value["readinessCheckResults"] = scheduler.readiness_results(&current.app);
         value
     });
     json!({

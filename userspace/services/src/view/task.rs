@@ -19,7 +19,7 @@ pub(crate) fn describe(instance: &Instance, app: &App) -> Value {
         "host": instance.agent.host,
         "id": instance.id.task_id(),
         "ipAddresses": addresses.collect::<Vec<_>>(),
-        "ports": instance.host_ports,
+        "ports": instance.host_ports.iter().filter(|port| **port != 0).collect::<Vec<_>>(),
         "servicePorts": app.spec.ports.iter().map(|port| port.port).collect::<Vec<_>>(),
         "slaveId": instance.agent.id,
         "state": instance.condition.as_mesos().as_str_name(),
@@ -70,10 +70,10 @@ pub(crate) fn table<'a>(apps: impl Iterator<Item = (&'a App, Vec<&'a Instance>)>
     let mut table = String::new();
     for (app, instances) in apps {
         let name = app.id.safe();
-        let running: Vec<_> = instances.into_iter().filter(|i| i.is_ready()).collect();
+        let running: Vec<_> = instances.into_iter().filter(|i| i.is_up()).collect();
         for (index, port) in app.spec.ports.iter().enumerate() {
             let places = running.iter().filter_map(|instance| {
-                let number = instance.host_ports.get(index)?;
+                let number = instance.host_ports.get(index).filter(|port| **port != 0)?;
                 Some(format!("{}:{number}", instance.agent.host))
             });
             let places = places.collect::<Vec<_>>().join("\t");

@@ -1,5 +1,6 @@
 //! What is accepted, what is refused, and in which words.
 
+use muster_services::app::{Probe, ReadinessCheck};
 use muster_services::definition::read;
 use serde_json::{Value, json};
 
@@ -74,7 +75,6 @@ fn unsupported_fields_are_refused_by_name() {
         (json!({"env": {"A": {"secret": "b"}}}), "/env/A"),
         (json!({"ipAddress": {"networkName": "dcos"}}), "/ipAddress"),
         (json!({"residency": {"taskLostBehavior": "WAIT_FOREVER"}}), "/residency"),
-        (json!({"readinessChecks": [{}]}), "/readinessChecks"),
         (json!({"check": {"tcp": {}}}), "/check"),
         (json!({"resourceLimits": {"cpus": 2}}), "/resourceLimits"),
         (json!({"executorResources": {"cpus": 2}}), "/executorResources"),
@@ -83,8 +83,6 @@ fn unsupported_fields_are_refused_by_name() {
         (json!({"role": "web"}), "/role"),
         (json!({"networks": [{"mode": "container", "name": "dcos"}]}), "/networks(0)/mode"),
         (json!({"networks": [{"name": "dcos"}]}), "/networks(0)/mode"),
-        (json!({"container": {"type": "DOCKER", "docker": {"image": "a"}}}), "/container/type"),
-        (json!({"container": {"docker": {"image": "a"}}}), "/container/type"),
         (
             json!({"container": {"type": "MESOS", "docker": {"image": "a", "network": "BRIDGE"}}}),
             "/container/docker/network",
@@ -102,23 +100,57 @@ fn unsupported_fields_are_refused_by_name() {
             "/container/docker/parameters",
         ),
         (
-            json!({"container": {"type": "MESOS", "docker": {"image": "a", "forcePullImage": true}}}),
-            "/container/docker/forcePullImage",
+            json!({"container": {"docker": {"image": "a", "pullConfig": {"secret": "s"}}}}),
+            "/container/docker/pullConfig",
         ),
         (
             json!({"container": {"type": "MESOS", "volumes": [{"containerPath": "d"}]}}),
-            "/container/volumes",
+            "/container/volumes(0)/hostPath",
         ),
         (
             json!({"container": {"type": "MESOS", "portMappings": [{"containerPort": 80}]}}),
             "/container/portMappings",
         ),
         (json!({"container": {"type": "MESOS", "linuxInfo": {}}}), "/container/linuxInfo"),
-        (json!({"healthChecks": [{"protocol": "HTTP"}]}), "/healthChecks(0)/protocol"),
-        (json!({"healthChecks": [{"protocol": "MESOS_HTTPS"}]}), "/healthChecks(0)/protocol"),
     ] {
         assert_eq!(refused(app(fields.clone())), [path], "{fields}");
     }
+}
+
+/// An application's fields with this readiness check, and a port for it.
+fn readiness(check: Value) -> Value {
+    json!({"portDefinitions": [{"name": "http-api"}], "readinessChecks": [check]})
+}
+
+#[test]
+fn checks_come_back_as_they_were_given() {
+    for (given, tls, limit) in [
+        (json!({"protocol": "MESOS_HTTPS", "path": "/a", "portIndex": 0}), true, 3),
+        (json!({"protocol": "HTTPS", "path": "/a", "portIndex": 0}), true, 3),
+        (json!({"protocol": "HTTP", "maxConsecutiveFailures": 0}), false, u32::MAX),
+        (json!({"protocol": "MESOS_HTTP", "maxConsecutiveFailures": 0}), false, 1),
+    ] {
+        let spec = read(&app(json!({"healthChecks": [given]})), "*").unwrap().spec;
+        let check = &spec.health_checks[0];
+        assert_eq!(check.protocol(), given["protocol"]);
+        assert!(matches!(check.probe, Probe::Http { tls: is, .. } if is == tls), "{given}");
+        assert_eq!(check.limit(), limit, "{given}");
+    }
+    let check = json!({"protocol": "TCP", "ipProtocol": "IPv6"});
+    let spec = read(&app(json!({"healthChecks": [check]})), "*").unwrap().spec;
+    assert!(spec.health_checks[0].ipv6 && spec.health_checks[0].by_marathon);
+    let spec = read(&app(readiness(json!({"path": "x"}))), "*").unwrap().spec;
+    let expected = ReadinessCheck {
+        name: "readinessCheck".into(),
+        tls: false,
+        path: "/x".into(),
+        port_name: "http-api".into(),
+        interval_seconds: 30,
+        timeout_seconds: 10,
+        http_status_codes_for_ready: vec![200],
+        preserve_last_response: false,
+    };
+    assert_eq!(spec.readiness_checks, [expected]);
 }
 
 #[test]
@@ -189,8 +221,31 @@ fn impossible_values_are_refused_by_path() {
             "/healthChecks(0)/intervalSeconds",
         ),
         (
-            json!({"healthChecks": [{"protocol": "MESOS_TCP"}, {"protocol": "MESOS_TCP"}]}),
+            json!({"healthChecks": [{"protocol": "MESOS_TCP"}, {"protocol": "HTTP"}]}),
             "/healthChecks",
+        ),
+        (json!({"healthChecks": [{"protocol": "ICMP"}]}), "/healthChecks(0)/protocol"),
+        (
+            json!({"healthChecks": [{"protocol": "MESOS_TCP", "ipProtocol": "IPX"}]}),
+            "/healthChecks(0)/ipProtocol",
+        ),
+        (json!({"healthChecks": [{"protocol": "HTTPS", "path": "/a b"}]}), "/healthChecks(0)/path"),
+        (readiness(json!({"portName": "none"})), "/readinessChecks(0)/portName"),
+        (readiness(json!({"timeoutSeconds": 30})), "/readinessChecks(0)/timeoutSeconds"),
+        (readiness(json!({"intervalSeconds": 0})), "/readinessChecks(0)/intervalSeconds"),
+        (readiness(json!({"protocol": "TCP"})), "/readinessChecks(0)/protocol"),
+        (
+            readiness(json!({"httpStatusCodesForReady": []})),
+            "/readinessChecks(0)/httpStatusCodesForReady",
+        ),
+        (
+            readiness(json!({"httpStatusCodesForReady": [200, 7]})),
+            "/readinessChecks(0)/httpStatusCodesForReady(1)",
+        ),
+        (readiness(json!({"surprise": 1})), "/readinessChecks(0)/surprise"),
+        (
+            json!({"portDefinitions": [{"name": "http-api"}], "readinessChecks": [{}, {}]}),
+            "/readinessChecks",
         ),
         (
             json!({"container": {"type": "MESOS", "docker": {"image": ""}}}),

@@ -7,10 +7,12 @@
 mod backoff;
 mod definitions;
 mod deployments;
+mod docker;
 mod health;
 mod http;
 mod offers;
 mod queue;
+mod readiness;
 mod restart;
 mod shell;
 mod simulation;

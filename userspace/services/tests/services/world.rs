@@ -9,7 +9,7 @@ use muster_api::mesos::{
 };
 use muster_services::reply::{Body, Reply};
 use muster_services::request::{Embed, Request};
-use muster_services::scheduler::{Input, Output, Scheduler};
+use muster_services::scheduler::{Check, Input, Output, Scheduler};
 use muster_services::{Config, Timestamp, records::Records};
 use muster_store::{Memory, Store as _};
 use serde_json::Value;
@@ -21,6 +21,8 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     /// Everything said to the master that was not taken yet.
     pub(crate) calls: Vec<Call>,
+    /// Readiness checks that were to be made.
+    pub(crate) checks: Vec<Check>,
     /// Tasks launched and not taken back by anyone, by id.
     pub(crate) tasks: BTreeMap<String, TaskInfo>,
     seed: u8,
@@ -46,6 +48,7 @@ impl World {
             core,
             now,
             calls: Vec::new(),
+            checks: Vec::new(),
             tasks: BTreeMap::new(),
             seed: 0,
             offers: 0,
@@ -93,6 +96,7 @@ impl World {
                     self.calls.push(*call);
                 }
                 Output::Reply(_, reply) => replies.push(reply),
+                Output::Check(check) => self.checks.push(*check),
             }
         }
         replies

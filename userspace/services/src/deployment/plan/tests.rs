@@ -29,6 +29,7 @@ fn instance(number: u128, epoch: Timestamp, condition: Condition, host: &str) ->
         unreachable_since: None,
         max_failures: None,
         health: Health::default(),
+        ready: None,
         last_update: String::new(),
         confirmed: true,
     }

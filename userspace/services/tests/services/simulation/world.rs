@@ -109,6 +109,7 @@ impl World {
                 Output::Store(batch) => self.store.commit(batch).unwrap(),
                 Output::Call(call) => self.to_master.push_back(*call),
                 Output::Reply(_, reply) => answer = Some(reply),
+                Output::Check(check) => unreachable!("nothing here has one: {check:?}"),
             }
         }
         answer
