@@ -127,7 +127,8 @@ impl Task {
         &self.status
     }
 
-    /// The statuses that changed its state, oldest first, as far as this process saw them.
+    /// The last status of each state that it has been in, oldest first, as far as this process
+    /// saw them.
     pub fn history(&self) -> &[TaskStatus] {
         &self.history
     }
@@ -245,9 +246,9 @@ impl Task {
 
     /// Makes `status` the latest, checkpoints it and has it sent in its turn.
     pub(crate) fn report(&mut self, io: &mut Io, status: TaskStatus) {
-        if self.history.last().is_none_or(|last| last.state != status.state) {
-            self.history.push(status.clone());
-        }
+        // Of each state the latest, as Mesos does.
+        self.history.pop_if(|last| last.state == status.state);
+        self.history.push(status.clone());
         io.counters.count(&status);
         self.status = status.clone();
         self.save(io);

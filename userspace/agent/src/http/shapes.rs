@@ -79,6 +79,9 @@ pub(super) fn status(status: &TaskStatus) -> Value {
     if let Some(healthy) = status.healthy {
         object.insert("healthy".to_owned(), json!(healthy));
     }
+    if let Some(check) = &status.check_status {
+        object.insert("check_status".to_owned(), json!(Json(check)));
+    }
     if status.reason.is_some() {
         object.insert("reason".to_owned(), json!(status.reason().as_str_name()));
     }

@@ -16,6 +16,7 @@ use muster_api::mesos::{
 use serde_json::json;
 
 use super::groups::{launch, running};
+use super::http::get as get_page;
 use super::master::{Master, Peer};
 use super::site::{Site, eventually, on_site};
 use super::tasks::{grace, http, shell, sleeper};
@@ -81,6 +82,10 @@ fn what_a_command_returns_is_told_when_it_changes_and_after_a_crash() {
         eventually("it is checked", || site.read("t", "checks").len() > before + 4).await;
         std::fs::write(site.sandbox("t").join("bad"), "").unwrap();
         assert_eq!(code(&mut peer).await, Some(7));
+        let state = get_page(&site.url("/state")).await.json();
+        let statuses = &state["frameworks"][0]["executors"][0]["tasks"][0]["statuses"];
+        let latest = statuses.as_array().and_then(|all| all.last()).unwrap();
+        assert_eq!(latest["check_status"]["command"]["exit_code"], 7, "{latest}");
         peer.kill("t", Some(grace(20)));
         let status = peer.expect(TaskState::TaskKilled).await;
         assert_eq!(status.check_status.unwrap().command.unwrap().exit_code, None);

@@ -261,13 +261,18 @@ fn what_runs_is_given_other_resources() {
             ..Container::default()
         };
         docker.launch(container).await.unwrap();
+        // Shares, quota, memory, and most tasks; there are three ways to say that there is none.
         let shown = || {
-            let format = "{{.HostConfig.CpuShares}} {{.HostConfig.CpuQuota}} {{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}";
-            engine.docker(&["inspect", "--format", format, "mesos-updated"])
+            let limits = "{{.HostConfig.CpuShares}} {{.HostConfig.CpuQuota}} {{.HostConfig.Memory}} \
+                          {{json .HostConfig.PidsLimit}}";
+            let shown = engine.docker(&["inspect", "--format", limits, "mesos-updated"]);
+            let (limits, tasks) = shown.rsplit_once(' ').unwrap();
+            let tasks = if ["null", "0", "-1"].contains(&tasks) { "any" } else { tasks };
+            format!("{limits} {tasks}")
         };
-        assert_eq!(shown(), format!("102 10000 {} <nil>", 64 * mib));
+        assert_eq!(shown(), format!("102 10000 {} any", 64 * mib));
         docker.update("updated", resources(2000, 128 * mib, None)).await.unwrap();
-        assert_eq!(shown(), format!("2048 200000 {} -1", 128 * mib));
+        assert_eq!(shown(), format!("2048 200000 {} any", 128 * mib));
         let usage = docker.usage("updated").await.unwrap();
         assert_eq!(usage.mem_limit_bytes, Some(128 * mib), "{usage:?}");
         // And less again, with a limit; then with none, which memory cannot be.
@@ -277,7 +282,7 @@ fn what_runs_is_given_other_resources() {
         let free =
             Resources { cpus_limit: Some(Limit::Infinite), ..resources(500, 32 * mib, None) };
         docker.update("updated", free).await.unwrap();
-        assert_eq!(shown(), format!("512 -1 {} -1", 32 * mib));
+        assert_eq!(shown(), format!("512 -1 {} any", 32 * mib));
         let free = Resources { mem_limit: Some(Limit::Infinite), ..free };
         let error = docker.update("updated", free).await.unwrap_err().to_string();
         assert!(error.contains("cannot take a memory limit away"), "{error}");

@@ -62,6 +62,9 @@ pub(super) fn status(status: &TaskStatus) -> Value {
     if let Some(healthy) = status.healthy {
         object["healthy"] = json!(healthy);
     }
+    if let Some(check) = &status.check_status {
+        object["check_status"] = json!(Json(check));
+    }
     if status.reason.is_some() {
         object["reason"] = json!(status.reason().as_str_name());
     }
