@@ -4,7 +4,8 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use muster_containerizer::{
-    Containerizer, ExecStatus, Execution, Origin, Pulling, Resources, Status, Termination, Usage,
+    Containerizer, ExecStatus, Execution, FetchingUri, Origin, Pulling, Resources, Status,
+    Termination, Usage,
 };
 use muster_docker::Docker;
 
@@ -179,6 +180,11 @@ impl Containers {
     /// How far the pull of an image is, if it is being pulled for a container of its own.
     pub(crate) fn pulling(&self, image: &str) -> Option<Pulling> {
         self.own.pulling(image)
+    }
+
+    /// The file that is on its way into the sandbox of a container that is being launched.
+    pub(crate) fn fetching(&self, id: &str) -> Option<FetchingUri> {
+        self.own.fetching(id)
     }
 
     /// All such pulls.

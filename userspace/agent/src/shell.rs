@@ -21,8 +21,8 @@ use crate::{Agent, ContainerEvent, Error, ImageGc, Input, Output, Workload, link
 /// Events of the link, and of executors, that may wait to be handled.
 pub(crate) const BACKLOG: usize = 256;
 
-/// How often it is looked how far a pull is.
-const PULL_TICK: Duration = Duration::from_secs(1);
+/// How often it is looked how far a pull or a fetch is.
+const PROGRESS_TICK: Duration = Duration::from_secs(1);
 
 /// The agent's logic, shared with those who only look.
 pub(crate) type Shared = Arc<Mutex<Agent>>;
@@ -214,7 +214,7 @@ async fn launch(
     let launched = match made {
         Ok(()) => tokio::select! {
             launched = containers.launch(workload) => launched,
-            never = tell_pulls(&containers, &id, &images, inputs) => match never {},
+            never = tell_progress(&containers, &id, &images, inputs) => match never {},
         },
         Err(error) => Err(error),
     };
@@ -225,8 +225,9 @@ async fn launch(
     Ok(happened(id, event))
 }
 
-/// Tells how far the pulls of these images are, for as long as it is polled.
-async fn tell_pulls(
+/// Tells how far the pulls of these images and the fetching of the container's files are, for as
+/// long as it is polled.
+async fn tell_progress(
     containers: &Containers,
     id: &str,
     images: &[String],
@@ -234,12 +235,13 @@ async fn tell_pulls(
 ) -> Infallible {
     let mut told = None;
     loop {
-        tokio::time::sleep(PULL_TICK).await;
+        tokio::time::sleep(PROGRESS_TICK).await;
         let pulling = images.iter().find_map(|image| containers.pulling(image));
-        let message = pulling.map(|pulling| pulling.to_string());
+        let fetching = || containers.fetching(id).map(|file| file.to_string());
+        let message = pulling.map(|pulling| pulling.to_string()).or_else(fetching);
         if message.is_some() && message != told {
             told.clone_from(&message);
-            let event = ContainerEvent::Pulling { message: message.unwrap_or_default() };
+            let event = ContainerEvent::Preparing { message: message.unwrap_or_default() };
             // Without anybody to hear it the agent is ending.
             let _ = inputs.send(happened(id.to_owned(), event)).await;
         }

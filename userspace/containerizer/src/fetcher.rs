@@ -12,6 +12,7 @@ mod download;
 mod extract;
 mod format;
 mod place;
+mod progress;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,8 @@ use place::Place;
 use uri::Item;
 
 pub(crate) use cancel::Cancel;
+pub use progress::FetchingUri;
+pub(crate) use progress::Progress;
 pub use settings::Fetching;
 pub use uri::Uri;
 
@@ -73,6 +76,7 @@ impl Fetcher {
         &self,
         wanted: &Wanted<'_>,
         cancel: &Cancel,
+        progress: &Progress,
     ) -> Result<Vec<PathBuf>, Error> {
         let failed = |uri: &Uri, reason: String| Error::Fetch {
             container: wanted.container.to_owned(),
@@ -89,11 +93,13 @@ impl Fetcher {
         let [(first, _), ..] = &items[..] else { return Ok(Vec::new()) };
         let mut place = Place::open(wanted.sandbox)
             .map_err(|error| failed(first, format!("open the sandbox: {error}")))?;
-        for (uri, item) in &items {
+        for (number, (uri, item)) in items.iter().enumerate() {
+            progress.begin(&uri.value, number + 1, items.len());
             tracing::info!(container = wanted.container, uri = uri.value, "fetching");
-            let fetched = self.one(item, wanted.user, &mut place, cancel);
+            let fetched = self.one(item, wanted.user, &mut place, cancel, progress);
             fetched.map_err(|problem| failed(uri, problem.to_string()))?;
         }
+        progress.end();
         Ok(place.made().into_iter().map(PathBuf::from).collect())
     }
 
@@ -103,9 +109,10 @@ impl Fetcher {
         user: &str,
         place: &mut Place,
         cancel: &Cancel,
+        progress: &Progress,
     ) -> Result<(), Problem> {
-        let client =
-            Client { settings: &self.settings, certificates: self.certificates.as_deref() };
+        let certificates = self.certificates.as_deref();
+        let client = Client { settings: &self.settings, certificates, progress };
         let name = &item.path;
         let executable = |mode: u32| if item.executable { mode | 0o111 } else { mode };
         let cached = if item.cache { self.cache.get(user, item, &client, cancel)? } else { None };

@@ -14,7 +14,7 @@ use super::{Agent, ContainerEvent, Io, Output, Phase, Task, Timer};
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LAST_RETRY: Duration = Duration::from_mins(5);
 /// The least time from one status about a pull to the next.
-const PULL_PAUSE: Duration = Duration::from_secs(5);
+const PROGRESS_PAUSE: Duration = Duration::from_secs(5);
 
 impl Agent {
     pub(super) fn container_event(&mut self, now: Duration, id: &str, event: ContainerEvent) {
@@ -24,7 +24,7 @@ impl Agent {
         match event {
             ContainerEvent::Launched { pid } => self.launched(now, id, pid),
             ContainerEvent::LaunchFailed { message } => self.launch_failed(now, id, message),
-            ContainerEvent::Pulling { message } => self.pulling(now, id, message),
+            ContainerEvent::Preparing { message } => self.preparing(now, id, message),
             ContainerEvent::Ended(how) => self.ended(now, id, &how),
             ContainerEvent::KillFailed { message } => self.kill_failed(id, &message),
             ContainerEvent::Destroyed => {
@@ -52,19 +52,19 @@ impl Agent {
         task.run(&mut self.io, now);
     }
 
-    /// Tells how far a pull is: not often, and nothing that the framework would have to catch up
+    /// Tells how far a pull or a fetch is: not often, and nothing that the framework would have to catch up
     /// on.
-    fn pulling(&mut self, now: Duration, id: &str, message: String) {
+    fn preparing(&mut self, now: Duration, id: &str, message: String) {
         let Some(key) = self.containers.get(id) else { return };
         let Some(task) = self.tasks.get_mut(key) else { return };
         let starting =
             task.phase == Phase::Launching && task.status.state() == TaskState::TaskStarting;
-        let told = task.told_pull.is_some_and(|told| now < told + PULL_PAUSE);
+        let told = task.told_progress.is_some_and(|told| now < told + PROGRESS_PAUSE);
         let known = task.status.message.as_deref() == Some(message.as_str());
         if !starting || task.kill.is_some() || told || known || !task.stream.is_empty() {
             return;
         }
-        task.told_pull = Some(now);
+        task.told_progress = Some(now);
         let news = News { message: Some(message), ..News::executor(TaskState::TaskStarting) };
         let status = task.tell(&mut self.io, now, news);
         task.report(&mut self.io, status);
@@ -232,9 +232,9 @@ mod tests {
         assert_eq!(rig.agent.counters().destroy_errors, 8);
     }
 
-    fn pulling(rig: &mut Rig, message: &str) -> Vec<String> {
+    fn preparing(rig: &mut Rig, message: &str) -> Vec<String> {
         let container = rig.task("t").container.clone();
-        let event = ContainerEvent::Pulling { message: message.to_owned() };
+        let event = ContainerEvent::Preparing { message: message.to_owned() };
         let outputs = rig.container(&container, event);
         let told = |status: &TaskStatus| {
             assert_eq!(
@@ -251,22 +251,26 @@ mod tests {
         let mut rig = Rig::registered();
         rig.launch(task("t"));
         let nothing: [&str; 0] = [];
-        assert_eq!(pulling(&mut rig, "0 of 9"), nothing, "the framework has not heard of the task");
+        assert_eq!(
+            preparing(&mut rig, "0 of 9"),
+            nothing,
+            "the framework has not heard of the task"
+        );
         rig.acknowledge("t");
-        assert_eq!(pulling(&mut rig, "1 of 9"), ["1 of 9"]);
+        assert_eq!(preparing(&mut rig, "1 of 9"), ["1 of 9"]);
         let first = rig.task("t").status.uuid.clone();
         rig.now += Duration::from_mins(1);
-        assert_eq!(pulling(&mut rig, "2 of 9"), nothing, "not acknowledged");
+        assert_eq!(preparing(&mut rig, "2 of 9"), nothing, "not acknowledged");
         rig.acknowledge("t");
         rig.now += Duration::from_secs(1);
-        assert_eq!(pulling(&mut rig, "3 of 9"), ["3 of 9"]);
+        assert_eq!(preparing(&mut rig, "3 of 9"), ["3 of 9"]);
         assert_ne!(rig.task("t").status.uuid, first);
         rig.acknowledge("t");
         rig.now += Duration::from_secs(4);
-        assert_eq!(pulling(&mut rig, "4 of 9"), nothing, "too soon");
+        assert_eq!(preparing(&mut rig, "4 of 9"), nothing, "too soon");
         rig.now += Duration::from_secs(1);
-        assert_eq!(pulling(&mut rig, "3 of 9"), nothing, "known");
-        assert_eq!(pulling(&mut rig, "4 of 9"), ["4 of 9"]);
+        assert_eq!(preparing(&mut rig, "3 of 9"), nothing, "known");
+        assert_eq!(preparing(&mut rig, "4 of 9"), ["4 of 9"]);
         rig.acknowledge("t");
         assert_eq!(rig.task("t").history().len(), 1, "its state is the same");
         rig.now += Duration::from_mins(1);
@@ -274,7 +278,7 @@ mod tests {
         rig.container(&container, ContainerEvent::Launched { pid: 7 });
         assert_eq!(rig.task("t").status.message, None);
         rig.acknowledge("t");
-        assert_eq!(pulling(&mut rig, "9 of 9"), nothing, "it runs");
+        assert_eq!(preparing(&mut rig, "9 of 9"), nothing, "it runs");
         assert_eq!(rig.task("t").status.state(), TaskState::TaskRunning);
     }
 
@@ -284,7 +288,7 @@ mod tests {
         rig.launch(task("t"));
         rig.acknowledge("t");
         rig.kill("t", None);
-        assert!(pulling(&mut rig, "1 of 9").is_empty());
+        assert!(preparing(&mut rig, "1 of 9").is_empty());
     }
 
     #[test]

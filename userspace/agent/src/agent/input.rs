@@ -87,8 +87,8 @@ pub enum ContainerEvent {
         /// The step and the system's answer.
         message: String,
     },
-    /// An image that it needs is being pulled.
-    Pulling {
+    /// An image that it needs is being pulled, or a file fetched.
+    Preparing {
         /// How far that is, in words.
         message: String,
     },

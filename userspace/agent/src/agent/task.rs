@@ -81,7 +81,7 @@ pub struct Task {
     /// When its command was executed, in nanoseconds since 1970.
     pub(crate) started: Option<u64>,
     /// When the framework was last told how far a pull is.
-    pub(crate) told_pull: Option<Duration>,
+    pub(crate) told_progress: Option<Duration>,
 }
 
 impl Task {
@@ -176,7 +176,7 @@ impl Task {
             group: None,
             inside: false,
             started: None,
-            told_pull: None,
+            told_progress: None,
         }
     }
 
@@ -207,7 +207,7 @@ impl Task {
             group: row.group,
             inside: row.inside,
             started: row.started,
-            told_pull: None,
+            told_progress: None,
         }
     }
 

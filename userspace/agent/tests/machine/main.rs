@@ -14,6 +14,7 @@ mod docker;
 mod dockerd;
 mod engines;
 mod executors;
+mod fetches;
 mod groups;
 mod health;
 mod http;

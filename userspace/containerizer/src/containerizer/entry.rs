@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
+use crate::fetcher::Progress;
 use crate::isolator::Subject;
 use crate::{Error, Termination};
 
@@ -29,6 +30,8 @@ pub(super) struct Entry {
     state: watch::Sender<State>,
     cancelled: watch::Sender<bool>,
     closed: AtomicBool,
+    /// How far the fetching of its files is.
+    pub(super) fetching: Progress,
     /// Held while the container is given other resources, or removed.
     pub(super) change: AsyncMutex<()>,
     supervisor: Mutex<Option<AbortHandle>>,
@@ -49,6 +52,7 @@ impl Entry {
             state: watch::Sender::new(state),
             cancelled: watch::Sender::new(false),
             closed: AtomicBool::new(false),
+            fetching: Progress::default(),
             change: AsyncMutex::new(()),
             supervisor: Mutex::new(None),
             helper: Mutex::new(None),

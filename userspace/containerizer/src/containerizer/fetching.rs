@@ -5,11 +5,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::{Inner, blocking};
+use super::{Containerizer, Inner, blocking};
 use crate::fetcher::{Cancel, Wanted};
 use crate::isolator::Subject;
 use crate::launch::make_beneath;
-use crate::{ContainerSpec, Error};
+use crate::{ContainerSpec, Error, FetchingUri};
+
+impl Containerizer {
+    /// The file that is on its way into the sandbox of a container that is being launched; `None`
+    /// if there is none.
+    pub fn fetching(&self, id: &str) -> Option<FetchingUri> {
+        self.inner.known(id).ok()?.fetching.now()
+    }
+}
 
 /// Fetches what `spec` wants, and notes in the plan what has come, so that it becomes its
 /// user's. Of the container nothing is made yet: a launch that ends here, whoever or whatever
@@ -21,6 +29,7 @@ pub(super) async fn fetch(
     mut subject: Subject,
 ) -> Result<Subject, Error> {
     let cancel = Cancel::default();
+    let progress = entry.fetching.clone();
     let work = blocking({
         let (inner, cancel) = (Arc::clone(inner), cancel.clone());
         move || {
@@ -35,7 +44,7 @@ pub(super) async fn fetch(
                 user: &plan.process.user,
                 sandbox: Path::new(&sandbox),
             };
-            subject.plan.fetched = inner.fetcher.fetch(&wanted, &cancel)?;
+            subject.plan.fetched = inner.fetcher.fetch(&wanted, &cancel, &progress)?;
             Ok(subject)
         }
     });

@@ -9,7 +9,7 @@ use ureq::http::header::CONTENT_LENGTH;
 
 use super::cancel::Cancel;
 use super::uri::{Item, Source};
-use super::{Fetching, Problem};
+use super::{Fetching, Problem, Progress};
 use crate::web;
 
 const BUFFER: usize = 128 << 10;
@@ -28,6 +28,8 @@ pub(super) struct Client<'a> {
     pub(super) settings: &'a Fetching,
     /// A file with those who may vouch for servers.
     pub(super) certificates: Option<&'a Path>,
+    /// Is told what has come.
+    pub(super) progress: &'a Progress,
 }
 
 impl Client<'_> {
@@ -63,6 +65,7 @@ impl Client<'_> {
         let mut hasher = item.checksum.as_ref().map(super::checksum::Checksum::hasher);
         let mut buffer = vec![0; BUFFER];
         let mut length = 0;
+        self.progress.expect(origin.length);
         loop {
             let read = match origin.reader.read(&mut buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -73,6 +76,7 @@ impl Client<'_> {
                 break;
             }
             length += read as u64;
+            self.progress.add(read as u64);
             if let Some(hasher) = &mut hasher {
                 hasher.update(&buffer[..read]);
             }

@@ -106,7 +106,9 @@ impl Bench {
         let sandbox = self.sandbox(id);
         fs::create_dir_all(&sandbox).unwrap();
         let wanted = Wanted { container: id, uris, user: "root", sandbox: &sandbox };
-        self.fetcher.fetch(&wanted, &Cancel::default()).map_err(|error| error.to_string())
+        self.fetcher
+            .fetch(&wanted, &Cancel::default(), &Progress::default())
+            .map_err(|error| error.to_string())
     }
 
     fn read(&self, path: &str) -> String {

@@ -57,7 +57,7 @@ impl Agent {
                 }
             }
             // Its tasks are not its own: they are still staging.
-            ContainerEvent::Pulling { .. }
+            ContainerEvent::Preparing { .. }
             | ContainerEvent::Destroyed
             | ContainerEvent::DestroyFailed { .. } => {}
         }
