@@ -82,6 +82,7 @@ pub(super) fn serve(alone: SingleThreaded) -> Result<bool, SetupError> {
 /// Waits for a request, and becomes the helper that is its answer. Returns false if there will
 /// be none.
 fn await_request(socket: BorrowedFd<'_>, take: &OwnedFd) -> Result<bool, SetupError> {
+    rustix::thread::set_name(c"muster-spare").step(|| "prctl".into())?;
     let own = rustix::process::getpid();
     let pidfd = pidfd_open(own, PidfdFlags::empty()).step(|| "pidfd_open".into())?;
     let pid = own.as_raw_nonzero().get().unsigned_abs();

@@ -333,6 +333,11 @@ fn a_helper_killed_at_any_moment_of_a_launch_leaves_nothing() {
 
 /// This process' children that helpers are forked from.
 fn nurseries() -> Vec<u32> {
+    children("muster-nursery")
+}
+
+/// Its children with this name that it has not collected.
+fn children(name: &str) -> Vec<u32> {
     let mut found = Vec::new();
     for process in fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
@@ -340,7 +345,7 @@ fn nurseries() -> Vec<u32> {
         };
         let status = fs::read_to_string(process.path().join("status")).unwrap_or_default();
         let own = format!("PPid:\t{}\n", std::process::id());
-        if status.starts_with("Name:\tmuster-nursery\n") && status.contains(&own) {
+        if status.starts_with(&format!("Name:\t{name}\n")) && status.contains(&own) {
             found.push(pid);
         }
     }
@@ -354,12 +359,24 @@ fn helpers_do_without_the_process_they_come_from() {
     let [nursery] = nurseries()[..] else { panic!("{:?}", nurseries()) };
     assert!(!is_dead(nursery));
     kill(nursery.into());
-    assert_eq!(world.output("b", "echo b"), "b\n", "there is another one");
+    assert_eq!(world.output("b", "echo b"), "b\n", "one was ahead");
+    assert_eq!(world.output("c", "echo c"), "c\n", "there is another nursery");
     assert!(!is_dead(sleeper));
     assert!(is_dead(nursery));
+    let [_] = nurseries()[..] else { panic!("{:?}", nurseries()) };
+    let spare = loop {
+        if let [spare] = children("muster-spare")[..] {
+            break spare;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    kill(spare.into());
+    assert_eq!(world.output("d", "echo d"), "d\n", "there are others");
     let [next] = nurseries()[..] else { panic!("{:?}", nurseries()) };
+    assert!(!children("muster-spare").contains(&spare), "it is collected");
     world.stop();
     assert_eq!(nurseries(), [0_u32; 0], "{next} ends with who asks it");
+    assert_eq!(children("muster-spare"), [0_u32; 0], "as does who is ahead");
     assert!(!is_dead(sleeper));
     world.restart();
     recover(&world);
