@@ -2,7 +2,7 @@
 
 use muster_containerizer::trial::{self, Instruction};
 
-/// Operations of classic BPF (linux/bpf_common.h) that the kernel takes of a filter of system
+/// Operations of classic BPF (`linux/bpf_common.h`) that the kernel takes of a filter of system
 /// calls and that there is a use for.
 const LOAD: u16 = 0x20;
 const AND: u16 = 0x54;

@@ -204,7 +204,7 @@ impl Group {
             };
             for entry in entries {
                 let entry = entry.at("read", &directory)?;
-                if entry.file_type().at("stat", &entry.path())?.is_dir() {
+                if entry.file_type().at("stat", entry.path())?.is_dir() {
                     left.push(entry.path());
                 }
             }

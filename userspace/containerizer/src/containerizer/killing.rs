@@ -37,10 +37,10 @@ pub(super) async fn kill(inner: &Inner, entry: &Entry, grace: Duration) -> Resul
         if subject.plan.process.argv.is_empty() {
             kill_nested(inner, entry, grace).await?;
         }
-        if let Some(init) = inner.checkpoints.get(entry.id()).init()? {
-            if let Some(deputies) = tell(&subject.plan, init, Signal::TERM)? {
-                deputies.end().await?;
-            }
+        if let Some(init) = inner.checkpoints.get(entry.id()).init()?
+            && let Some(deputies) = tell(&subject.plan, init, Signal::TERM)?
+        {
+            deputies.end().await?;
         }
         entry.ended().await
     };

@@ -77,11 +77,11 @@ mod tests {
         let own = [std::process::id(), u32::MAX];
         let before = used(&own, top.path());
         let mut named = fs::File::create(top.path().join("named")).unwrap();
-        named.write_all(&[1; 1 << 20]).unwrap();
+        named.write_all(&vec![1; 1 << 20]).unwrap();
         assert_eq!(used(&own, top.path()), before);
         let path = top.path().join("file");
         let mut file = fs::File::create(&path).unwrap();
-        file.write_all(&[1; 3 << 20]).unwrap();
+        file.write_all(&vec![1; 3 << 20]).unwrap();
         let again = file.try_clone().unwrap();
         fs::remove_file(&path).unwrap();
         let counted = used(&own, top.path());
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(used(&own, top.path()), before);
         // In memory, and so not on the disk.
         let mut memory = tempfile::tempfile_in("/dev/shm").unwrap();
-        memory.write_all(&[1; 1 << 20]).unwrap();
+        memory.write_all(&vec![1; 1 << 20]).unwrap();
         assert_eq!(used(&own, top.path()), before);
     }
 }

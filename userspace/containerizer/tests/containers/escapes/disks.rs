@@ -121,7 +121,7 @@ fn filling_btrfs_ends_at_the_limit() {
         let group = world.cgroups(&id);
         world.await_that("it has been refused", || {
             let pids = group.iter().map(|group| fs::read_to_string(group.join("cgroup.procs")));
-            let pids: Vec<String> = pids.map(|pids| pids.unwrap_or_default()).collect();
+            let pids: Vec<String> = pids.map(Result::unwrap_or_default).collect();
             let names = pids.iter().flat_map(|pids| pids.lines());
             let names = names.map(|pid| fs::read_to_string(format!("/proc/{pid}/comm")));
             names.flatten().any(|name| name.trim() == "sleep")
