@@ -18,3 +18,5 @@ mod t50_clean;
 mod t60_health;
 #[cfg(test)]
 mod t70_quota;
+#[cfg(test)]
+mod t85_docker;
