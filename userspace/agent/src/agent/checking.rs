@@ -182,6 +182,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "what is fed to the agent")]
     fn result(connected: Result<(), &str>) -> Result<Finding, String> {
         Ok(Finding::Connection(connected.map_err(str::to_owned)))
     }

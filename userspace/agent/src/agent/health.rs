@@ -178,7 +178,7 @@ impl Observer {
     /// What is to be told of a result. One that failed to be carried out, or took too long, has
     /// found nothing.
     pub(crate) fn status(&self, result: Result<Finding, String>) -> CheckStatusInfo {
-        result.map_or_else(|_| self.unknown.clone(), |finding| finding.status())
+        result.map_or_else(|_| self.unknown, |finding| finding.status())
     }
 }
 
@@ -216,6 +216,7 @@ mod tests {
 
     const HEALTH: Purpose = Purpose::Health;
 
+    #[expect(clippy::unnecessary_wraps, reason = "what is fed to the agent")]
     fn found(result: Result<(), &str>) -> Result<Finding, String> {
         Ok(Finding::Connection(result.map_err(str::to_owned)))
     }

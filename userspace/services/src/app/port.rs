@@ -80,9 +80,8 @@ impl PortDefinition {
     pub fn host_port(&self, require: bool) -> HostPort {
         match self.mapping {
             None if require && self.port != 0 => HostPort::Fixed(self.port),
-            None => HostPort::Any,
+            None | Some(Mapping { host_port: Some(0), .. }) => HostPort::Any,
             Some(Mapping { host_port: None, .. }) => HostPort::None,
-            Some(Mapping { host_port: Some(0), .. }) => HostPort::Any,
             Some(Mapping { host_port: Some(port), .. }) => HostPort::Fixed(port),
         }
     }

@@ -14,6 +14,15 @@ pub(super) fn text(field: &Field<'_>) -> Option<String> {
     without_nul(field, text)
 }
 
+/// The field `name` as such a string, which has to be there.
+pub(super) fn required(object: &mut Object<'_>, name: &'static str) -> Option<String> {
+    let Some(field) = object.field(name) else {
+        object.refuse(name, "is missing");
+        return None;
+    };
+    text(&field)
+}
+
 fn without_nul(field: &Field<'_>, text: &str) -> Option<String> {
     if text.contains('\0') {
         field.refuse("must not contain NUL characters");

@@ -107,14 +107,12 @@ fn read_image(docker: &mut Object<'_>) -> Option<String> {
 fn read_parameters(field: &Field<'_>) -> Option<Vec<(String, String)>> {
     let read = |element: &Field<'_>| {
         let mut object = element.object()?;
-        let mut text = |name: &'static str| match object.field(name) {
-            Some(field) => field.string().map(str::to_owned),
-            None => {
-                object.refuse(name, "is missing");
-                None
-            }
-        };
-        let (key, value) = (text("key"), text("value"));
+        let key = command::required(&mut object, "key");
+        let value = object.field("value");
+        if value.is_none() {
+            object.refuse("value", "is missing");
+        }
+        let value = value.and_then(|field| field.string().map(str::to_owned));
         object.finish();
         Some((key?, value?))
     };

@@ -78,13 +78,7 @@ const NOT_YET: &str = "container networks need container.type DOCKER yet: use th
 /// `ipAddress.networkName`, the old form's other part.
 fn read_address(field: &Field<'_>) -> Option<String> {
     let mut object = field.object()?;
-    let name = match object.field("networkName") {
-        Some(name) => command::text(&name),
-        None => {
-            object.refuse("networkName", "is missing");
-            None
-        }
-    };
+    let name = command::required(&mut object, "networkName");
     object.finish();
     name
 }

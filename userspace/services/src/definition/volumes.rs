@@ -2,7 +2,7 @@
 
 use super::command;
 use crate::app::{Volume, VolumeSource};
-use crate::reader::{Field, Object};
+use crate::reader::Field;
 
 /// The prefix of an external volume's options, with which its driver is named.
 const PREFIX: &str = "dvdi/";
@@ -16,13 +16,7 @@ pub(super) fn read(field: &Field<'_>, engine: bool) -> Option<Vec<Volume>> {
 
 fn read_volume(field: &Field<'_>, engine: bool) -> Option<Volume> {
     let mut object = field.object()?;
-    let container_path = match object.field("containerPath") {
-        Some(field) => command::text(&field),
-        None => {
-            object.refuse("containerPath", "is missing");
-            None
-        }
-    };
+    let container_path = command::required(&mut object, "containerPath");
     let read_only = match object.field("mode") {
         None => Some(false),
         Some(field) => match field.string() {
@@ -65,8 +59,8 @@ fn read_volume(field: &Field<'_>, engine: bool) -> Option<Volume> {
 
 fn read_external(field: &Field<'_>) -> Option<VolumeSource> {
     let mut object = field.object()?;
-    let name = text(&mut object, "name");
-    if let Some(provider) = text(&mut object, "provider")
+    let name = command::required(&mut object, "name");
+    if let Some(provider) = command::required(&mut object, "provider")
         && provider != "dvdi"
     {
         object.refuse("provider", "must be dvdi");
@@ -78,7 +72,8 @@ fn read_external(field: &Field<'_>) -> Option<VolumeSource> {
     object.finish();
     let mut options = options?;
     let Some(driver) = options.remove("dvdi/driver") else {
-        object_missing(field);
+        let problem = "must name its driver, as in {\"options\": {\"dvdi/driver\": \"local\"}}";
+        field.refuse(problem);
         return None;
     };
     let plain = |(name, value): (String, String)| {
@@ -86,18 +81,4 @@ fn read_external(field: &Field<'_>) -> Option<VolumeSource> {
     };
     let options = options.into_iter().map(plain).collect();
     Some(VolumeSource::External { name: name?, driver, options })
-}
-
-fn object_missing(field: &Field<'_>) {
-    field.refuse("must name its driver, as in {\"options\": {\"dvdi/driver\": \"local\"}}");
-}
-
-fn text(object: &mut Object<'_>, name: &'static str) -> Option<String> {
-    match object.field(name) {
-        Some(field) => command::text(&field),
-        None => {
-            object.refuse(name, "is missing");
-            None
-        }
-    }
 }

@@ -1,6 +1,5 @@
 //! What is accepted, what is refused, and in which words.
 
-use muster_services::app::{Probe, ReadinessCheck};
 use muster_services::definition::read;
 use serde_json::{Value, json};
 
@@ -10,11 +9,11 @@ fn errors(document: Value) -> Vec<(String, String)> {
 }
 
 /// The paths at which `document` is refused.
-fn refused(document: Value) -> Vec<String> {
+pub(crate) fn refused(document: Value) -> Vec<String> {
     errors(document).into_iter().map(|(path, _)| path).collect()
 }
 
-fn app(fields: Value) -> Value {
+pub(crate) fn app(fields: Value) -> Value {
     let mut app = json!({ "id": "/a", "cmd": "sleep 1" });
     for (name, value) in fields.as_object().unwrap() {
         app[name] = value.clone();
@@ -117,42 +116,6 @@ fn unsupported_fields_are_refused_by_name() {
     }
 }
 
-/// An application's fields with this readiness check, and a port for it.
-fn readiness(check: Value) -> Value {
-    json!({"portDefinitions": [{"name": "http-api"}], "readinessChecks": [check]})
-}
-
-#[test]
-fn checks_come_back_as_they_were_given() {
-    for (given, tls, limit) in [
-        (json!({"protocol": "MESOS_HTTPS", "path": "/a", "portIndex": 0}), true, 3),
-        (json!({"protocol": "HTTPS", "path": "/a", "portIndex": 0}), true, 3),
-        (json!({"protocol": "HTTP", "maxConsecutiveFailures": 0}), false, u32::MAX),
-        (json!({"protocol": "MESOS_HTTP", "maxConsecutiveFailures": 0}), false, 1),
-    ] {
-        let spec = read(&app(json!({"healthChecks": [given]})), "*").unwrap().spec;
-        let check = &spec.health_checks[0];
-        assert_eq!(check.protocol(), given["protocol"]);
-        assert!(matches!(check.probe, Probe::Http { tls: is, .. } if is == tls), "{given}");
-        assert_eq!(check.limit(), limit, "{given}");
-    }
-    let check = json!({"protocol": "TCP", "ipProtocol": "IPv6"});
-    let spec = read(&app(json!({"healthChecks": [check]})), "*").unwrap().spec;
-    assert!(spec.health_checks[0].ipv6 && spec.health_checks[0].by_marathon);
-    let spec = read(&app(readiness(json!({"path": "x"}))), "*").unwrap().spec;
-    let expected = ReadinessCheck {
-        name: "readinessCheck".into(),
-        tls: false,
-        path: "/x".into(),
-        port_name: "http-api".into(),
-        interval_seconds: 30,
-        timeout_seconds: 10,
-        http_status_codes_for_ready: vec![200],
-        preserve_last_response: false,
-    };
-    assert_eq!(spec.readiness_checks, [expected]);
-}
-
 #[test]
 fn impossible_values_are_refused_by_path() {
     for (fields, path) in [
@@ -230,23 +193,6 @@ fn impossible_values_are_refused_by_path() {
             "/healthChecks(0)/ipProtocol",
         ),
         (json!({"healthChecks": [{"protocol": "HTTPS", "path": "/a b"}]}), "/healthChecks(0)/path"),
-        (readiness(json!({"portName": "none"})), "/readinessChecks(0)/portName"),
-        (readiness(json!({"timeoutSeconds": 30})), "/readinessChecks(0)/timeoutSeconds"),
-        (readiness(json!({"intervalSeconds": 0})), "/readinessChecks(0)/intervalSeconds"),
-        (readiness(json!({"protocol": "TCP"})), "/readinessChecks(0)/protocol"),
-        (
-            readiness(json!({"httpStatusCodesForReady": []})),
-            "/readinessChecks(0)/httpStatusCodesForReady",
-        ),
-        (
-            readiness(json!({"httpStatusCodesForReady": [200, 7]})),
-            "/readinessChecks(0)/httpStatusCodesForReady(1)",
-        ),
-        (readiness(json!({"surprise": 1})), "/readinessChecks(0)/surprise"),
-        (
-            json!({"portDefinitions": [{"name": "http-api"}], "readinessChecks": [{}, {}]}),
-            "/readinessChecks",
-        ),
         (
             json!({"container": {"type": "MESOS", "docker": {"image": ""}}}),
             "/container/docker/image",

@@ -5,6 +5,7 @@
 #![allow(clippy::duration_suboptimal_units, reason = "seconds are what is configured")]
 
 mod backoff;
+mod checks;
 mod definitions;
 mod deployments;
 mod docker;
