@@ -16,13 +16,13 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::image::{Descriptor, ImageIndex};
 
-use super::ImageError;
 use super::blob::Blob;
 use super::digest::{Digest, Hashing};
 use super::layout::{self, Resolved};
 use super::reference::Reference;
 use super::registry::Shelf;
 use super::uses::{Item, Lease};
+use super::{ImageError, ImageLimits};
 use choice::choose;
 use contents::Contents;
 
@@ -46,7 +46,12 @@ pub(crate) struct Saved<'a> {
 impl Saved<'_> {
     /// Makes sure that all of the image is on the shelf. An archive that has not changed since
     /// is not read again.
-    pub(crate) fn load(&self, shelf: &Shelf, lease: &Lease) -> Result<Resolved, ImageError> {
+    pub(crate) fn load(
+        &self,
+        shelf: &Shelf,
+        lease: &Lease,
+        limits: ImageLimits,
+    ) -> Result<Resolved, ImageError> {
         let image = self.reference.to_string();
         let key = format!("{}\0{image}", self.path.display());
         let name =
@@ -106,6 +111,9 @@ impl Saved<'_> {
         };
         let single = std::slice::from_ref(&top);
         let mut resolved = layout::follow(shelf.layout(), &image, single, &mut rest)?;
+        limits
+            .manifest(resolved.layers.iter().map(Descriptor::size))
+            .map_err(|exceeded| ImageError::Limit { image: image.clone(), exceeded })?;
         lease.keep_blobs(&image, &resolved.layers)?;
         let lacking = self.lacks(&resolved, shelf)?;
         self.copy(&contents, &lacking, &places.layers, shelf)?;

@@ -111,7 +111,7 @@ impl Store {
             Some(Local::Root(root)) => return self.root(&reference, root),
             Some(Local::Archive(path, tagged)) => {
                 let saved = Saved { path, reference: &reference, tagged: *tagged };
-                Some(saved.load(&self.shelf, lease)?)
+                Some(saved.load(&self.shelf, lease, self.limits)?)
             }
             Some(Local::Layout(_)) => None,
             None => {

@@ -112,12 +112,19 @@ impl Uses {
             if path.extension().is_some() {
                 continue;
             }
-            let text = fs::read(&path).at("read", &path)?;
+            let text = match fs::read(&path) {
+                // Another one looked, too.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                text => text.at("read", &path)?,
+            };
             let runtime_dir = PathBuf::from(std::ffi::OsString::from_vec(text));
             if runtime_dir.try_exists().at("stat", &runtime_dir)? {
                 found.push(runtime_dir);
             } else {
-                fs::remove_file(&path).at("remove", &path)?;
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    removed => removed.at("remove", &path)?,
+                }
             }
         }
         Ok(found)

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use muster_containerizer::{ContainerSpec, Error, Registries, Termination};
+use muster_containerizer::{ContainerSpec, Error, ImageLimits, Registries, Termination};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::image::{Image, Layer, busybox};
@@ -250,4 +250,35 @@ fn archives_of_docker() {
     assert_eq!(printed(&world, "c", "app:1", "cat /which"), "docker\n");
     assert_eq!(printed(&world, "c", "base:1", "ls /which || echo none"), "none\n");
     assert_eq!(layers(&world), 2);
+}
+
+#[test]
+fn what_is_too_large_is_not_copied_out_of_its_archive() {
+    let Some(mut world) = World::new() else { return };
+    let images = world.config.image_dir.clone();
+    let from = layout(&images, "one\n");
+    for kind in ["docker-archive", "oci-archive"] {
+        skopeo(&from, &format!("{kind}:{}:{kind}:1", images.join(kind).display()));
+        fs::rename(images.join(kind), images.join(format!("{kind}.tar"))).unwrap();
+    }
+    let large = || {
+        let blobs = fs::read_dir(images.join(".registry/blobs/sha256")).into_iter().flatten();
+        blobs.filter(|blob| blob.as_ref().unwrap().metadata().unwrap().len() > 100_000).count()
+    };
+    let usual = ImageLimits::default();
+    for kind in ["docker-archive", "oci-archive"] {
+        world.limit_images(ImageLimits { layers: 1, ..usual });
+        let error = refused(&world, &format!("{kind}:1"));
+        assert!(
+            error.ends_with("2 layers: more than the 1 that --image-max-layers allows"),
+            "{error}"
+        );
+        world.limit_images(ImageLimits { size: 100_000, ..usual });
+        let error = refused(&world, &format!("{kind}:1"));
+        assert!(error.ends_with("more than the 100000 that --image-max-size allows"), "{error}");
+        assert_eq!(large(), 0, "{kind}");
+    }
+    world.limit_images(usual);
+    assert_eq!(printed(&world, "c", "oci-archive:1", "cat /which"), "one\n");
+    assert_eq!(large(), 1);
 }
