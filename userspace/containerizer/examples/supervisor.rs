@@ -1,7 +1,7 @@
 //! An agent that launches and destroys containers until it is killed, for tests that do so:
-//! `supervisor <image_dir> <runtime_dir> <cgroups_root> <helper> <work_dir> [once|prune]`. With
-//! `once` it launches one, another in that, and ends when it has destroyed both; with `prune` it
-//! removes images and ends.
+//! `supervisor <image_dir> <runtime_dir> <cgroups_root> <helper> <work_dir> [once|prune|pull IMAGE]`.
+//! With `once` it launches one, another in that, and ends when it has destroyed both; with `prune`
+//! it removes images and ends; with `pull` it pulls from a registry without TLS and ends.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -17,13 +17,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut next = || arguments.next().ok_or("an argument is missing");
     let image_dir = next()?.into();
     let runtime_dir = PathBuf::from(next()?);
+    let image = std::env::args().nth(7);
+    let host = image.as_deref().and_then(|image| image.split_once('/')).map(|(host, _)| host);
+    let insecure = host.map(str::to_owned).into_iter().collect();
     let containerizer = Containerizer::new(Config {
         image_dir,
         fetching: Fetching::new(runtime_dir.join("fetch")),
         runtime_dir,
         cgroups_root: next()?,
         helper: next()?.into(),
-        registries: Registries::default(),
+        registries: Registries { insecure, ..Registries::default() },
         image_limits: ImageLimits::default(),
         logger: Logger::default(),
         isolation: Isolation::default(),
@@ -32,6 +35,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mode = next();
     if mode.as_deref().is_ok_and(|mode| mode == "prune") {
         containerizer.prune_images(&[])?;
+        return Ok(());
+    }
+    if let Some(image) = image {
+        containerizer.pull_image(&image, false)?;
         return Ok(());
     }
     let once = mode.is_ok();

@@ -13,12 +13,12 @@ use super::world::World;
 /// `user:pass` in base64.
 const AUTH: &str = "dXNlcjpwYXNz";
 
-fn of(id: &str, image: &str, world: &World) -> ContainerSpec {
+pub(crate) fn of(id: &str, image: &str, world: &World) -> ContainerSpec {
     ContainerSpec { image: Some(image.into()), ..world.shell(id, "cat /etc/which") }
 }
 
 /// A layout outside the store: busybox, and a file that says which image this is.
-fn layout(world: &World, which: &str, more: &[Vec<u8>]) -> PathBuf {
+pub(crate) fn layout(world: &World, which: &str, more: &[Vec<u8>]) -> PathBuf {
     let directory = world.directory.path().join("layouts");
     let mut image = Image::new(&directory, which).layer(busybox()).layer(Layer::new().file(
         "etc/which",
@@ -33,7 +33,7 @@ fn layout(world: &World, which: &str, more: &[Vec<u8>]) -> PathBuf {
 }
 
 /// What no compression makes smaller.
-fn noise(length: usize) -> Vec<u8> {
+pub(crate) fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ length as u64;
     std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -45,7 +45,7 @@ fn noise(length: usize) -> Vec<u8> {
     .collect()
 }
 
-fn plain(hosts: &[&str]) -> Registries {
+pub(crate) fn plain(hosts: &[&str]) -> Registries {
     let insecure = hosts.iter().map(|&host| host.to_owned()).collect();
     Registries { default: Some(format!("http://{}", hosts[0])), insecure, ..Registries::default() }
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::world::PATIENCE;
@@ -31,7 +31,15 @@ pub(crate) struct Options {
 
 impl Registry {
     pub(crate) fn start(options: Options) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::with_auth(tempfile::tempdir().unwrap(), options, None)
+    }
+
+    /// One with this `auth` in its configuration, which may name files of the directory.
+    pub(crate) fn with_auth(
+        directory: tempfile::TempDir,
+        options: Options,
+        auth: Option<&str>,
+    ) -> Self {
         let path = directory.path();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let host = format!("127.0.0.1:{port}");
@@ -47,7 +55,9 @@ impl Registry {
              storage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {http}}}\n",
             path.display()
         );
-        if options.password {
+        if let Some(auth) = auth {
+            text.push_str(&format!("auth: {auth}\n"));
+        } else if options.password {
             fs::write(path.join("htpasswd"), HTPASSWD).unwrap();
             let file = path.join("htpasswd");
             let file = file.display();
@@ -137,24 +147,64 @@ fn certificate(directory: &Path) {
 pub(crate) struct Line {
     pub(crate) host: String,
     asked: Arc<Mutex<Vec<u8>>>,
+    flow: Arc<Flow>,
+}
+
+/// What has come through a line, and how much may.
+struct Flow {
+    /// Bytes that came, and bytes that still may come.
+    state: Mutex<(u64, u64)>,
+    more: Condvar,
+}
+
+impl Flow {
+    fn pass(&self, bytes: u64) {
+        let mut state = self.state.lock().unwrap();
+        while state.1 < bytes {
+            state = self.more.wait(state).unwrap();
+        }
+        *state = (state.0 + bytes, state.1 - bytes);
+    }
 }
 
 impl Line {
     pub(crate) fn to(registry: &Registry, cut: u64) -> Self {
+        Self::new(registry, cut, u64::MAX)
+    }
+
+    /// A line on which nothing comes any more after so many bytes of all answers together,
+    /// until it is released.
+    pub(crate) fn held(registry: &Registry, after: u64) -> Self {
+        Self::new(registry, u64::MAX, after)
+    }
+
+    pub(crate) fn release(&self) {
+        self.flow.state.lock().unwrap().1 = u64::MAX;
+        self.flow.more.notify_all();
+    }
+
+    /// Bytes of all answers so far.
+    pub(crate) fn passed(&self) -> u64 {
+        self.flow.state.lock().unwrap().0
+    }
+
+    fn new(registry: &Registry, cut: u64, held: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let asked = Arc::<Mutex<Vec<u8>>>::default();
+        let flow = Arc::new(Flow { state: Mutex::new((0, held)), more: Condvar::new() });
+        let through = Arc::clone(&flow);
         let (target, record) = (registry.host.clone(), Arc::clone(&asked));
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(&target)) else {
                     return;
                 };
-                let record = Arc::clone(&record);
-                std::thread::spawn(move || carry(&client, &server, cut, &record));
+                let (record, flow) = (Arc::clone(&record), Arc::clone(&through));
+                std::thread::spawn(move || carry(&client, &server, cut, &record, &flow));
             }
         });
-        Self { host, asked }
+        Self { host, asked, flow }
     }
 
     /// The lines of all requests that contain `part`.
@@ -165,7 +215,7 @@ impl Line {
     }
 }
 
-fn carry(client: &TcpStream, server: &TcpStream, cut: u64, record: &Mutex<Vec<u8>>) {
+fn carry(client: &TcpStream, server: &TcpStream, cut: u64, record: &Mutex<Vec<u8>>, flow: &Flow) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let (mut from, mut to, mut buffer) = (client, server, [0; 4096]);
@@ -176,9 +226,14 @@ fn carry(client: &TcpStream, server: &TcpStream, cut: u64, record: &Mutex<Vec<u8
                 }
             }
         });
-        let (from, mut to) = (server, client);
+        let (mut from, mut to, mut buffer) = (server.take(cut), client, [0; 16 << 10]);
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            flow.pass(read as u64);
+            if to.write_all(&buffer[..read]).is_err() {
+                break;
+            }
+        }
         // Whoever goes away first: the other side is to see it.
-        let _ = std::io::copy(&mut from.take(cut), &mut to);
         let _ = client.shutdown(Shutdown::Both);
         let _ = server.shutdown(Shutdown::Both);
     });
