@@ -52,6 +52,9 @@ pub struct Spec {
     pub disk: f64,
     /// What it runs in; `None` is a plain command on the agent.
     pub container: Option<Container>,
+    /// Whether it has a terminal.
+    #[serde(default)]
+    pub tty: bool,
     /// The network that it is in.
     #[serde(default)]
     pub network: Network,

@@ -78,6 +78,7 @@ fn read_fields(object: &mut Object<'_>, role: &str) -> Option<Definition> {
     let env = command::env(object);
     let fetch = fetch::read(object);
     let user = object.field("user").and_then(|user| command::text(&user));
+    let tty = object.field("tty").map_or(Some(false), |field| field.boolean());
     let mut container = container::read(object);
     let command = command::read(object, container.is_some());
     let engine = container.as_ref().is_some_and(|c| c.container.engine.is_some());
@@ -86,6 +87,9 @@ fn read_fields(object: &mut Object<'_>, role: &str) -> Option<Definition> {
     let ports = ports::read(object, network.as_ref(), mappings);
     if engine && fetch.as_ref().is_some_and(|fetch| !fetch.is_empty()) {
         object.refuse("fetch", "does not go with container.type DOCKER: put it in the image");
+    }
+    if engine && tty == Some(true) {
+        object.refuse("tty", "does not go with container.type DOCKER: leave it out");
     }
     let port_count = ports.as_ref().map_or(0, |(ports, _)| ports.len());
     let health_checks = health::read(object, port_count);
@@ -113,6 +117,7 @@ fn read_fields(object: &mut Object<'_>, role: &str) -> Option<Definition> {
         disk: disk?,
         container: container.map(|c| c.container),
         network: network?,
+        tty: tty?,
         ports,
         require_ports,
         constraints: constraints?,

@@ -27,7 +27,7 @@ pub fn info(app: &App, instance: &Instance, resources: Vec<Resource>) -> TaskInf
         agent_id: instance.agent.id.as_str().into(),
         resources,
         command: Some(command(app, instance)),
-        container: spec.container.as_ref().map(|c| container::info(c, spec, instance)),
+        container: container::info(spec, instance),
         health_check: spec
             .health_checks
             .first()

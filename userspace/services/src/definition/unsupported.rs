@@ -48,11 +48,6 @@ pub(super) fn read(object: &mut Object<'_>) {
     {
         field.refuse("custom executors are not supported yet: leave it out");
     }
-    if let Some(field) = object.field("tty")
-        && field.boolean() == Some(true)
-    {
-        field.refuse("is not supported yet: leave it out");
-    }
 }
 
 /// Whether a value is what the field has when it is not given.

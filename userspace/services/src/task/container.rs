@@ -3,13 +3,25 @@
 use muster_api::mesos::container_info::docker_info::{Network as Mode, PortMapping};
 use muster_api::mesos::container_info::{DockerInfo, MesosInfo, Type};
 use muster_api::mesos::volume::{self, Source, source};
-use muster_api::mesos::{ContainerInfo, Image, NetworkInfo, Parameter, Parameters, Volume, image};
+use muster_api::mesos::{
+    ContainerInfo, Image, NetworkInfo, Parameter, Parameters, TtyInfo, Volume, image,
+};
 
 use crate::app::{self, Container, Engine, Network, Spec, VolumeSource};
 use crate::instance::Instance;
 
-/// The container of `instance`.
-pub(super) fn info(container: &Container, spec: &Spec, instance: &Instance) -> ContainerInfo {
+/// The container of `instance`, if it is in more than a plain one.
+pub(super) fn info(spec: &Spec, instance: &Instance) -> Option<ContainerInfo> {
+    let container = spec.container.as_ref().map(|container| of(container, spec, instance));
+    if !spec.tty {
+        return container;
+    }
+    let plain = || ContainerInfo { r#type: Type::Mesos.into(), ..Default::default() };
+    let tty_info = Some(TtyInfo::default());
+    Some(ContainerInfo { tty_info, ..container.unwrap_or_else(plain) })
+}
+
+fn of(container: &Container, spec: &Spec, instance: &Instance) -> ContainerInfo {
     let volumes = container.volumes.iter().map(volume).collect();
     match &container.engine {
         None => ContainerInfo {

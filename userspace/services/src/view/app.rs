@@ -78,6 +78,9 @@ fn spec(spec: &Spec) -> Map<String, Value> {
     if let Some(seconds) = spec.task_kill_grace_period_seconds {
         put("taskKillGracePeriodSeconds", json!(seconds));
     }
+    if spec.tty {
+        put("tty", json!(true));
+    }
     let unreachable = match spec.unreachable_strategy {
         UnreachableStrategy::Disabled => json!("disabled"),
         strategy @ UnreachableStrategy::Enabled { .. } => json!(strategy)["enabled"].take(),

@@ -78,7 +78,7 @@ fn unsupported_fields_are_refused_by_name() {
         (json!({"resourceLimits": {"cpus": 2}}), "/resourceLimits"),
         (json!({"executorResources": {"cpus": 2}}), "/executorResources"),
         (json!({"executor": "/my/executor"}), "/executor"),
-        (json!({"tty": true}), "/tty"),
+        (json!({"tty": "yes"}), "/tty"),
         (json!({"role": "web"}), "/role"),
         (json!({"networks": [{"mode": "container", "name": "dcos"}]}), "/networks(0)/mode"),
         (json!({"networks": [{"name": "dcos"}]}), "/networks(0)/mode"),

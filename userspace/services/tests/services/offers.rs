@@ -129,6 +129,17 @@ fn the_task_is_as_marathon_makes_it() {
 }
 
 #[test]
+fn terminals() {
+    let mut world = World::new();
+    world.create(json!({"id": "a", "cmd": "top", "tty": true}));
+    world.create(json!({"id": "b", "cmd": "top", "tty": false}));
+    world.launch(&["a1"]);
+    let containers: Vec<_> = world.tasks.values().map(|task| task.container.clone()).collect();
+    let [Some(terminal), None] = &containers[..] else { panic!("{containers:?}") };
+    assert!(terminal.tty_info.is_some() && terminal.mesos.is_none());
+}
+
+#[test]
 fn commands_and_arguments() {
     let mut world = World::new();
     world.create(json!({"id": "a", "cmd": "sleep $X", "user": "nobody"}));
