@@ -67,6 +67,9 @@ pub struct TaskRow {
     /// How many health checks in a row have failed.
     #[prost(uint32, tag = "12")]
     pub failures: u32,
+    /// Its framework, as it was when the task was launched.
+    #[prost(message, optional, tag = "13")]
+    pub framework: Option<FrameworkInfo>,
 }
 
 /// An executor.
@@ -224,6 +227,7 @@ mod tests {
             inside: true,
             started: Some(7),
             failures: 2,
+            framework: Some(FrameworkInfo { name: "n".into(), ..Default::default() }),
         }
     }
 

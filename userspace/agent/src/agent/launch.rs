@@ -43,6 +43,7 @@ impl Agent {
         let resources = parsed.as_ref().cloned().unwrap_or_default();
         let mut task = Task::new(framework_id, info, container, resources);
         task.tell_killing = launch.tell_killing;
+        task.framework.clone_from(&launch.framework);
         let parsed = parsed.map_err(|error| Refusal::invalid(format!("resources: {error}")));
         if let (Some(executor), Ok(_)) = (task.info.executor.clone(), &parsed) {
             let terms = Terms { start: launch.launch_executor, framework: launch.framework };

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use muster_api::mesos::{
-    ExecutorId, FrameworkId, Resource, TaskId, TaskInfo, TaskState, TaskStatus, container_info,
+    ExecutorId, FrameworkId, FrameworkInfo, Resource, TaskId, TaskInfo, TaskState, TaskStatus,
+    container_info,
 };
 use muster_containerizer::split_id;
 use muster_resources::Resources;
@@ -80,14 +81,24 @@ pub struct Task {
     pub(crate) inside: bool,
     /// When its command was executed, in nanoseconds since 1970.
     pub(crate) started: Option<u64>,
-    /// When the framework was last told how far a pull is.
+    /// When the framework was last told how far a pull or a fetch is.
     pub(crate) told_progress: Option<Duration>,
+    /// Its framework, if the master said more than its id.
+    pub(crate) framework: Option<FrameworkInfo>,
 }
 
 impl Task {
     /// Whose task it is.
     pub fn framework_id(&self) -> &FrameworkId {
         &self.framework_id
+    }
+
+    /// The same with all that is known of it, its id at least.
+    pub fn framework(&self) -> FrameworkInfo {
+        let id = Some(self.framework_id.clone());
+        let known = self.framework.clone();
+        let bare = || FrameworkInfo { name: self.framework_id.value.clone(), ..Default::default() };
+        FrameworkInfo { id, ..known.unwrap_or_else(bare) }
     }
 
     /// What was asked for.
@@ -177,6 +188,7 @@ impl Task {
             inside: false,
             started: None,
             told_progress: None,
+            framework: None,
         }
     }
 
@@ -208,6 +220,7 @@ impl Task {
             inside: row.inside,
             started: row.started,
             told_progress: None,
+            framework: row.framework,
         }
     }
 
@@ -231,6 +244,7 @@ impl Task {
                 inside: self.inside,
                 started: self.started,
                 failures: self.failures,
+                framework: self.framework.clone(),
             };
             io.outbox.put(TASKS, &self.container, row.encode_to_vec());
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use muster_api::TaskStateExt;
+use muster_api::mesos::FrameworkInfo;
 use muster_resources::Resources;
 use serde_json::{Value, json};
 
@@ -73,6 +74,13 @@ struct Executors<'a> {
 }
 
 impl Executors<'_> {
+    /// What is known of the framework.
+    fn info(&self) -> FrameworkInfo {
+        let executor = self.running.iter().chain(&self.over).map(|e| e.framework().clone()).next();
+        let task = || self.live.iter().chain(&self.ended).map(|task| task.framework()).next();
+        executor.or_else(task).unwrap_or_default()
+    }
+
     fn framework(&self, id: &str, agent: &Agent) -> Value {
         let show = |tasks: &[&Task]| -> Vec<Value> {
             tasks.iter().map(|task| executor(task, agent)).collect()
@@ -81,12 +89,26 @@ impl Executors<'_> {
             executors.iter().map(|executor| own_executor(executor, agent)).collect()
         };
         let with = |own: Vec<Value>, made: Vec<Value>| [own, made].concat();
+        let info = self.info();
         json!({
             "id": id,
+            "name": info.name,
+            "user": info.user,
+            "failover_timeout": info.failover_timeout(),
+            "checkpoint": info.checkpoint(),
+            "hostname": info.hostname(),
+            "roles": roles(&info),
             "executors": with(own(&self.running), show(&self.live)),
             "completed_executors": with(own(&self.over), show(&self.ended)),
         })
     }
+}
+
+/// The roles of a framework, in either of the ways to say them.
+fn roles(info: &FrameworkInfo) -> Vec<String> {
+    #[expect(deprecated, reason = "it is what a framework of one role says")]
+    let one = || info.role.clone().unwrap_or_else(|| "*".to_owned());
+    if info.roles.is_empty() { vec![one()] } else { info.roles.clone() }
 }
 
 /// An executor of the framework's own.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use futures::Stream;
 use muster_api::TaskStateExt;
-use muster_api::mesos::{KillPolicy, TaskInfo, TaskState, TaskStatus};
+use muster_api::mesos::{FrameworkInfo, KillPolicy, TaskInfo, TaskState, TaskStatus};
 use muster_api::muster::link_server::{Link, LinkServer};
 use muster_api::muster::{
     Acknowledge, AgentMessage, Kill, Launch, MasterMessage, Ping, Register, Registered,
@@ -130,7 +130,14 @@ impl Peer {
 
     pub(crate) fn launch(&self, info: TaskInfo) {
         let framework_id = Some(FRAMEWORK.into());
-        let launch = Launch { framework_id, task: Some(info), ..Launch::default() };
+        let framework = FrameworkInfo {
+            name: "frame".into(),
+            user: "someone".into(),
+            roles: vec!["r".into()],
+            ..FrameworkInfo::default()
+        };
+        let (task, framework) = (Some(info), Some(framework));
+        let launch = Launch { framework_id, task, framework, ..Launch::default() };
         self.say(Message::Launch(launch));
     }
 

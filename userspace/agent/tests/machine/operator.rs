@@ -60,7 +60,25 @@ fn the_state_is_told_in_both_encodings() {
         assert_eq!(executor["executor_id"]["value"], "t");
         let frameworks = ask(site, json!({"type": "GET_FRAMEWORKS"})).await;
         let framework = &frameworks["get_frameworks"]["frameworks"][0]["framework_info"];
-        assert_eq!(framework["id"]["value"], "f");
+        let expected = json!({
+            "id": {"value": "f"}, "name": "frame", "user": "someone", "roles": ["r"],
+        });
+        for (field, value) in expected.as_object().unwrap() {
+            assert_eq!(&framework[field], value, "{framework}");
+        }
+        assert_eq!(tasks["launched_tasks"][0]["user"], "someone");
+        let shown = get(&site.url("/state")).await.json()["frameworks"][0].clone();
+        for field in ["name", "user", "roles"] {
+            assert_eq!(shown[field], expected[field], "{shown}");
+        }
+        // It is still known after a restart.
+        site.written().await;
+        site.kill();
+        site.start();
+        let (_peer, _) = master.register().await;
+        let again = ask(site, json!({"type": "GET_FRAMEWORKS"})).await;
+        let framework = &again["get_frameworks"]["frameworks"][0]["framework_info"];
+        assert_eq!(framework["name"], "frame");
 
         let containers = ask(site, json!({"type": "GET_CONTAINERS"})).await;
         let container = &containers["get_containers"]["containers"][0];

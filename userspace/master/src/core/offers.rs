@@ -282,7 +282,7 @@ impl Master {
             framework_id: Some(framework.into()),
             task: Some(task.clone()),
             tell_killing: known.is_some_and(|f| f.has(capability::Type::TaskKillingState)),
-            framework: task.executor.as_ref().and(known.map(|f| f.info.clone())),
+            framework: known.map(|f| f.info.clone()),
             launch_executor,
         };
         self.stage_task(now, offer, pool, task, resources);

@@ -41,6 +41,7 @@ impl Agent {
             task.group = Some(id.clone());
             task.inside = inside;
             task.tell_killing = group.tell_killing;
+            task.framework.clone_from(&group.framework);
             tasks.push(task);
         }
         let terms = Terms { start: group.launch_executor, framework: group.framework };

@@ -71,7 +71,7 @@ pub(crate) fn operated(
             (&field("revocable"), resource.revocable.is_some()),
         ])?;
     }
-    spec.id = id.to_owned();
+    id.clone_into(&mut spec.id);
     spec.sandbox = settings.operated_sandbox(id);
     Ok(spec)
 }
@@ -80,6 +80,7 @@ pub(crate) fn operated(
 mod tests {
     use muster_api::mesos::{CommandInfo, ContainerInfo, LinuxInfo, container_info, resource};
 
+    use super::Operated::{Container, Session};
     use super::*;
     use crate::agent::testing::{scalar, settings};
 
@@ -104,14 +105,14 @@ mod tests {
 
     #[test]
     fn have_their_place_by_their_names() {
-        let spec = made("a", &info(), Operated::Container).unwrap();
+        let spec = made("a", &info(), Container).unwrap();
         assert_eq!((spec.parent, spec.id.as_str()), (None, "a"));
         assert_eq!((spec.origin, spec.kind), (Origin::Operator, Kind::Command));
         assert!(spec.sandbox.ends_with("containers/a"), "{}", spec.sandbox.display());
-        let spec = made("a/b", &info(), Operated::Container).unwrap();
+        let spec = made("a/b", &info(), Container).unwrap();
         assert_eq!((spec.parent.as_deref(), spec.id.as_str()), (Some("a"), "b"));
         assert!(spec.sandbox.as_os_str().is_empty() && !spec.attach && !spec.own_cgroups);
-        let spec = made("a/b", &info(), Operated::Session).unwrap();
+        let spec = made("a/b", &info(), Session).unwrap();
         assert_eq!((spec.origin, spec.kind), (Origin::Session, Kind::Debug));
         assert!(spec.attach);
     }
@@ -128,8 +129,7 @@ mod tests {
             let scalar = muster_api::mesos::value::Scalar { value: 1.0 };
             TaskInfo { limits: [(name.to_owned(), scalar)].into(), ..info() }
         };
-        use Operated::{Container, Session};
-        for (name, info, how, problem) in [
+        for (name, info, how, problem) in vec![
             ("a", sharing(true), Container, "container.linux_info.share_cgroups is true"),
             ("a", with(theirs), Container, "resources[0].reservations is not supported"),
             ("a", with(revocable), Container, "resources[0].revocable is not supported"),

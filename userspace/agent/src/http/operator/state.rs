@@ -34,6 +34,8 @@ pub(super) fn tasks(agent: &Agent) -> GetTasks {
 fn describe(task: &Task) -> Message {
     let info = task.info().clone();
     let status = task.status();
+    // As in Mesos, whose tasks are those of their framework's user.
+    let user = task.framework.as_ref().map(|framework| framework.user.clone());
     Message {
         executor_id: Some(task.executor_id().into()),
         name: info.name,
@@ -48,7 +50,7 @@ fn describe(task: &Task) -> Message {
         labels: info.labels,
         discovery: info.discovery,
         container: info.container,
-        user: info.command.and_then(|command| command.user),
+        user: info.command.and_then(|command| command.user).or(user),
         health_check: info.health_check,
         kill_policy: info.kill_policy,
         limits: info.limits,
@@ -81,33 +83,20 @@ pub(super) fn executors(agent: &Agent) -> GetExecutors {
     }
 }
 
-/// Frameworks with tasks or executors here. Of one that only ever had tasks without executors
-/// nothing but the id is known here.
+/// Frameworks with tasks or executors here, as they were when the master said last what they are.
 pub(super) fn frameworks(agent: &Agent) -> GetFrameworks {
-    let mut live: BTreeMap<&str, FrameworkInfo> = BTreeMap::new();
-    let mut past = live.clone();
-    let bare = |id: &str| FrameworkInfo {
-        id: Some(id.into()),
-        name: id.to_owned(),
-        ..FrameworkInfo::default()
+    let own = |framework: &FrameworkInfo| framework.id.as_ref().map(|id| id.value.clone());
+    let named = |frameworks: Vec<FrameworkInfo>| {
+        let frameworks = frameworks.into_iter().filter_map(|info| Some((own(&info)?, info)));
+        frameworks.collect::<BTreeMap<String, FrameworkInfo>>()
     };
-    for executor in agent.executors() {
-        live.insert(executor.framework_id(), executor.framework().clone());
-    }
-    for executor in agent.completed_executors() {
-        past.insert(executor.framework_id(), executor.framework().clone());
-    }
-    for task in agent.tasks() {
-        let id = task.framework_id().value.as_str();
-        let known = past.get(id).cloned();
-        live.entry(id).or_insert_with(|| known.unwrap_or_else(|| bare(id)));
-    }
-    for task in agent.completed() {
-        let id = task.framework_id().value.as_str();
-        past.entry(id).or_insert_with(|| bare(id));
-    }
+    let tasks = agent.tasks().map(Task::framework);
+    let live = named(tasks.chain(agent.executors().map(|e| e.framework().clone())).collect());
+    let tasks = agent.completed().map(Task::framework);
+    let past = agent.completed_executors().map(|executor| executor.framework().clone());
+    let mut past = named(tasks.chain(past).collect());
     past.retain(|id, _| !live.contains_key(id));
-    let shown = |frameworks: BTreeMap<&str, FrameworkInfo>| {
+    let shown = |frameworks: BTreeMap<String, FrameworkInfo>| {
         let framework = |framework_info| get_frameworks::Framework { framework_info };
         frameworks.into_values().map(framework).collect()
     };
