@@ -144,7 +144,7 @@ fn a_session_ends_with_its_connection_or_its_agent() {
         gone(site, &names[1]).await;
         // What the task itself does comes and goes.
         eventually("no process is left of them", || processes(site) <= before).await;
-        assert_eq!(site.containers(), [task.clone()]);
+        assert_eq!(site.containers(), [task.as_str()]);
     });
 }
 
@@ -201,6 +201,7 @@ fn streams_that_make_no_sense_are_refused_by_name() {
         for (asked, status, problem) in [
             (output("nobody"), 404, "Container nobody cannot be found"),
             (output(&plain), 400, "without a terminal"),
+            (output(&format!("{plain}/past")), 500, "is not known here"),
             (session("c", "true"), 400, "container_id.parent is not set"),
             (session("nowhere/c", "true"), 404, "Container nowhere cannot be found"),
             (with("command", json!({})), 400, "session.command.value is missing"),

@@ -1,4 +1,4 @@
-//! LIST_FILES and READ_FILE.
+//! `LIST_FILES` and `READ_FILE`.
 
 use muster_api::mesos::agent::response::{ListFiles, ReadFile, Type as Kind};
 use muster_api::mesos::agent::{Call, Response};

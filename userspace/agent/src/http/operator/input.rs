@@ -1,4 +1,4 @@
-//! ATTACH_CONTAINER_INPUT: being what a container reads.
+//! `ATTACH_CONTAINER_INPUT`: being what a container reads.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use tokio_stream::StreamExt as _;
 use super::super::Look;
 use super::super::call::{Refusal, bad_request};
 use super::super::media::unsupported;
-use super::launch::refusal;
+use super::launch::unattachable;
 use super::{broken, needed};
 use crate::agent::{Invalid, container_name, terminal};
 
@@ -34,7 +34,8 @@ pub(super) async fn attach(look: &Look, encoding: Encoding, body: Body) -> Resul
     let id = needed(first.container_id.as_ref(), "attach_container_input.container_id")?;
     let name = container_name(&format!("{FIELD}.container_id"), id)
         .map_err(|invalid| bad_request(invalid.to_string()))?;
-    let attachment = look.containers.own().attach(&name).map_err(|error| refusal(FIELD, &error))?;
+    let attachment = look.containers.own().attach(&name);
+    let attachment = attachment.map_err(|error| unattachable(look, &name, &error))?;
     let Some(_right) = look.sessions.input(&name) else {
         let problem = "Multiple input connections are not allowed";
         return Err(Refusal::new(StatusCode::CONFLICT, problem));

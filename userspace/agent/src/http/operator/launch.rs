@@ -1,4 +1,4 @@
-//! LAUNCH_CONTAINER and LAUNCH_NESTED_CONTAINER.
+//! `LAUNCH_CONTAINER` and `LAUNCH_NESTED_CONTAINER`.
 #![expect(deprecated, reason = "operators' tools say it")]
 
 use std::path::PathBuf;
@@ -98,6 +98,17 @@ pub(super) fn refusal(field: &str, error: &Error) -> Refusal {
         Error::NotFound { id } => missing(id),
         Error::Spec { .. } => bad_request(format!("{field}.{error}")),
         error => bad_request(error.to_string()),
+    }
+}
+
+/// How it is told that a container cannot be attached to. As in Mesos, one in a container that is
+/// there has ended: clients go on after that.
+pub(super) fn unattachable(look: &Look, name: &str, error: &Error) -> Refusal {
+    let root = name.split('/').next().unwrap_or(name);
+    match error {
+        Error::NotAttachable { .. } => bad_request(error.to_string()),
+        Error::NotFound { .. } if look.containers.own().status(root).is_err() => missing(name),
+        error => broken(error),
     }
 }
 

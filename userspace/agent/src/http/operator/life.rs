@@ -1,4 +1,4 @@
-//! WAIT_, KILL_ and REMOVE_CONTAINER, and the same of nested ones.
+//! `WAIT_CONTAINER`, `KILL_CONTAINER` and `REMOVE_CONTAINER`, and the same of nested ones.
 #![expect(deprecated, reason = "operators' tools say it")]
 
 use std::io;

@@ -1,4 +1,4 @@
-//! GET_LOGGING_LEVEL and SET_LOGGING_LEVEL.
+//! `GET_LOGGING_LEVEL` and `SET_LOGGING_LEVEL`.
 
 use std::time::Duration;
 

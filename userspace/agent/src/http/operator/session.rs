@@ -1,4 +1,4 @@
-//! LAUNCH_NESTED_CONTAINER_SESSION and ATTACH_CONTAINER_OUTPUT: what a container writes.
+//! `LAUNCH_NESTED_CONTAINER_SESSION` and `ATTACH_CONTAINER_OUTPUT`: what a container writes.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::super::Look;
 use super::super::call::{Refusal, bad_request};
 use super::super::media::Media;
-use super::launch::{nested, refusal, spec};
+use super::launch::{nested, refusal, spec, unattachable};
 use super::{broken, needed};
 use crate::agent::{Operated, container_name};
 use crate::sessions::Sessions;
@@ -73,7 +73,7 @@ pub(super) fn attach(look: &Look, call: &Call, media: Media) -> Result<Answer, R
     let name = container_name(&format!("{field}.container_id"), &asked.container_id)
         .map_err(|invalid| bad_request(invalid.to_string()))?;
     let own = look.containers.own().clone();
-    let attachment = own.attach(&name).map_err(|error| refusal(field, &error))?;
+    let attachment = own.attach(&name).map_err(|error| unattachable(look, &name, &error))?;
     let (frames, body) = mpsc::channel(BACKLOG);
     tokio::spawn(async move { relay(&own, &name, attachment, media, &frames).await });
     Ok(media.answer(Body::from_stream(ReceiverStream::new(body))))
