@@ -19,4 +19,5 @@ mod t60_health;
 #[cfg(test)]
 mod t70_quota;
 #[cfg(test)]
+mod t80_exec;
 mod t85_docker;

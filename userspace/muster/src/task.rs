@@ -1,7 +1,13 @@
 //! `muster task`: tasks of a cluster, and what they print.
 
+mod attach;
+mod client;
 mod cluster;
+mod detach;
+mod exec;
 mod log;
+mod streams;
+mod terminal;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -28,6 +34,29 @@ enum TaskCommand {
         /// Also those that have ended.
         #[arg(long)]
         all: bool,
+    },
+    /// Runs a command in the container of a task; its status is this one's.
+    Exec {
+        /// Gives the command this one's standard input.
+        #[arg(long, short)]
+        interactive: bool,
+        /// Gives the command a terminal, which needs one here.
+        #[arg(long, short)]
+        tty: bool,
+        /// The task's id, or its beginning.
+        task: String,
+        /// The program, as the task would find it, and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Shows what a task with a terminal prints, and types into that. Ctrl-p ctrl-q ends this;
+    /// the task goes on. If the task ends, its status is this one's.
+    Attach {
+        /// Types nothing.
+        #[arg(long)]
+        no_stdin: bool,
+        /// The task's id, or its beginning.
+        task: String,
     },
     /// Prints what a task has printed.
     Log {
@@ -62,14 +91,19 @@ impl Output {
 /// Prints what is asked for.
 pub(crate) fn run(flags: &TaskFlags) -> ExitCode {
     let cluster = Cluster::at(&flags.master_url);
+    let done = |()| ExitCode::SUCCESS;
     let result = match &flags.command {
-        TaskCommand::Ls { all } => list(&cluster, *all),
+        TaskCommand::Ls { all } => list(&cluster, *all).map(done),
+        TaskCommand::Exec { interactive, tty, task, command } => {
+            exec::run(&cluster, task, command, *interactive, *tty)
+        }
+        TaskCommand::Attach { no_stdin, task } => attach::run(&cluster, task, !no_stdin),
         TaskCommand::Log { task, output, follow } => {
-            log::print(&cluster, task, output.name(), *follow, &mut io::stdout().lock())
+            log::print(&cluster, task, output.name(), *follow, &mut io::stdout().lock()).map(done)
         }
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // Whoever reads has had enough, as head has.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use muster_api::TaskStateExt as _;
+use muster_api::mesos::ContainerId;
+use muster_api::{TaskStateExt as _, json};
 use serde_json::Value;
 use ureq::Agent;
 
@@ -21,7 +22,7 @@ pub(super) struct Cluster {
 }
 
 /// A task that the master knows of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Found {
     pub(super) id: String,
     pub(super) name: String,
@@ -34,6 +35,24 @@ pub(super) struct Found {
     pub(super) agent: Option<String>,
     pub(super) state: String,
     pub(super) ended: bool,
+    /// The id of its container, once it has one.
+    pub(super) container: Option<ContainerId>,
+}
+
+impl Found {
+    /// Its agent and its container, to do something with.
+    pub(super) fn place(&self) -> anyhow::Result<(&str, &ContainerId)> {
+        if self.ended {
+            bail!("the task {} has ended: {}", self.id, self.state)
+        }
+        let Some(agent) = &self.agent else {
+            bail!("the agent of {}, {}, is not registered", self.id, self.host)
+        };
+        let container = self.container.as_ref();
+        let container =
+            container.with_context(|| format!("the task {} has no container yet", self.id));
+        Ok((agent, container?))
+    }
 }
 
 impl Cluster {
@@ -112,12 +131,20 @@ fn tasks(state: &Value) -> Vec<Found> {
                     host: agent.map(|agent| text(agent, "hostname")).unwrap_or(id),
                     agent: pid.and_then(|pid| Some(pid.split_once('@')?.1.to_owned())),
                     state: text(&task, "state"),
+                    container: container(&task),
                     ended: ended || is_terminal(&text(&task, "state")),
                 });
             }
         }
     }
     found
+}
+
+/// What the latest status with a container says.
+fn container(task: &Value) -> Option<ContainerId> {
+    let statuses = task["statuses"].as_array()?;
+    let mut ids = statuses.iter().rev().map(|status| &status["container_status"]["container_id"]);
+    json::from_value(ids.find(|id| id.is_object())?).ok()
 }
 
 fn is_terminal(state: &str) -> bool {
@@ -148,8 +175,13 @@ mod tests {
     use super::*;
 
     fn state() -> Value {
-        let task =
-            |id: &str, state: &str| json!({"id": id, "name": "n", "slave_id": "s", "state": state});
+        let container = json!({"container_id": {"value": "c", "parent": {"value": "p"}}});
+        let task = |id: &str, state: &str| {
+            json!({
+                "id": id, "name": "n", "slave_id": "s", "state": state,
+                "statuses": [{"container_status": container}, {}],
+            })
+        };
         json!({
             "slaves": [{"id": "s", "hostname": "h", "pid": "slave(1)@10.0.0.1:5051"}],
             "frameworks": [{
@@ -166,6 +198,11 @@ mod tests {
         let running = tasks.iter().find(|task| task.id == "web.1").unwrap();
         assert_eq!(running.agent.as_deref(), Some("10.0.0.1:5051"));
         assert_eq!((running.host.as_str(), running.framework.as_str()), ("h", "f"));
+        let (agent, container) = running.place().unwrap();
+        assert_eq!(agent, "10.0.0.1:5051");
+        assert_eq!(container.parent.as_ref().unwrap().value, "p");
+        let over = tasks.iter().find(|task| task.id == "db.1").unwrap().place().unwrap_err();
+        assert_eq!(over.to_string(), "the task db.1 has ended: TASK_FINISHED");
         let ended: Vec<_> = tasks.iter().filter(|t| t.ended).map(|t| t.id.as_str()).collect();
         assert_eq!(ended, ["web.2", "db.1"]);
     }
