@@ -79,6 +79,10 @@ fn mark() -> String {
     format!("MUSTER_CHECK={:x}-{}", since.as_nanos(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// How often, and how long apart, what a command has started is looked for.
+const ROUNDS: u32 = 250;
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Kills what has the variable `mark` in the container: the engine has no name for what was
 /// started in one from outside. What forks meanwhile is found in the next round.
 async fn kill_marked(inner: &Inner, id: &str, mark: String) -> Result<(), Error> {
@@ -86,14 +90,17 @@ async fn kill_marked(inner: &Inner, id: &str, mark: String) -> Result<(), Error>
     let pid = found.state.and_then(|state| state.pid).filter(|&pid| pid > 0);
     // With the container all of it has gone.
     let Some(pid) = pid else { return Ok(()) };
-    let killing = tokio::task::spawn_blocking(move || {
-        let group = unified(pid)?;
-        while kill_once(&group, mark.as_bytes()) > 0 {}
-        Some(())
-    });
-    if killing.await.ok().flatten().is_none() {
-        tracing::debug!(container = id, "has ended with the command in it");
+    for _ in 0..ROUNDS {
+        let mark = mark.clone();
+        let round = tokio::task::spawn_blocking(move || {
+            unified(pid).map_or(0, |group| kill_once(&group, mark.as_bytes()))
+        });
+        if !matches!(round.await, Ok(1..)) {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
     }
+    tracing::warn!(container = id, "what a command in a container has started cannot be killed");
     Ok(())
 }
 
