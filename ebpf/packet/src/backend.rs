@@ -2,6 +2,9 @@
 
 use crate::{Endpoint, layout::map_type};
 
+/// Index of no counters: those of a backend for which there was no room.
+pub const UNCOUNTED: u32 = u32::MAX;
+
 map_type! {
     /// Names one backend of one version of a VIP's table.
     #[derive(Hash, PartialOrd, Ord)]
@@ -31,13 +34,30 @@ map_type! {
         pub threshold: u32,
         /// As configured; 0 drains.
         pub weight: u32,
+        /// Index in `counters` of the backend; [`UNCOUNTED`] if it has none.
+        pub counter: u32,
+        /// The same of the alias.
+        pub alias_counter: u32,
     }
+}
+
+/// Where a connection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The backend.
+    pub backend: Endpoint,
+    /// Index of its [`Counters`](crate::Counters); [`UNCOUNTED`] if it has none.
+    pub counter: u32,
 }
 
 impl Backend {
     /// Who gets the connection for which `fraction` was drawn.
     #[inline(always)]
-    pub const fn resolve(&self, fraction: u32) -> Endpoint {
-        if fraction <= self.threshold { self.backend } else { self.alias }
+    pub const fn resolve(&self, fraction: u32) -> Target {
+        if fraction <= self.threshold {
+            Target { backend: self.backend, counter: self.counter }
+        } else {
+            Target { backend: self.alias, counter: self.alias_counter }
+        }
     }
 }

@@ -22,17 +22,26 @@ pub const fn choose(random: u32, count: u32) -> Choice {
 }
 
 impl Choice {
-    /// The slot some steps further on, going round: whatever the first choice was, `count`
-    /// steps see every slot.
+    /// The slot itself, whatever its alias: every backend that takes connections has one.
+    #[inline(always)]
+    pub const fn own(index: u32) -> Self {
+        Self { index, fraction: 0 }
+    }
+
+    /// The same, or the next slot (going round) if it is the slot of another choice.
     #[inline(always)]
     #[must_use]
-    pub const fn step(self, steps: u32, count: u32) -> Self {
-        let index = match self.index.wrapping_add(steps).checked_rem(count) {
-            Some(index) => index,
-            None => 0,
-        };
+    pub const fn apart_from(self, other: Self, count: u32) -> Self {
+        let index = if self.index == other.index { next(self.index, count) } else { self.index };
         Self { index, fraction: self.fraction }
     }
+}
+
+/// The index that follows, going round.
+#[inline(always)]
+pub const fn next(index: u32, count: u32) -> u32 {
+    let next = index.wrapping_add(1);
+    if next < count { next } else { 0 }
 }
 
 /// A number to [`choose`] with that stays the same for one socket and one table, and is
@@ -69,10 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn steps_go_round() {
-        let choice = choose(u32::MAX, 3);
-        assert_eq!([0, 1, 2, 3].map(|steps| choice.step(steps, 3).index), [2, 0, 1, 2]);
-        assert_eq!(choice.step(2, 0).index, 0);
+    fn slots_apart_are_two() {
+        let last = choose(u32::MAX, 3);
+        assert_eq!(last.apart_from(last, 3).index, 0);
+        assert_eq!(last.apart_from(choose(0, 3), 3), last);
+        assert_eq!([0, 1, 2].map(|index| next(index, 3)), [1, 2, 0]);
+        assert_eq!(next(0, 0), 0);
     }
 
     #[test]

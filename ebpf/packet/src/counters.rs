@@ -1,6 +1,6 @@
 //! What is counted of each backend, and when a backend counts as failed.
 
-use crate::layout::map_type;
+use crate::{Endpoint, Latency, layout::map_type};
 
 /// Failures in a row that open a backend's breaker: minuteman's
 /// `tcp_consecutive_failure_threshold`.
@@ -10,44 +10,148 @@ pub const BREAKER_FAILURES: u32 = 5;
 /// `tcp_failed_backend_backoff_period`.
 pub const BREAKER_BACKOFF_NS: u64 = 30_000_000_000;
 
+/// Latencies below this count as this, in units of [`TICK_NS`](crate::TICK_NS): 0.5 ms. What
+/// is less is the noise of machines, and not worth sending everybody to one backend for.
+pub const LATENCY_FLOOR: u32 = 512;
+
+/// More handshakes than are ever under way: what is above was negative.
+const MOST_PENDING: u64 = 1 << 31;
+
 map_type! {
-    /// Value of the map `counters`, whose key is the backend's endpoint.
+    /// Value of the map `counters`: what is known of one backend.
     ///
     /// Shared by all processors and changed with atomic adds: a choice that compares
     /// backends has to read them, and a backend's counters are touched twice per
-    /// connection, not per packet.
+    /// connection, not per packet. All of it is one cache line long.
     #[derive(Default)]
     pub struct Counters {
+        /// Whose they are. A reader that finds another has come too late, and lets go.
+        pub backend: Endpoint,
         /// TCP connections tried, and UDP flows.
         pub started: u64,
-        /// TCP handshakes completed, and UDP flows (which have no handshake).
+        /// TCP handshakes completed in time, and UDP flows (which have no handshake).
         pub successes: u64,
-        /// TCP connections that closed before the handshake was complete: refused,
-        /// unreachable, timed out or given up.
+        /// TCP connections that closed before the handshake was complete (refused,
+        /// unreachable, given up), or whose SYN was not answered in time: within the
+        /// kernel's first retransmission timeout of 1 s.
         pub failures: u64,
+        /// Failures since the last completed handshake.
+        pub consecutive_failures: u64,
         /// When the last failure was: `CLOCK_MONOTONIC`, ns.
         pub last_failure_ns: u64,
-        /// Failures since the last success.
-        pub consecutive_failures: u64,
+        /// When the open breaker last let a connection through, to see: as above.
+        pub probe_ns: u64,
+        /// How long handshakes take.
+        pub latency: Latency,
     }
 }
 
+map_type! {
+    /// Value of the map `counted`, whose key is a backend: where its counters are.
+    pub struct Counted {
+        /// Index in `counters`, below [`MAX_COUNTERS`](crate::MAX_COUNTERS).
+        pub counter: u32,
+        /// Zero.
+        _pad: u32,
+    }
+}
+
+/// Minuteman's three tiers: whether a backend gets new connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Its breaker is closed.
+    Up,
+    /// Half-open: the backoff is over. It gets one connection, and more if that succeeds.
+    MaybeUp,
+    /// Open: only if there is no other.
+    Down,
+}
+
+/// What of a backend's counters a choice depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Whether it is to be chosen at all.
+    pub tier: Tier,
+    /// Of two the one with less is chosen.
+    pub cost: u64,
+    /// As in [`Counters::probe_ns`]: who lets a connection through replaces it.
+    pub probe_ns: u64,
+}
+
 impl Counters {
+    /// Those of a backend of which nothing is known.
+    pub const fn new(backend: Endpoint) -> Self {
+        Self {
+            backend,
+            started: 0,
+            successes: 0,
+            failures: 0,
+            consecutive_failures: 0,
+            last_failure_ns: 0,
+            probe_ns: 0,
+            latency: Latency { average: 0, measured: 0 },
+        }
+    }
+
     /// Connections whose handshake is under way.
     #[inline(always)]
     pub const fn pending(&self) -> u64 {
-        // The three are read one after the other while connections go on.
-        self.started.saturating_sub(self.successes.saturating_add(self.failures))
+        // The three are read one after the other while connections go on: it may come out
+        // as less than none.
+        let pending = self.started.wrapping_sub(self.successes.wrapping_add(self.failures));
+        if pending < MOST_PENDING { pending } else { 0 }
     }
 
-    /// True if the backend may be chosen at the time `now_ns`: fewer than
+    /// True if the backend counts as working at the time `now_ns`: fewer than
     /// [`BREAKER_FAILURES`] failures in a row, or the last of them longer ago than
     /// [`BREAKER_BACKOFF_NS`].
     #[inline(always)]
     pub const fn admits(&self, now_ns: u64) -> bool {
-        self.consecutive_failures < BREAKER_FAILURES as u64
-            || now_ns.saturating_sub(self.last_failure_ns) > BREAKER_BACKOFF_NS
+        self.consecutive_failures < BREAKER_FAILURES as u64 || is_over(self.last_failure_ns, now_ns)
     }
+
+    /// Whether the backend gets a connection now.
+    #[inline(always)]
+    pub const fn tier(&self, now_ns: u64) -> Tier {
+        if self.consecutive_failures < BREAKER_FAILURES as u64 {
+            Tier::Up
+        } else if is_over(self.last_failure_ns, now_ns) && is_over(self.probe_ns, now_ns) {
+            Tier::MaybeUp
+        } else {
+            Tier::Down
+        }
+    }
+
+    /// What a choice depends on.
+    #[inline(always)]
+    pub const fn load(&self, now_ns: u64) -> Load {
+        let latency = self.latency.at(now_ns);
+        let latency = if latency > LATENCY_FLOOR { latency } else { LATENCY_FLOOR };
+        Load {
+            tier: self.tier(now_ns),
+            cost: latency as u64 * (self.pending() + 1),
+            probe_ns: self.probe_ns,
+        }
+    }
+}
+
+/// True if the backoff since then is over. The time may be a little later than now: clocks
+/// differ by a tick, and are 2^63 ns from their end.
+#[inline(always)]
+const fn is_over(since_ns: u64, now_ns: u64) -> bool {
+    now_ns.wrapping_sub(since_ns).cast_signed() > BREAKER_BACKOFF_NS.cast_signed()
+}
+
+impl Counted {
+    /// Counters at this index.
+    pub const fn new(counter: u32) -> Self {
+        Self { counter, _pad: 0 }
+    }
+}
+
+impl Load {
+    /// That of a backend of which nothing is known.
+    pub const UNKNOWN: Self = Self { tier: Tier::Up, cost: LATENCY_FLOOR as u64, probe_ns: 0 };
 }
 
 #[cfg(test)]
@@ -79,6 +183,31 @@ mod tests {
             !Counters { consecutive_failures: 5, last_failure_ns: NOW + 1, ..Counters::default() }
                 .admits(NOW)
         );
+    }
+
+    #[test]
+    fn open_breaker_lets_one_through_after_the_backoff() {
+        let mut counters = failed(5, 0);
+        assert_eq!(failed(4, 0).tier(NOW), Tier::Up);
+        assert_eq!(counters.tier(NOW), Tier::Down);
+        let later = NOW + BREAKER_BACKOFF_NS + 1;
+        assert_eq!(counters.tier(later), Tier::MaybeUp);
+        counters.probe_ns = later;
+        assert_eq!(counters.tier(later), Tier::Down);
+        // One that is never decided does not keep it open.
+        assert_eq!(counters.tier(later + BREAKER_BACKOFF_NS + 1), Tier::MaybeUp);
+    }
+
+    #[test]
+    fn cost_grows_with_latency_and_with_what_is_under_way() {
+        let cost = |average, started| {
+            let latency = Latency::default().after(average, NOW);
+            Counters { started, latency, ..Counters::default() }.load(NOW).cost
+        };
+        assert_eq!(cost(1, 0), Load::UNKNOWN.cost);
+        assert_eq!(cost(LATENCY_FLOOR, 0), cost(1, 0));
+        assert_eq!(cost(4 * LATENCY_FLOOR, 0), 4 * cost(1, 0));
+        assert_eq!(cost(1, 3), 4 * cost(1, 0));
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! offsets and sizes of all fields of all keys and values go into one number.
 
 use crate::{
-    Backend, Counters, Endpoint, Flow, Flows, MAX_BACKENDS, MAX_CONNECTIONS, MAX_COUNTERS,
-    MAX_VIPS, Networks, Peer, Slot, Vip,
+    Backend, Counted, Counters, Endpoint, Flow, Flows, Latency, MAX_BACKENDS, MAX_CONNECTIONS,
+    MAX_COUNTERS, MAX_VIPS, Networks, Peer, Slot, Vip,
 };
 
 /// Defines a key or value of a map.
@@ -105,11 +105,12 @@ impl MapShape {
 }
 
 /// Every map of the object. `meta` is the last, and is to be put in place last.
-pub const MAPS: [MapShape; 8] = [
+pub const MAPS: [MapShape; 9] = [
     MapShape::new::<Endpoint, Vip>("vips", MAX_VIPS),
     MapShape::new::<u32, Networks>("networks", 1),
     MapShape::new::<Slot, Backend>("backends", MAX_BACKENDS),
-    MapShape::new::<Endpoint, Counters>("counters", MAX_COUNTERS),
+    MapShape::new::<Endpoint, Counted>("counted", MAX_COUNTERS),
+    MapShape::new::<u32, Counters>("counters", MAX_COUNTERS),
     MapShape::new::<u32, Peer>("connections", MAX_CONNECTIONS),
     MapShape::new::<i32, Peer>("peers", 0),
     MapShape::new::<i32, Flows>("flows", 0),
@@ -124,6 +125,8 @@ pub const fn fingerprint() -> u64 {
         Networks::FINGERPRINT,
         Slot::FINGERPRINT,
         Backend::FINGERPRINT,
+        Counted::FINGERPRINT,
+        Latency::FINGERPRINT,
         Counters::FINGERPRINT,
         Peer::FINGERPRINT,
         Flow::FINGERPRINT,

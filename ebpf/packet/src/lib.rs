@@ -18,19 +18,25 @@ mod choice;
 mod counters;
 mod endpoint;
 mod flows;
+mod latency;
 mod layout;
 mod networks;
 mod peer;
+mod pick;
 mod vip;
 
-pub use backend::{Backend, Slot};
-pub use choice::{Choice, choose, steady};
-pub use counters::{BREAKER_BACKOFF_NS, BREAKER_FAILURES, Counters};
+pub use backend::{Backend, Slot, Target, UNCOUNTED};
+pub use choice::{Choice, choose, next, steady};
+pub use counters::{
+    BREAKER_BACKOFF_NS, BREAKER_FAILURES, Counted, Counters, LATENCY_FLOOR, Load, Tier,
+};
 pub use endpoint::{Endpoint, TCP, UDP};
 pub use flows::{FLOWS, Flow, Flows};
+pub use latency::{Latency, TICK_NS, ticks};
 pub use layout::{MAPS, MapShape, Meta, fingerprint};
 pub use networks::Networks;
 pub use peer::{Peer, Stage};
+pub use pick::{Drawn, Pool, RESCUES, draw, rescue};
 pub use vip::Vip;
 
 /// Most VIPs one agent holds.
@@ -40,8 +46,9 @@ pub const MAX_VIPS: usize = 32_768;
 /// new backends of the VIPs that change exist side by side.
 pub const MAX_BACKENDS: usize = 262_144;
 
-/// Most distinct backend addresses that are counted.
-pub const MAX_COUNTERS: usize = 262_144;
+/// Most distinct backend addresses that are counted. Their counters lie in one array, so that
+/// a choice between two backends has them without a search.
+pub const MAX_COUNTERS: usize = 131_072;
 
 /// Connections to VIPs that have their place in one map; those beyond have it in their
 /// sockets, at the price of an allocation.

@@ -1,17 +1,16 @@
 //! Value of the maps `connections` and `peers`: what a connected socket was connected to.
 
-use crate::{Endpoint, MAX_CONNECTIONS, layout::map_type};
+use crate::{Endpoint, MAX_CONNECTIONS, Target, layout::map_type};
 
 /// How far a socket's connection to a VIP is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The backend is chosen, and no SYN sent.
     Chosen = 0,
-    /// The handshake is under way, and counted as started. The state callback was on before.
+    /// The handshake is under way, and counted as started.
     Pending = 1,
-    /// The same, and the state callback, switched on for this handshake, is to be switched
-    /// off after it.
-    Watched = 2,
+    /// The same, but it was not answered in time, and is counted as failed.
+    Late = 2,
     /// The handshake is complete, or there is none (UDP).
     Established = 3,
 }
@@ -23,34 +22,40 @@ map_type! {
     /// ([`place`](Self::place)), if that is free. Otherwise it is kept with the socket, in
     /// the map `peers`.
     pub struct Peer {
-        /// Four times the socket's cookie, plus the [`Stage`]; 0 in a place that is free.
+        /// Sixteen times the socket's cookie, plus four times the callbacks that were
+        /// switched on for the handshake, plus the [`Stage`]; 0 in a place that is free.
         /// Together, so that a place changes its owner or its stage by one instruction.
         pub tag: u64,
         /// The VIP the program asked for.
         pub vip: Endpoint,
         /// The backend it got.
         pub backend: Endpoint,
+        /// Index of the backend's [`Counters`](crate::Counters).
+        pub counter: u32,
+        /// When the handshake began: see [`ticks`](crate::ticks).
+        pub since: u32,
     }
 }
 
 impl Peer {
     /// A socket about to connect; with cookie 0, one that has no handshake.
     #[inline(always)]
-    pub const fn new(cookie: u64, vip: Endpoint, backend: Endpoint) -> Self {
+    pub const fn new(cookie: u64, vip: Endpoint, target: Target) -> Self {
         let stage = if cookie == 0 { Stage::Established } else { Stage::Chosen };
-        Self { tag: Self::tag(cookie, stage), vip, backend }
+        let Target { backend, counter } = target;
+        Self { tag: Self::tag(cookie, stage), vip, backend, counter, since: 0 }
     }
 
-    /// The tag of a socket's connection. Cookies are counted from 1 and never get near 2^62.
+    /// The tag of a socket's connection. Cookies are counted from 1 and never get near 2^60.
     #[inline(always)]
     pub const fn tag(cookie: u64, stage: Stage) -> u64 {
-        (cookie << 2) | stage as u64
+        (cookie << 4) | stage as u64
     }
 
     /// True if the tag is one of the socket's.
     #[inline(always)]
     pub const fn is_of(tag: u64, cookie: u64) -> bool {
-        tag >> 2 == cookie
+        tag >> 4 == cookie
     }
 
     /// True if the tag says this stage.
@@ -59,16 +64,29 @@ impl Peer {
         tag & 3 == stage as u64
     }
 
-    /// True if the tag says that a handshake is under way.
+    /// True if the tag says that a handshake is under way, late or not.
     #[inline(always)]
-    pub const fn is_pending(tag: u64) -> bool {
-        Self::is_at(tag, Stage::Pending) || Self::is_at(tag, Stage::Watched)
+    pub const fn is_undecided(tag: u64) -> bool {
+        Self::is_at(tag, Stage::Pending) || Self::is_at(tag, Stage::Late)
     }
 
     /// The tag of the same socket at another stage.
     #[inline(always)]
     pub const fn retag(tag: u64, stage: Stage) -> u64 {
-        Self::tag(tag >> 2, stage)
+        (tag & !3) | stage as u64
+    }
+
+    /// The tag of the same socket with these callbacks (two bits) to be switched off when
+    /// its handshake is decided.
+    #[inline(always)]
+    pub const fn watched(tag: u64, callbacks: u32) -> u64 {
+        (tag & !0b1100) | ((callbacks & 3) as u64) << 2
+    }
+
+    /// What was given to [`watched`](Self::watched).
+    #[inline(always)]
+    pub const fn callbacks(tag: u64) -> u32 {
+        (tag >> 2 & 3) as u32
     }
 
     /// Index in `connections` of a socket's place. Cookies are given out in order, so
@@ -87,11 +105,11 @@ mod tests {
 
     use super::*;
 
-    const STAGES: [Stage; 4] = [Stage::Chosen, Stage::Pending, Stage::Watched, Stage::Established];
+    const STAGES: [Stage; 4] = [Stage::Chosen, Stage::Pending, Stage::Late, Stage::Established];
 
     proptest! {
         #[test]
-        fn tag_says_whose_and_how_far(cookie in 1u64..1 << 62, other in 1u64..1 << 62) {
+        fn tag_says_whose_and_how_far(cookie in 1u64..1 << 60, other in 1u64..1 << 60) {
             for stage in STAGES {
                 let tag = Peer::tag(cookie, stage);
                 prop_assert_ne!(tag, 0);
@@ -100,6 +118,13 @@ mod tests {
                 for asked in STAGES {
                     prop_assert_eq!(Peer::is_at(tag, asked), stage == asked);
                     prop_assert_eq!(Peer::retag(tag, asked), Peer::tag(cookie, asked));
+                }
+                for callbacks in 0..4 {
+                    let watched = Peer::watched(tag, callbacks);
+                    prop_assert!(Peer::is_of(watched, cookie) && Peer::is_at(watched, stage));
+                    let moved = Peer::retag(watched, Stage::Late);
+                    prop_assert_eq!(Peer::callbacks(moved), callbacks);
+                    prop_assert_eq!(Peer::watched(watched, 0), tag);
                 }
             }
         }
@@ -114,12 +139,12 @@ mod tests {
     #[test]
     fn free_place_is_nobodys() {
         assert!(!Peer::is_of(0, 1));
-        assert!(!Peer::is_pending(0));
+        assert!(!Peer::is_undecided(0));
     }
 
     #[test]
-    fn handshake_is_pending_whoever_switched_the_callback_on() {
-        let pending = STAGES.map(|stage| Peer::is_pending(Peer::tag(7, stage)));
-        assert_eq!(pending, [false, true, true, false]);
+    fn late_handshake_is_undecided() {
+        let undecided = STAGES.map(|stage| Peer::is_undecided(Peer::tag(7, stage)));
+        assert_eq!(undecided, [false, true, true, false]);
     }
 }

@@ -4,7 +4,8 @@ use aya_ebpf::{macros::cgroup_sock_addr, programs::SockAddrContext};
 use muster_packet::UDP;
 
 use crate::{
-    balance::{Destination, Event, balance, count},
+    balance::{Destination, balance},
+    count::{Event, count},
     sockets::{ALLOW, Family, endpoint, refuse, rewrite, socket},
 };
 
@@ -29,12 +30,12 @@ fn connect(ctx: &SockAddrContext, family: Family) -> i32 {
         None => Destination::Other,
     };
     match (destination, choice) {
-        (Some(vip), Destination::Backend(backend)) => {
-            socket.remember(vip, backend);
+        (Some(vip), Destination::Backend(target)) => {
+            socket.remember(vip, target);
             if vip.protocol == UDP {
-                count(&backend, Event::Flow);
+                count(&target, Event::Flow);
             }
-            rewrite(ctx, family, &backend);
+            rewrite(ctx, family, &target.backend);
             ALLOW
         }
         (_, Destination::Nobody) => refuse(),

@@ -11,6 +11,7 @@
 mod atomic;
 mod balance;
 mod connect;
+mod count;
 mod getpeername;
 mod maps;
 mod peers;

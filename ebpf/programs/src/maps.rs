@@ -6,8 +6,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use muster_packet::{
-    Backend, Counters, Endpoint, Flows, MAX_BACKENDS, MAX_CONNECTIONS, MAX_COUNTERS, MAX_VIPS,
-    Meta, Networks, Peer, Slot, Vip,
+    Backend, Counted, Counters, Endpoint, Flows, MAX_BACKENDS, MAX_CONNECTIONS, MAX_COUNTERS,
+    MAX_VIPS, Meta, Networks, Peer, Slot, Vip,
 };
 
 /// Memory grows with use instead of being taken for the worst case.
@@ -25,9 +25,13 @@ pub static NETWORKS: Array<Networks, 1> = Array::new();
 #[btf_map(name = "backends")]
 pub static BACKENDS: HashMap<Slot, Backend, MAX_BACKENDS, GROWS> = HashMap::new();
 
+/// Where the counters of each backend are. Read and written by user space only.
+#[btf_map(name = "counted")]
+pub static COUNTED: HashMap<Endpoint, Counted, MAX_COUNTERS, GROWS> = HashMap::new();
+
 /// What became of connections, by backend.
 #[btf_map(name = "counters")]
-pub static COUNTERS: HashMap<Endpoint, Counters, MAX_COUNTERS, GROWS> = HashMap::new();
+pub static COUNTERS: Array<Counters, MAX_COUNTERS> = Array::new();
 
 /// What TCP sockets were connected to, each at the place its cookie says.
 #[btf_map(name = "connections")]

@@ -10,11 +10,11 @@ use aya_ebpf::{
     bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
     helpers::generated::bpf_sk_storage_get,
 };
-use muster_packet::{Endpoint, Peer, Stage};
+use muster_packet::{Endpoint, Peer, Stage, Target};
 
 use crate::{
     atomic,
-    balance::{Event, count},
+    count::{Event, count},
     maps::{CONNECTIONS, PEERS},
 };
 
@@ -39,8 +39,8 @@ pub struct Record {
 impl Socket {
     /// Remembers what the socket is being connected to.
     #[inline(always)]
-    pub fn remember(self, vip: Endpoint, backend: Endpoint) {
-        let fresh = Peer::new(self.cookie, vip, backend);
+    pub fn remember(self, vip: Endpoint, target: Target) {
+        let fresh = Peer::new(self.cookie, vip, target);
         let mut peer = self.place();
         if peer.is_null() || !self.take(peer, fresh.tag) {
             let mut value = fresh;
@@ -56,7 +56,8 @@ impl Socket {
         unsafe {
             (&raw mut (*peer).tag).write_volatile(fresh.tag);
             (&raw mut (*peer).vip).write_volatile(vip);
-            (&raw mut (*peer).backend).write_volatile(backend);
+            (&raw mut (*peer).backend).write_volatile(target.backend);
+            (&raw mut (*peer).counter).write_volatile(target.counter);
         }
     }
 
@@ -71,7 +72,7 @@ impl Socket {
     #[inline(always)]
     pub fn vip(self, user_ip4: u32, user_port: u32) -> Option<Endpoint> {
         let record = self.record()?;
-        if record.backend().is_at(user_ip4, user_port) { Some(record.vip()) } else { None }
+        if record.target().backend.is_at(user_ip4, user_port) { Some(record.vip()) } else { None }
     }
 
     /// The socket is being connected to something else.
@@ -148,11 +149,22 @@ impl Record {
     /// The backend. Whether the record was still the socket's when it was read is only known
     /// after [`retag`](Self::retag).
     #[inline(always)]
-    pub fn backend(self) -> Endpoint {
-        // SAFETY: a live map value, read as one word.
-        Endpoint::from_bits(unsafe {
-            (&raw const (*self.peer).backend).cast::<u64>().read_volatile()
-        })
+    pub fn target(self) -> Target {
+        // SAFETY: a live map value, each field read whole.
+        let (backend, counter) = unsafe {
+            (
+                (&raw const (*self.peer).backend).cast::<u64>().read_volatile(),
+                (&raw const (*self.peer).counter).read_volatile(),
+            )
+        };
+        Target { backend: Endpoint::from_bits(backend), counter }
+    }
+
+    /// When the handshake began.
+    #[inline(always)]
+    pub fn since(self) -> u32 {
+        // SAFETY: a live map value.
+        unsafe { (&raw const (*self.peer).since).read_volatile() }
     }
 
     #[inline(always)]
@@ -168,23 +180,34 @@ impl Record {
         unsafe { atomic::exchange(&raw mut (*self.peer).tag, self.tag, tag) }
     }
 
+    /// The handshake begins now, with these callbacks to be switched off after it.
+    #[inline(always)]
+    pub fn begin(self, callbacks: u32, now: u32) {
+        let target = self.target();
+        // SAFETY: a live map value that is this socket's, which is about to send its SYN.
+        unsafe { (&raw mut (*self.peer).since).write_volatile(now) };
+        if self.retag(Peer::watched(Peer::retag(self.tag, Stage::Pending), callbacks)) {
+            count(&target, Event::Started);
+        }
+    }
+
     /// Moves the connection to another stage, and counts what that means for its backend.
     #[inline(always)]
     pub fn advance(self, stage: Stage, event: Event) {
-        let backend = self.backend();
+        let target = self.target();
         if self.retag(Peer::retag(self.tag, stage)) {
-            count(&backend, event);
+            count(&target, event);
         }
     }
 
     /// Ends what the record says: from now on it has the tag of something else, or 0. If a
-    /// handshake was under way, it has failed. False if the tag is another by now.
+    /// handshake was under way, it has failed, unless it has before. False if the tag is another by now.
     #[inline(always)]
     pub fn end(self, tag: u64) -> bool {
-        let backend = self.backend();
+        let target = self.target();
         let ended = self.retag(tag);
-        if ended && Peer::is_pending(self.tag) {
-            failed(backend.bits());
+        if ended && Peer::is_at(self.tag, Stage::Pending) {
+            failed(target.backend.bits(), target.counter);
         }
         ended
     }
@@ -194,6 +217,6 @@ impl Record {
 /// seldom, and the programs' code should fit into the processor's cache.
 #[cold]
 #[inline(never)]
-fn failed(backend: u64) {
-    count(&Endpoint::from_bits(backend), Event::Failed);
+fn failed(backend: u64, counter: u32) {
+    count(&Target { backend: Endpoint::from_bits(backend), counter }, Event::Failed);
 }

@@ -9,7 +9,8 @@ use aya_ebpf::{
 use muster_packet::{Flow, Flows};
 
 use crate::{
-    balance::{Destination, Event, balance_steadily, count},
+    balance::{Destination, balance_steadily},
+    count::{Event, count},
     maps,
     sockets::{ALLOW, Family, endpoint, refuse, rewrite},
 };
@@ -23,18 +24,18 @@ pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
     match balance_steadily(&vip, cookie) {
         Destination::Other => ALLOW,
         Destination::Nobody => refuse(),
-        Destination::Backend(backend) => {
+        Destination::Backend(target) => {
             // SAFETY: the context's socket is alive while the program runs. Without memory
             // for it the datagram goes out, but the answer shows the backend.
             let flows: *mut Flows = unsafe { maps::FLOWS.get_or_insert_ptr_mut(&ctx, None) };
             // SAFETY: null or a live value of the socket's. Another thread that sends on the
             // same socket writes another flow; a reader compares what it needs.
             if let Some(flows) = unsafe { flows.as_mut() }
-                && flows.remember(Flow { vip, backend })
+                && flows.remember(Flow { vip, backend: target.backend })
             {
-                count(&backend, Event::Flow);
+                count(&target, Event::Flow);
             }
-            rewrite(&ctx, Family::V4, &backend);
+            rewrite(&ctx, Family::V4, &target.backend);
             ALLOW
         }
     }

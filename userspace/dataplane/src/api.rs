@@ -84,6 +84,7 @@ mod tests {
             pending: 1,
             successes,
             failures: 3,
+            latency: None,
         }
     }
 

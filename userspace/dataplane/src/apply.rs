@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_packet::{Backend, Counters, Networks, Slot, Vip};
+use muster_packet::{Backend, Counted, Counters, Endpoint, MAX_COUNTERS, Networks, Slot, Vip};
 use tracing::warn;
 
 use crate::{
@@ -33,14 +33,20 @@ pub(crate) fn apply(tables: &mut Tables, current: Current, plan: Plan) -> Result
         state.current.vips.remove(vip);
         changes.removed += 1;
     }
-    for backend in &plan.count {
-        let result = tables.counters.insert(*backend, Counters::default());
-        if let Err(error) = result {
+    for (backend, counter) in &plan.count {
+        match begin_counting(tables, *backend, *counter) {
+            Ok(()) => {
+                state.current.counted.insert(*backend, *counter);
+            }
             // It is served all the same.
-            changes.skipped.push(Skipped::Count { backend: endpoint_text(*backend), error });
-        } else {
-            state.current.counted.insert(*backend);
+            Err(error) => {
+                changes.skipped.push(Skipped::Count { backend: endpoint_text(*backend), error });
+            }
         }
+    }
+    for backend in &plan.uncounted {
+        let error = Error::Full { map: "counters", entries: MAX_COUNTERS };
+        changes.skipped.push(Skipped::Count { backend: endpoint_text(*backend), error });
     }
     for write in plan.write {
         let mut result = state.write(tables, &write);
@@ -59,6 +65,12 @@ pub(crate) fn apply(tables: &mut Tables, current: Current, plan: Plan) -> Result
     tables.networks.set(Networks::of(state.current.vips.keys()))?;
     state.collect(tables)?;
     Ok(changes)
+}
+
+/// Gives a backend counters. They are its own before anybody can find them.
+fn begin_counting(tables: &mut Tables, backend: Endpoint, counter: u32) -> Result<(), Error> {
+    tables.counters.set(counter, Counters::new(backend))?;
+    tables.counted.insert(backend, Counted::new(counter))
 }
 
 /// What the maps say while they are being changed.
@@ -137,11 +149,16 @@ impl State {
     fn forget_counters(&mut self, tables: &mut Tables) -> Result<(), Error> {
         let used: BTreeSet<_> =
             self.current.tables.values().flat_map(BTreeMap::values).map(|s| s.backend).collect();
-        let stale: Vec<_> = self.current.counted.difference(&used).copied().collect();
-        for backend in stale {
-            if tables.counters.get(&backend)?.is_none_or(|counters| counters.pending() == 0) {
-                tables.counters.remove(&backend)?;
-                self.current.counted.remove(&backend);
+        let counted = &mut self.current.counted;
+        let stale: Vec<_> = counted
+            .iter()
+            .filter(|(backend, _)| !used.contains(backend))
+            .map(|(backend, counter)| (*backend, *counter))
+            .collect();
+        for (backend, counter) in stale {
+            if tables.counters.get(counter)?.pending() == 0 {
+                tables.counted.remove(&backend)?;
+                counted.remove(&backend);
             }
         }
         Ok(())

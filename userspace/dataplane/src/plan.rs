@@ -1,8 +1,8 @@
 //! What has to be written so that the maps say what they should: a pure comparison.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
 
-use muster_packet::{Backend, Endpoint, Slot, Vip};
+use muster_packet::{Backend, Counted, Endpoint, MAX_COUNTERS, Slot, Vip};
 
 use crate::{
     desired::Desired,
@@ -16,8 +16,8 @@ pub(crate) struct Current {
     pub(crate) vips: BTreeMap<Endpoint, Vip>,
     /// Map `backends`: the slots of each table by index.
     pub(crate) tables: HashMap<u32, BTreeMap<u32, Backend>>,
-    /// Keys of the map `counters`.
-    pub(crate) counted: BTreeSet<Endpoint>,
+    /// Map `counted`: where each backend's counters are.
+    pub(crate) counted: BTreeMap<Endpoint, u32>,
 }
 
 /// A VIP that gets a new table.
@@ -36,8 +36,10 @@ pub(crate) struct Write {
 pub(crate) struct Plan {
     /// VIPs to remove.
     pub(crate) remove: Vec<Endpoint>,
-    /// Backends to count from now on.
-    pub(crate) count: Vec<Endpoint>,
+    /// Backends to count from now on, and where.
+    pub(crate) count: Vec<(Endpoint, u32)>,
+    /// Backends for whose counters there is no room.
+    pub(crate) uncounted: BTreeSet<Endpoint>,
     /// VIPs to write.
     pub(crate) write: Vec<Write>,
     /// VIPs that are as they should be.
@@ -51,13 +53,25 @@ impl Current {
     pub(crate) fn new(
         vips: Vec<(Endpoint, Vip)>,
         slots: Vec<(Slot, Backend)>,
-        counted: impl IntoIterator<Item = Endpoint>,
+        counted: Vec<(Endpoint, Counted)>,
     ) -> Self {
         let mut tables: HashMap<u32, BTreeMap<u32, Backend>> = HashMap::new();
         for (slot, backend) in slots {
             tables.entry(slot.table).or_default().insert(slot.index, backend);
         }
-        Self { vips: vips.into_iter().collect(), tables, counted: counted.into_iter().collect() }
+        // An entry that is another's hand's work is as good as none.
+        let mut taken = BTreeSet::new();
+        let counted = counted
+            .into_iter()
+            .map(|(backend, at)| (backend, at.counter))
+            .filter(|(_, at)| (*at as usize) < MAX_COUNTERS && taken.insert(*at))
+            .collect();
+        Self { vips: vips.into_iter().collect(), tables, counted }
+    }
+
+    /// How many of the first counters there are to read, to have all that are some backend's.
+    pub(crate) fn counters(&self) -> usize {
+        self.counted.values().max().map_or(0, |last| *last as usize + 1)
     }
 
     /// True if the VIP's table is exactly `built`.
@@ -80,6 +94,13 @@ impl Current {
             .map(move |offset| first.wrapping_add(offset))
             .filter(move |table| *table != 0 && !used.contains(table))
     }
+
+    /// Places for counters that no backend has, the first ones first.
+    fn unused_counters(&self) -> impl Iterator<Item = u32> {
+        let used: BTreeSet<u32> = self.counted.values().copied().collect();
+        (0..u32::try_from(MAX_COUNTERS).unwrap_or(u32::MAX))
+            .filter(move |counter| !used.contains(counter))
+    }
 }
 
 /// Compares what the maps say with what they should say.
@@ -89,10 +110,22 @@ pub(crate) fn plan(current: &Current, desired: &Desired) -> Plan {
         ..Plan::default()
     };
     let mut tables = current.unused_tables();
-    let mut count = BTreeSet::new();
+    let mut counted = current.counted.clone();
+    let mut counters = current.unused_counters();
+    for (backend, _) in desired.values().flatten() {
+        let Entry::Vacant(entry) = counted.entry(*backend) else { continue };
+        match counters.next() {
+            Some(counter) => {
+                entry.insert(counter);
+                plan.count.push((*backend, counter));
+            }
+            None => {
+                plan.uncounted.insert(*backend);
+            }
+        }
+    }
     for (vip, backends) in desired {
-        count.extend(backends.iter().map(|(backend, _)| *backend));
-        let built = table::build(*vip, backends);
+        let built = table::build(*vip, backends, &counted);
         if current.serves(*vip, &built) {
             plan.unchanged += 1;
             continue;
@@ -102,7 +135,6 @@ pub(crate) fn plan(current: &Current, desired: &Desired) -> Plan {
         let is_new = !current.vips.contains_key(vip);
         plan.write.push(Write { vip: *vip, table, built, is_new });
     }
-    plan.count = count.difference(&current.counted).copied().collect();
     plan
 }
 
@@ -118,7 +150,7 @@ mod tests {
         for vip in &plan.remove {
             current.vips.remove(vip);
         }
-        current.counted.extend(&plan.count);
+        current.counted.extend(plan.count.iter().copied());
         for write in &plan.write {
             let slots = write.built.slots.iter().enumerate();
             current.tables.insert(
@@ -157,9 +189,11 @@ mod tests {
                 apply(&mut current, &first);
                 prop_assert_eq!(current.vips.keys().collect::<Vec<_>>(), view.keys().collect::<Vec<_>>());
                 for (vip, backends) in view {
-                    prop_assert!(current.serves(*vip, &table::build(*vip, backends)));
-                    prop_assert!(backends.iter().all(|(end, _)| current.counted.contains(end)));
+                    prop_assert!(current.serves(*vip, &table::build(*vip, backends, &current.counted)));
+                    prop_assert!(backends.iter().all(|(end, _)| current.counted.contains_key(end)));
                 }
+                let places: BTreeSet<_> = current.counted.values().collect();
+                prop_assert_eq!(places.len(), current.counted.len(), "each has its own");
                 // A second pass finds nothing to do.
                 let second = plan(&current, view);
                 prop_assert_eq!(second, Plan { unchanged: view.len(), ..Plan::default() });

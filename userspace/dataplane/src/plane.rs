@@ -1,10 +1,10 @@
 //! The data plane of one agent.
 
-use std::{collections::HashMap, fs, io, net::SocketAddrV4};
+use std::{fs, io, net::SocketAddrV4};
 
 use aya::Ebpf;
 use muster_api::muster::{Protocol, Vip};
-use muster_packet::{Counters, Endpoint, Slot, TCP, UDP};
+use muster_packet::{Endpoint, MAX_COUNTERS, Slot, TCP, UDP};
 use nix::time::{ClockId, clock_gettime};
 use tracing::info;
 
@@ -118,7 +118,7 @@ impl DataPlane {
         let current = Current::new(
             self.tables.vips.entries()?,
             self.tables.backends.entries()?,
-            self.tables.counters.entries()?.into_iter().map(|(backend, _)| backend),
+            self.tables.counted.entries()?,
         );
         let plan = plan::plan(&current, &desired);
         let mut changes = apply::apply(&mut self.tables, current, plan)?;
@@ -137,10 +137,12 @@ impl DataPlane {
     /// [`Error::Map`].
     pub fn vips(&self) -> Result<Vec<VipStatus>, Error> {
         let now = now_ns()?;
-        let counters: HashMap<Endpoint, Counters> =
-            self.tables.counters.entries()?.into_iter().collect();
-        let current =
-            Current::new(self.tables.vips.entries()?, self.tables.backends.entries()?, []);
+        let current = Current::new(
+            self.tables.vips.entries()?,
+            self.tables.backends.entries()?,
+            self.tables.counted.entries()?,
+        );
+        let counters = self.tables.counters.first(current.counters())?;
         let vips = current.vips.iter().map(|(vip, entry)| VipStatus {
             address: status::socket_address(*vip),
             protocol: status::protocol(*vip),
@@ -149,7 +151,9 @@ impl DataPlane {
                 .get(&entry.table)
                 .into_iter()
                 .flat_map(|table| table.values())
-                .map(|slot| BackendStatus::new(slot, counters.get(&slot.backend).copied(), now))
+                .map(|slot| {
+                    BackendStatus::new(slot, counters.get(slot.counter as usize).copied(), now)
+                })
                 .collect(),
         });
         Ok(vips.collect())
@@ -173,8 +177,9 @@ impl DataPlane {
             let slot = Slot { table: entry.table, index };
             // The lock on the plane keeps the table from being replaced meanwhile.
             if let Some(slot) = self.tables.backends.get(&slot)? {
-                let counters = self.tables.counters.get(&slot.backend)?;
-                backends.push(BackendStatus::new(&slot, counters, now));
+                let is_counted = (slot.counter as usize) < MAX_COUNTERS;
+                let counters = is_counted.then(|| self.tables.counters.get(slot.counter));
+                backends.push(BackendStatus::new(&slot, counters.transpose()?, now));
             }
         }
         Ok(Some(VipStatus { address, protocol, backends }))

@@ -1,9 +1,12 @@
 //! What the maps say, for people and programs to read.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::{
+    net::{Ipv4Addr, SocketAddrV4},
+    time::Duration,
+};
 
 use muster_api::muster::Protocol;
-use muster_packet::{Backend, Counters, Endpoint, UDP};
+use muster_packet::{Backend, Counters, Endpoint, TICK_NS, UDP};
 
 /// A VIP as the kernel serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +33,12 @@ pub struct BackendStatus {
     pub pending: u64,
     /// Handshakes completed; for UDP, flows begun.
     pub successes: u64,
-    /// Connections that closed before the handshake was complete.
+    /// Connections that closed before the handshake was complete, or whose SYN was not
+    /// answered in time.
     pub failures: u64,
+    /// How long handshakes take, as choices go by it: a moving average that fades when
+    /// nothing is measured. `None` if nothing is known.
+    pub latency: Option<Duration>,
 }
 
 // === impl BackendStatus ===
@@ -39,7 +46,9 @@ pub struct BackendStatus {
 impl BackendStatus {
     /// From what the maps hold, at a time of `CLOCK_MONOTONIC` in ns.
     pub(crate) fn new(slot: &Backend, counters: Option<Counters>, now_ns: u64) -> Self {
-        let counters = counters.unwrap_or_default();
+        // Others' counters, or none, are those of a backend of which nothing is known.
+        let counters = counters.filter(|of| of.backend == slot.backend).unwrap_or_default();
+        let latency = counters.latency.at(now_ns);
         Self {
             address: socket_address(slot.backend),
             weight: slot.weight,
@@ -47,6 +56,7 @@ impl BackendStatus {
             pending: counters.pending(),
             successes: counters.successes,
             failures: counters.failures,
+            latency: (latency > 0).then(|| Duration::from_nanos(u64::from(latency) * TICK_NS)),
         }
     }
 }
@@ -67,14 +77,25 @@ mod tests {
 
     fn slot(weight: u32) -> Backend {
         let end = Endpoint::new([10, 0, 0, 1], 80, TCP);
-        Backend { vip: end, backend: end, alias: end, threshold: u32::MAX, weight }
+        Backend {
+            vip: end,
+            backend: end,
+            alias: end,
+            threshold: u32::MAX,
+            weight,
+            counter: 0,
+            alias_counter: 0,
+        }
     }
 
     #[test]
     fn healthy_is_neither_draining_nor_failing() {
         let now = 60_000_000_000;
-        let failing =
-            Counters { consecutive_failures: 5, last_failure_ns: now, ..Counters::default() };
+        let failing = Counters {
+            consecutive_failures: 5,
+            last_failure_ns: now,
+            ..Counters::new(slot(1).backend)
+        };
         assert!(BackendStatus::new(&slot(1), None, now).healthy);
         assert!(!BackendStatus::new(&slot(0), None, now).healthy);
         assert!(!BackendStatus::new(&slot(1), Some(failing), now).healthy);

@@ -146,14 +146,15 @@ pub(crate) fn detach_link(link: impl AsFd) -> io::Result<()> {
     bpf(BPF_LINK_DETACH, &mut attr).map(drop)
 }
 
-/// Reads all entries of a hash map. Linux 5.6.
+/// Reads the entries of a hash map or an array. Linux 5.6. Ends early when there are at least
+/// `enough`; an array's are in order.
 ///
 /// Entries that are added or removed meanwhile may be in the result or not; entries that
 /// are there all the time are, once.
-pub(crate) fn entries<K: Pod, V: Pod>(map: impl AsFd) -> io::Result<Vec<(K, V)>> {
+pub(crate) fn entries<K: Pod, V: Pod>(map: impl AsFd, enough: usize) -> io::Result<Vec<(K, V)>> {
     let mut all = Vec::new();
     let mut room: usize = 4096;
-    // The position is opaque: for hash maps a bucket number.
+    // The position is opaque: for hash maps a bucket number, for arrays an index.
     let (mut position, mut started) = (0u64, false);
     loop {
         let mut next = 0u64;
@@ -192,7 +193,7 @@ pub(crate) fn entries<K: Pod, V: Pod>(map: impl AsFd) -> io::Result<Vec<(K, V)>>
                 keys.into_iter().zip(values).map(|(k, v)| (k.assume_init(), v.assume_init())),
             );
         }
-        if last {
+        if last || all.len() >= enough {
             return Ok(all);
         }
         (position, started) = (next, true);

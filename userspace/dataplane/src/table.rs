@@ -1,6 +1,8 @@
 //! Builds a VIP's table: slots drawn evenly that come out weighted.
 
-use muster_packet::{Backend, Endpoint};
+use std::collections::BTreeMap;
+
+use muster_packet::{Backend, Endpoint, UNCOUNTED};
 
 /// A backend and its weight.
 pub(crate) type Weighted = (Endpoint, u32);
@@ -16,12 +18,18 @@ pub(crate) struct Built {
     pub(crate) draining: u32,
 }
 
-/// Builds the table of a VIP's backends. Backends of weight 0 are listed, but not drawn.
+/// Builds the table of a VIP's backends, with where their counters are. Backends of weight 0
+/// are listed, but not drawn.
 ///
 /// Walker's alias method as given by Vose, in whole numbers: each of the `n` slots has `total`
 /// shares, backend `i` has `weight[i] * n` of the `n * total`. A slot that its backend
 /// does not fill is topped up by one that has too much.
-pub(crate) fn build(vip: Endpoint, backends: &[Weighted]) -> Built {
+pub(crate) fn build(
+    vip: Endpoint,
+    backends: &[Weighted],
+    counted: &BTreeMap<Endpoint, u32>,
+) -> Built {
+    let counter = |backend: &Endpoint| counted.get(backend).copied().unwrap_or(UNCOUNTED);
     let (live, draining): (Vec<Weighted>, Vec<Weighted>) =
         backends.iter().partition(|(_, weight)| *weight > 0);
     let total: u128 = live.iter().map(|(_, weight)| u128::from(*weight)).sum();
@@ -36,6 +44,8 @@ pub(crate) fn build(vip: Endpoint, backends: &[Weighted]) -> Built {
             alias: backend,
             threshold: u32::MAX,
             weight,
+            counter: counter(&backend),
+            alias_counter: counter(&backend),
         })
         .collect();
 
@@ -44,6 +54,7 @@ pub(crate) fn build(vip: Endpoint, backends: &[Weighted]) -> Built {
         (0..live.len()).partition(|&slot| shares[slot] < total);
     while let (Some(needy), Some(giver)) = (small.pop(), large.last().copied()) {
         slots[needy].alias = live[giver].0;
+        slots[needy].alias_counter = counter(&live[giver].0);
         slots[needy].threshold = threshold(shares[needy], total);
         shares[giver] -= total - shares[needy];
         if shares[giver] < total {
@@ -67,8 +78,6 @@ fn as_u32(count: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use muster_packet::{TCP, choose};
     use proptest::prelude::*;
 
@@ -82,6 +91,11 @@ mod tests {
 
     fn weighted(weights: &[u32]) -> Vec<Weighted> {
         weights.iter().enumerate().map(|(i, &w)| (backend(i), w)).collect()
+    }
+
+    /// Each backend's counters are where its port says.
+    fn counted() -> BTreeMap<Endpoint, u32> {
+        (0..60).map(|index| (backend(index), u32::from(backend(index).port))).collect()
     }
 
     /// Share of each backend, exactly, from the table.
@@ -100,7 +114,7 @@ mod tests {
         fn every_backend_gets_its_weight_and_draining_ones_nothing(
             weights in proptest::collection::vec(prop_oneof![Just(0u32), 1u32..20, any::<u32>()], 0..60),
         ) {
-            let built = build(VIP, &weighted(&weights));
+            let built = build(VIP, &weighted(&weights), &counted());
             prop_assert_eq!(built.slots.len(), weights.len());
             prop_assert_eq!(built.drawn as usize, weights.iter().filter(|w| **w > 0).count());
             let shares = shares(&built);
@@ -121,32 +135,42 @@ mod tests {
         fn every_random_number_means_a_backend_that_takes_connections(
             weights in proptest::collection::vec(0u32..5, 1..20), random: u32,
         ) {
-            let built = build(VIP, &weighted(&weights));
+            let built = build(VIP, &weighted(&weights), &counted());
             prop_assume!(built.drawn > 0);
             let choice = choose(random, built.drawn);
             let slot = built.slots[choice.index as usize];
             prop_assert_eq!(slot.vip, VIP);
             let chosen = slot.resolve(choice.fraction);
-            let index = usize::from(chosen.port) - 1;
+            let index = usize::from(chosen.backend.port) - 1;
+            prop_assert_eq!(chosen.counter, u32::from(chosen.backend.port));
             prop_assert!(weights[index] > 0);
         }
     }
 
     #[test]
     fn equal_weights_need_no_aliases() {
-        let built = build(VIP, &weighted(&[7, 7, 7]));
+        let built = build(VIP, &weighted(&[7, 7, 7]), &counted());
         assert!(built.slots.iter().all(|s| s.alias == s.backend && s.threshold == u32::MAX));
     }
 
     #[test]
     fn draining_backends_come_last() {
-        let built = build(VIP, &weighted(&[0, 3, 0, 1]));
+        let built = build(VIP, &weighted(&[0, 3, 0, 1]), &counted());
         assert_eq!((built.drawn, built.draining), (2, 2));
         assert_eq!(built.slots.iter().map(|s| s.weight).collect::<Vec<_>>(), [3, 1, 0, 0]);
     }
 
     #[test]
+    fn backend_that_is_not_counted_is_served() {
+        let built = build(VIP, &weighted(&[1]), &BTreeMap::new());
+        assert_eq!((built.drawn, built.slots[0].counter), (1, UNCOUNTED));
+    }
+
+    #[test]
     fn no_backends_make_an_empty_table() {
-        assert_eq!(build(VIP, &[]), Built { slots: vec![], drawn: 0, draining: 0 });
+        assert_eq!(
+            build(VIP, &[], &BTreeMap::new()),
+            Built { slots: vec![], drawn: 0, draining: 0 }
+        );
     }
 }

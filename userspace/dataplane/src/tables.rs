@@ -6,7 +6,7 @@ use aya::{
     Ebpf, Pod,
     maps::{Array, HashMap, Map, MapData, MapError},
 };
-use muster_packet::{Backend, Counters, Endpoint, MAPS, Meta, Networks, Slot, Vip};
+use muster_packet::{Backend, Counted, Counters, Endpoint, MAPS, Meta, Networks, Slot, Vip};
 use nix::libc;
 
 use crate::{Error, syscall};
@@ -16,6 +16,13 @@ pub(crate) struct Table<K: Pod, V: Pod> {
     name: &'static str,
     map: Map,
     kinds: PhantomData<(K, V)>,
+}
+
+/// An array of the kernel.
+pub(crate) struct Indexed<V: Pod> {
+    name: &'static str,
+    map: Map,
+    kind: PhantomData<V>,
 }
 
 /// An array of the kernel with one entry.
@@ -30,7 +37,8 @@ pub(crate) struct Tables {
     pub(crate) vips: Table<Endpoint, Vip>,
     pub(crate) networks: Single<Networks>,
     pub(crate) backends: Table<Slot, Backend>,
-    pub(crate) counters: Table<Endpoint, Counters>,
+    pub(crate) counted: Table<Endpoint, Counted>,
+    pub(crate) counters: Indexed<Counters>,
 }
 
 // === impl Tables ===
@@ -42,7 +50,8 @@ impl Tables {
             vips: Table::take(object, "vips")?,
             networks: Single::take(object, "networks")?,
             backends: Table::take(object, "backends")?,
-            counters: Table::take(object, "counters")?,
+            counted: Table::take(object, "counted")?,
+            counters: Indexed::take(object, "counters")?,
         })
     }
 
@@ -52,6 +61,7 @@ impl Tables {
             (self.vips.name, &self.vips.map),
             (self.networks.name, &self.networks.map),
             (self.backends.name, &self.backends.map),
+            (self.counted.name, &self.counted.map),
             (self.counters.name, &self.counters.map),
         ]
         .into_iter()
@@ -86,7 +96,7 @@ impl<K: Pod, V: Pod> Table<K, V> {
     /// Everything in the map.
     pub(crate) fn entries(&self) -> Result<Vec<(K, V)>, Error> {
         let Map::HashMap(data) = &self.map else { return Err(Error::Missing { name: self.name }) };
-        syscall::entries(data.fd().as_fd()).map_err(|source| Error::Map {
+        syscall::entries(data.fd().as_fd(), usize::MAX).map_err(|source| Error::Map {
             map: self.name,
             call: "BPF_MAP_LOOKUP_BATCH",
             source,
@@ -116,6 +126,41 @@ impl<K: Pod, V: Pod> Table<K, V> {
             Err(error) if is_not_found(&error) => Ok(()),
             other => other.map_err(named(self.name)),
         }
+    }
+}
+
+// === impl Indexed ===
+
+impl<V: Pod> Indexed<V> {
+    fn take(object: &mut Ebpf, name: &'static str) -> Result<Self, Error> {
+        let map = object.take_map(name).ok_or(Error::Missing { name })?;
+        Array::<_, V>::try_from(&map).map_err(named(name))?;
+        Ok(Self { name, map, kind: PhantomData })
+    }
+
+    /// The first values, at least `count` if there are so many.
+    pub(crate) fn first(&self, count: usize) -> Result<Vec<V>, Error> {
+        let Map::Array(data) = &self.map else { return Err(Error::Missing { name: self.name }) };
+        let entries = syscall::entries::<u32, V>(data.fd().as_fd(), count);
+        let entries = entries.map_err(|source| Error::Map {
+            map: self.name,
+            call: "BPF_MAP_LOOKUP_BATCH",
+            source,
+        })?;
+        // They are in order.
+        Ok(entries.into_iter().map(|(_, value)| value).collect())
+    }
+
+    /// The value at an index.
+    pub(crate) fn get(&self, index: u32) -> Result<V, Error> {
+        let map = Array::<_, V>::try_from(&self.map).map_err(named(self.name))?;
+        map.get(&index, 0).map_err(named(self.name))
+    }
+
+    /// Sets the value at an index.
+    pub(crate) fn set(&mut self, index: u32, value: V) -> Result<(), Error> {
+        let mut map = Array::<_, V>::try_from(&mut self.map).map_err(named(self.name))?;
+        map.set(index, value, 0).map_err(named(self.name))
     }
 }
 

@@ -142,7 +142,7 @@ pub(crate) fn silent_address() -> Ipv4Addr {
 }
 
 /// Changes this thread's network namespace.
-fn ip(arguments: &str) {
+pub(crate) fn ip(arguments: &str) {
     let status = Command::new("ip").args(arguments.split(' ')).status().unwrap();
     assert!(status.success(), "ip {arguments}");
 }

@@ -7,6 +7,7 @@
 )]
 
 mod adoption;
+mod breaker;
 mod budget;
 mod connections;
 mod http;
@@ -14,6 +15,7 @@ mod machine;
 mod maps;
 mod process;
 mod server;
+mod slow;
 mod tcp;
 mod udp;
 mod view;

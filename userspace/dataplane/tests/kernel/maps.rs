@@ -31,9 +31,17 @@ fn networks(config: &Config) -> Array<MapData, Networks> {
 
 /// What `bpftool map dump pinned` prints, as JSON.
 fn dump(config: &Config, map: &str) -> Vec<Value> {
-    let path = config.directory().unwrap().join(map);
-    let output =
-        Command::new("bpftool").args(["-j", "map", "dump", "pinned"]).arg(path).output().unwrap();
+    serde_json::from_value(bpftool(config, "dump", map, "")).unwrap()
+}
+
+/// What `bpftool map <command> pinned` prints of an agent's map.
+fn bpftool(config: &Config, command: &str, map: &str, arguments: &str) -> Value {
+    let output = Command::new("bpftool")
+        .args(["-j", "map", command, "pinned"])
+        .arg(config.directory().unwrap().join(map))
+        .args(arguments.split_whitespace())
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -60,8 +68,14 @@ fn bpftool_shows_named_fields() {
     assert_eq!(backend["value"]["backend"]["port"], server.address.port());
     assert_eq!(backend["value"]["weight"], 1);
 
-    let counters = dump(&config, "counters");
-    assert_eq!(counters[0]["formatted"]["value"]["successes"], 1);
+    let counted = dump(&config, "counted");
+    assert_eq!(counted[0]["formatted"]["value"]["counter"], backend["value"]["counter"]);
+    assert_eq!(backend["value"]["counter"], 0);
+    let counters = bpftool(&config, "lookup", "counters", "key 0 0 0 0");
+    let counters = &counters["formatted"]["value"];
+    assert_eq!(counters["backend"]["port"], server.address.port());
+    assert_eq!(counters["successes"], 1);
+    assert!(counters["latency"]["average"].as_u64().unwrap() > 0);
     assert_eq!(dump(&config, "meta").len(), 1);
 }
 

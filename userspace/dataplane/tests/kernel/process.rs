@@ -56,6 +56,11 @@ impl Child {
         (&self.ready).read_exact(&mut [0]).unwrap();
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid, signal).unwrap();
+    }
+
     /// SIGKILL, and gone when this returns.
     pub(crate) fn kill(self) {
         drop(self);

@@ -33,7 +33,12 @@ pub(crate) struct Server {
 impl Server {
     /// Accepts connections, and writes its address to each.
     pub(crate) fn tcp() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// The same at another address of this network.
+    pub(crate) fn at(address: Ipv4Addr) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let address = v4(listener.local_addr().unwrap());
         Self::run(address, move |stop| {
             while let Ok((mut stream, _)) = listener.accept() {

@@ -1,0 +1,97 @@
+//! Which backend gets a connection: the power of two choices, and what breakers make of it.
+
+use core::hint::black_box;
+
+use crate::{Choice, Load, Target, Tier, choose, next};
+
+/// How many more backends are looked at if the two that were drawn are down: of up to nine,
+/// one that works is surely found. The verifier's work doubles with every second one.
+pub const RESCUES: u32 = 8;
+
+/// What a choice is made from: the maps in the kernel, and anything in a test.
+pub trait Pool {
+    /// A number, each as likely as any other.
+    fn random(&self) -> u32;
+
+    /// The backend of a slot. `None` if the table is not (or no longer) the VIP's.
+    fn slot(&self, choice: Choice) -> Option<Target>;
+
+    /// What is known of it.
+    fn load(&self, target: &Target) -> Load;
+
+    /// Takes the one connection that a half-open breaker lets through. False if another
+    /// processor was faster.
+    fn claim(&self, target: &Target, load: &Load) -> bool;
+}
+
+/// What two draws came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drawn {
+    /// The connection goes there.
+    Taken(Target),
+    /// Both are down.
+    Down {
+        /// Gets the connection if everybody else is down, too.
+        last_resort: Target,
+        /// Its slot.
+        slot: u32,
+    },
+}
+
+/// Chooses among `count` backends, at least one. `None` if the VIP is to be looked up again.
+///
+/// Two are drawn by their weights, and the one with the lower cost is taken, the first if
+/// they are equal (M. Mitzenmacher, "The power of two choices in randomized load
+/// balancing", 2001). One whose breaker is half-open gets this connection as its test. If
+/// both are down, others are to be asked: see [`rescue`].
+#[inline(always)]
+pub fn draw(pool: &impl Pool, count: u32) -> Option<Drawn> {
+    let drawn = choose(pool.random(), count);
+    let first = pool.slot(drawn)?;
+    if count == 1 {
+        return Some(Drawn::Taken(first));
+    }
+    let second = pool.slot(choose(pool.random(), count).apart_from(drawn, count))?;
+    let (one, two) = (pool.load(&first), pool.load(&second));
+    let taken = if is_test(pool, &first, &one) {
+        first
+    } else if is_test(pool, &second, &two) {
+        second
+    } else if one.tier == Tier::Up {
+        if two.tier == Tier::Up && two.cost < one.cost { second } else { first }
+    } else if two.tier == Tier::Up {
+        second
+    } else {
+        return Some(Drawn::Down { last_resort: first, slot: drawn.index });
+    };
+    Some(Drawn::Taken(taken))
+}
+
+/// Asks the backends in the slots after `from`, going round, for one that works or is to be
+/// tested. Its slot; `from` if there is none: then the last resort gets the connection,
+/// rather than none.
+#[inline(always)]
+pub fn rescue(pool: &impl Pool, from: u32, count: u32) -> u32 {
+    let mut index = from;
+    for _ in 0..black_box(RESCUES) {
+        index = next(index, count);
+        if index == from {
+            break;
+        }
+        let Some(target) = pool.slot(Choice::own(index)) else { break };
+        let load = pool.load(&target);
+        if load.tier == Tier::Up || is_test(pool, &target, &load) {
+            return index;
+        }
+    }
+    from
+}
+
+/// True if the backend is half-open, and this connection is its test.
+#[inline(always)]
+fn is_test(pool: &impl Pool, target: &Target, load: &Load) -> bool {
+    load.tier == Tier::MaybeUp && pool.claim(target, load)
+}
+
+#[cfg(test)]
+mod tests;

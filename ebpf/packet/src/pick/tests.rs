@@ -1,0 +1,216 @@
+extern crate std;
+use core::cell::{Cell, RefCell};
+use std::{vec, vec::Vec};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    BREAKER_BACKOFF_NS, BREAKER_FAILURES, Counters, Endpoint, LATENCY_FLOOR, Latency, TCP,
+};
+
+/// Backends without aliases, and a clock.
+struct Model {
+    seed: Cell<u64>,
+    now_ns: Cell<u64>,
+    backends: RefCell<Vec<Counters>>,
+}
+
+impl Model {
+    fn new(count: u32, seed: u64) -> Self {
+        let backend = |index: u32| Endpoint::new(index.to_be_bytes(), 80, TCP);
+        Self {
+            seed: Cell::new(seed),
+            now_ns: Cell::new(1_000_000_000_000),
+            backends: RefCell::new((0..count).map(|i| Counters::new(backend(i))).collect()),
+        }
+    }
+
+    fn pick(&self) -> usize {
+        let count = u32::try_from(self.backends.borrow().len()).unwrap();
+        let counter = match draw(self, count).unwrap() {
+            Drawn::Taken(target) => target.counter,
+            // Counters are where the slots are.
+            Drawn::Down { last_resort, slot } => {
+                assert_eq!(last_resort.counter, slot);
+                rescue(self, slot, count)
+            }
+        };
+        counter as usize
+    }
+
+    fn with<T>(&self, index: usize, change: impl FnOnce(&mut Counters) -> T) -> T {
+        change(&mut self.backends.borrow_mut()[index])
+    }
+
+    fn tier(&self, index: usize) -> Tier {
+        self.with(index, |counters| counters.tier(self.now_ns.get()))
+    }
+
+    fn fail(&self, index: usize) {
+        self.with(index, |counters| {
+            counters.failures += 1;
+            counters.consecutive_failures += 1;
+            counters.last_failure_ns = self.now_ns.get();
+        });
+    }
+
+    fn succeed(&self, index: usize, ticks: u32) {
+        self.with(index, |counters| {
+            counters.successes += 1;
+            counters.consecutive_failures = 0;
+            counters.latency = counters.latency.after(ticks, self.now_ns.get());
+        });
+    }
+
+    /// How often each is picked, when every connection ends at once.
+    fn shares(&self, picks: usize) -> Vec<usize> {
+        let mut shares = vec![0; self.backends.borrow().len()];
+        for _ in 0..picks {
+            shares[self.pick()] += 1;
+        }
+        shares
+    }
+}
+
+impl Pool for Model {
+    fn random(&self) -> u32 {
+        // SplitMix64 (S. Vigna).
+        let seed = self.seed.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.seed.set(seed);
+        let bits = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        u32::try_from((bits ^ (bits >> 31)) >> 32).unwrap()
+    }
+
+    fn slot(&self, choice: Choice) -> Option<Target> {
+        let backends = self.backends.borrow();
+        let counters = backends.get(choice.index as usize)?;
+        Some(Target { backend: counters.backend, counter: choice.index })
+    }
+
+    fn load(&self, target: &Target) -> Load {
+        self.backends.borrow()[target.counter as usize].load(self.now_ns.get())
+    }
+
+    fn claim(&self, target: &Target, load: &Load) -> bool {
+        self.with(target.counter as usize, |counters| {
+            let mine = counters.probe_ns == load.probe_ns;
+            if mine {
+                counters.probe_ns = self.now_ns.get();
+            }
+            mine
+        })
+    }
+}
+
+/// What happens between two connections.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Fail(usize),
+    Succeed(usize, u32),
+    Begin(usize),
+    Wait(u64),
+    Add,
+    Remove,
+}
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    let change = prop_oneof![
+        4 => (0usize..40).prop_map(Change::Fail),
+        2 => (0usize..40, 1u32..5_000_000).prop_map(|(index, ticks)| Change::Succeed(index, ticks)),
+        1 => (0usize..40).prop_map(Change::Begin),
+        1 => (0u64..2 * BREAKER_BACKOFF_NS).prop_map(Change::Wait),
+        1 => Just(Change::Add),
+        1 => Just(Change::Remove),
+    ];
+    proptest::collection::vec(change, 0..150)
+}
+
+proptest! {
+    /// Any set of backends, any sequence of changes: who is down is only picked if all are.
+    #[test]
+    fn backend_that_works_is_picked_whenever_there_is_one(
+        count in 1u32..=RESCUES + 1, seed: u64, changes in changes(),
+    ) {
+        let model = Model::new(count, seed);
+        for change in changes {
+            let len = model.backends.borrow().len();
+            match change {
+                Change::Fail(index) => (0..BREAKER_FAILURES).for_each(|_| model.fail(index % len)),
+                Change::Succeed(index, ticks) => model.succeed(index % len, ticks),
+                Change::Begin(index) => model.with(index % len, |counters| counters.started += 1),
+                Change::Wait(ns) => model.now_ns.set(model.now_ns.get() + ns),
+                Change::Add if len <= RESCUES as usize => {
+                    let added = Counters::new(Endpoint::new([9, 9, 9, 9], 9, TCP));
+                    model.backends.borrow_mut().push(added);
+                }
+                Change::Remove if len > 1 => drop(model.backends.borrow_mut().remove(len / 2)),
+                Change::Add | Change::Remove => {}
+            }
+            let len = model.backends.borrow().len();
+            let tiers: Vec<Tier> = (0..len).map(|index| model.tier(index)).collect();
+            let picked = model.pick();
+            if tiers.iter().any(|tier| *tier != Tier::Down) {
+                prop_assert_ne!(tiers[picked], Tier::Down);
+            }
+            // A test is let through once.
+            prop_assert!(tiers[picked] != Tier::MaybeUp || model.tier(picked) == Tier::Down || len == 1);
+        }
+    }
+}
+
+#[test]
+fn equals_get_equal_shares() {
+    let shares = Model::new(10, 1).shares(10_000);
+    assert!(shares.iter().all(|share| (850..1150).contains(share)), "{shares:?}");
+}
+
+#[test]
+fn slow_backend_gets_less_until_that_is_forgotten() {
+    let model = Model::new(10, 2);
+    model.succeed(3, 40 * LATENCY_FLOOR);
+    // Two are drawn, never one twice: the other is faster, whoever it is.
+    let shares = model.shares(10_000);
+    assert_eq!(shares[3], 0, "{shares:?}");
+    model.now_ns.set(model.now_ns.get() + 60_000_000_000);
+    assert!(model.shares(10_000)[3] > 850);
+}
+
+#[test]
+fn busy_backend_gets_less() {
+    let model = Model::new(4, 3);
+    model.with(0, |counters| counters.started = 3);
+    assert_eq!(model.shares(1_000)[0], 0);
+}
+
+#[test]
+fn slower_one_is_taken_when_the_faster_has_more_under_way() {
+    let model = Model::new(2, 4);
+    let now = model.now_ns.get();
+    model.with(0, |c| c.latency = Latency::default().after(3 * LATENCY_FLOOR, now));
+    model.with(1, |c| c.latency = Latency::default().after(LATENCY_FLOOR, now));
+    assert_eq!(model.shares(100), [0, 100]);
+    model.with(1, |counters| counters.started = 3);
+    assert_eq!(model.shares(100), [100, 0]);
+}
+
+#[test]
+fn all_down_share_what_comes_as_a_last_resort() {
+    let model = Model::new(4, 5);
+    for index in 0..4 {
+        (0..BREAKER_FAILURES).for_each(|_| model.fail(index));
+    }
+    assert!(model.shares(4_000).iter().all(|share| *share > 800));
+}
+
+#[test]
+fn half_open_backend_gets_one_connection_in_a_backoff() {
+    let model = Model::new(3, 6);
+    (0..BREAKER_FAILURES).for_each(|_| model.fail(1));
+    assert_eq!(model.shares(1_000)[1], 0);
+    model.now_ns.set(model.now_ns.get() + BREAKER_BACKOFF_NS + 1);
+    assert_eq!(model.shares(1_000)[1], 1);
+    model.succeed(1, 1);
+    assert!(model.shares(1_000)[1] > 200);
+}

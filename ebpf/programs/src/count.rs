@@ -1,0 +1,81 @@
+//! What becomes of connections, written to their backends' counters.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use muster_packet::{BREAKER_FAILURES, Latency, Target, ticks};
+
+use crate::{atomic, balance::counters};
+
+/// A connection's life, as it is counted.
+#[derive(Clone, Copy)]
+pub enum Event {
+    /// A handshake begins.
+    Started,
+    /// It is complete.
+    Completed {
+        /// When it began, as [`ticks`] says it.
+        since: u32,
+        /// 1; 0 if it has been counted as failed before.
+        successes: u64,
+    },
+    /// It never will be, or not in time.
+    Failed,
+    /// A datagram flow: begins and succeeds at once.
+    Flow,
+}
+
+/// Counts an event of a backend.
+#[inline(always)]
+pub fn count(target: &Target, event: Event) {
+    let Some(counters) = counters(target) else { return };
+    let add = |field: *mut u64, value: u64| {
+        // SAFETY: a field of a live map value, aligned to 8, that programs change only
+        // atomically. Counters are given to another backend only when theirs is in no table
+        // and nothing is pending.
+        unsafe { atomic::add(field, value) };
+    };
+    let store = |field: *mut u64, value: u64| {
+        // SAFETY: as above; a plain store is one instruction on an aligned u64.
+        unsafe { field.write_volatile(value) };
+    };
+    // SAFETY: `counters` points to a live map value; only addresses are taken.
+    let (started, successes, failures, row, last, latency) = unsafe {
+        (
+            &raw mut (*counters).started,
+            &raw mut (*counters).successes,
+            &raw mut (*counters).failures,
+            &raw mut (*counters).consecutive_failures,
+            &raw mut (*counters).last_failure_ns,
+            (&raw mut (*counters).latency).cast::<u64>(),
+        )
+    };
+    let learn = |since: u32| {
+        // SAFETY: takes no arguments.
+        let now_ns = unsafe { bpf_ktime_get_ns() };
+        // SAFETY: as above, each read as one word. Of two that are learned at the same
+        // moment one may be lost.
+        let (known, failures) =
+            unsafe { (Latency::from_bits(latency.read_volatile()), row.read_volatile()) };
+        // What was known of a backend before it was down is not worth much.
+        let known =
+            if failures < u64::from(BREAKER_FAILURES) { known } else { Latency::default() };
+        store(latency, known.after(ticks(now_ns).wrapping_sub(since), now_ns).bits());
+        store(row, 0);
+    };
+    match event {
+        Event::Started => add(started, 1),
+        Event::Completed { since, successes: more } => {
+            add(successes, more);
+            learn(since);
+        }
+        Event::Failed => {
+            add(failures, 1);
+            add(row, 1);
+            // SAFETY: takes no arguments.
+            store(last, unsafe { bpf_ktime_get_ns() });
+        }
+        Event::Flow => {
+            add(started, 1);
+            add(successes, 1);
+        }
+    }
+}
