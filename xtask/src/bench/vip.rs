@@ -138,14 +138,17 @@ fn connect_cost(ui: Ui) -> Result<Vec<String>> {
     let output = command::output(&mut cost)?;
     let lines: Vec<String> = output.lines().map(str::to_owned).collect();
     let mut table = Table::new();
-    table.set_header(["what a VIP adds to", "ns (quartiles)", "ratio to direct"]);
+    table.set_header(["what a VIP adds to, or takes", "ns (quartiles)", "ratio to direct"]);
     for line in &lines {
         let value: serde_json::Value = serde_json::from_str(line)?;
-        let number = |name: &str| value[name].as_f64().unwrap_or(f64::NAN);
+        let took = value["value"].as_f64().unwrap_or(f64::NAN);
         table.add_row([
             value["case"].as_str().unwrap_or_default().to_owned(),
-            format!("{:.0} ({:.0} to {:.0})", number("value"), number("low"), number("high")),
-            format!("{:.3}", number("ratio")),
+            match (value["low"].as_f64(), value["high"].as_f64()) {
+                (Some(low), Some(high)) => format!("{took:.0} ({low:.0} to {high:.0})"),
+                _ => format!("{took:.0}"),
+            },
+            value["ratio"].as_f64().map_or_else(String::new, |ratio| format!("{ratio:.3}")),
         ]);
     }
     ui.say(table);

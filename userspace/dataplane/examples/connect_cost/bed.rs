@@ -66,6 +66,11 @@ impl Bed {
         &self.config.cgroup
     }
 
+    /// The folder of the programs' pinned links.
+    pub(crate) fn links(&self) -> Result<PathBuf, Failure> {
+        Ok(self.config.directory()?.join("links"))
+    }
+
     /// A cgroup without.
     pub(crate) fn outside(&self) -> &Path {
         &self.outside

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod bed;
+mod calls;
 mod client;
 mod connections;
 mod connects;
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
 fn measure(arguments: &Arguments) -> Result<(), Failure> {
     let mut bed = Bed::make()?;
     connects::measure(arguments, &mut bed)?;
-    connections::measure(arguments, &mut bed)
+    connections::measure(arguments, &mut bed)?;
+    calls::measure(arguments, &mut bed)
 }
 
 /// Processor time of this thread: what others do on the machine is not counted.

@@ -16,6 +16,7 @@ mod maps;
 mod process;
 mod server;
 mod slow;
+mod stack;
 mod tcp;
 mod udp;
 mod view;
