@@ -72,7 +72,9 @@ pub enum Tier {
 pub struct Load {
     /// Whether it is to be chosen at all.
     pub tier: Tier,
-    /// Of two the one with less is chosen.
+    /// Handshakes under way.
+    pub pending: u64,
+    /// Latency times those and one more.
     pub cost: u64,
     /// As in [`Counters::probe_ns`]: who lets a connection through replaces it.
     pub probe_ns: u64,
@@ -129,6 +131,7 @@ impl Counters {
         let latency = if latency > LATENCY_FLOOR { latency } else { LATENCY_FLOOR };
         Load {
             tier: self.tier(now_ns),
+            pending: self.pending(),
             cost: latency as u64 * (self.pending() + 1),
             probe_ns: self.probe_ns,
         }
@@ -151,7 +154,8 @@ impl Counted {
 
 impl Load {
     /// That of a backend of which nothing is known.
-    pub const UNKNOWN: Self = Self { tier: Tier::Up, cost: LATENCY_FLOOR as u64, probe_ns: 0 };
+    pub const UNKNOWN: Self =
+        Self { tier: Tier::Up, pending: 0, cost: LATENCY_FLOOR as u64, probe_ns: 0 };
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod layout;
 mod networks;
 mod peer;
 mod pick;
+mod policy;
 mod vip;
 
 pub use backend::{Backend, Slot, Target, UNCOUNTED};
@@ -37,6 +38,7 @@ pub use layout::{MAPS, MapShape, Meta, fingerprint};
 pub use networks::Networks;
 pub use peer::{Peer, Stage};
 pub use pick::{Drawn, Pool, RESCUES, draw, rescue};
+pub use policy::Policy;
 pub use vip::Vip;
 
 /// Most VIPs one agent holds.

@@ -2,7 +2,7 @@
 
 use core::hint::black_box;
 
-use crate::{Choice, Load, Target, Tier, choose, next};
+use crate::{Choice, Load, Policy, Target, Tier, choose, next};
 
 /// How many more backends are looked at if the two that were drawn are down: of up to nine,
 /// one that works is surely found. The verifier's work doubles with every second one.
@@ -40,12 +40,12 @@ pub enum Drawn {
 
 /// Chooses among `count` backends, at least one. `None` if the VIP is to be looked up again.
 ///
-/// Two are drawn by their weights, and the one with the lower cost is taken, the first if
+/// Two are drawn by their weights, and the one that the policy prefers is taken, the first if
 /// they are equal (M. Mitzenmacher, "The power of two choices in randomized load
 /// balancing", 2001). One whose breaker is half-open gets this connection as its test. If
 /// both are down, others are to be asked: see [`rescue`].
 #[inline(always)]
-pub fn draw(pool: &impl Pool, count: u32) -> Option<Drawn> {
+pub fn draw(pool: &impl Pool, count: u32, policy: u32) -> Option<Drawn> {
     let drawn = choose(pool.random(), count);
     let first = pool.slot(drawn)?;
     if count == 1 {
@@ -58,7 +58,7 @@ pub fn draw(pool: &impl Pool, count: u32) -> Option<Drawn> {
     } else if is_test(pool, &second, &two) {
         second
     } else if one.tier == Tier::Up {
-        if two.tier == Tier::Up && two.cost < one.cost { second } else { first }
+        if two.tier == Tier::Up && is_better(&two, &one, policy) { second } else { first }
     } else if two.tier == Tier::Up {
         second
     } else {
@@ -85,6 +85,18 @@ pub fn rescue(pool: &impl Pool, from: u32, count: u32) -> u32 {
         }
     }
     from
+}
+
+/// True if the second that was drawn is to be preferred to the first.
+#[inline(always)]
+const fn is_better(second: &Load, first: &Load, policy: u32) -> bool {
+    if policy == Policy::Random.number() {
+        false
+    } else if policy == Policy::LeastPending.number() {
+        second.pending < first.pending
+    } else {
+        second.cost < first.cost
+    }
 }
 
 /// True if the backend is half-open, and this connection is its test.

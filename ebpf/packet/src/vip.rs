@@ -1,6 +1,6 @@
 //! The value of the map `vips`.
 
-use crate::layout::map_type;
+use crate::{Policy, layout::map_type};
 
 map_type! {
     /// Where a VIP's backends are.
@@ -17,14 +17,14 @@ map_type! {
         pub backends: u32,
         /// Backends that take none (weight 0): the slots after those.
         pub draining: u32,
-        /// Zero.
-        _pad: u32,
+        /// The [`Policy`]'s number.
+        pub policy: u32,
     }
 }
 
 impl Vip {
-    /// A table and how many backends it has.
-    pub const fn new(table: u32, backends: u32, draining: u32) -> Self {
-        Self { table, backends, draining, _pad: 0 }
+    /// A table, how many backends it has, and how they are chosen.
+    pub const fn new(table: u32, backends: u32, draining: u32, policy: Policy) -> Self {
+        Self { table, backends, draining, policy: policy.number() }
     }
 }

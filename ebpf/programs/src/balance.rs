@@ -48,7 +48,7 @@ pub fn balance(vip: &Endpoint) -> Destination {
             Err(destination) => return destination,
         };
         let table = Table { vip, number: entry.table, now_ns };
-        match draw(&table, entry.backends) {
+        match draw(&table, entry.backends, entry.policy) {
             Some(Drawn::Taken(target)) => return Destination::Backend(target),
             Some(Drawn::Down { last_resort, slot }) => {
                 let rescued = saved(vip.bits(), entry.table, entry.backends, slot, now_ns);

@@ -63,6 +63,7 @@ fn config(json: &Value, log_level: LogLevel) -> Result<Config, Box<dyn std::erro
         ip: text("ip").parse::<IpAddr>()?,
         port: port("port")?,
         vip_port: port("vip_port")?,
+        vip_policy: muster_agent::Policy::default(),
         hostname: text("name"),
         name: text("name"),
         work_dir: directory.join("work"),

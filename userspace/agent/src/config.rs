@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use muster_containerizer::{Fetching, ImageLimits, Isolation, Logger, Registries};
+use muster_dataplane::Policy;
 use serde_json::Value;
 
 use crate::{Containerizers, LogLevel, Patience};
@@ -35,6 +36,8 @@ pub struct Config {
     pub port: u16,
     /// `--vip-port`: of the VIPs' HTTP interface; 0 takes any that is free.
     pub vip_port: u16,
+    /// `--vip-policy`: by what a VIP's backends are chosen.
+    pub vip_policy: Policy,
     /// `--hostname`: the machine's name in the cluster.
     pub hostname: String,
     /// `--name`: the agent's name on this machine, in bpffs; 1 to 64 bytes.

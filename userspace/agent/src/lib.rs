@@ -33,4 +33,6 @@ pub use config::{Config, ImageGc, Recover};
 pub use containerizers::Containerizers;
 pub use error::Error;
 pub use log_level::LogLevel;
+/// By what the backends of VIPs are chosen.
+pub use muster_dataplane::Policy;
 pub use run::run;

@@ -113,6 +113,7 @@ fn plane(config: &Config, machine: &Machine) -> muster_dataplane::Config {
         agent: config.name.clone(),
         bpffs: config.bpffs.clone(),
         cgroup: machine.cgroup.clone(),
+        policy: config.vip_policy,
     }
 }
 

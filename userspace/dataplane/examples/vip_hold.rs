@@ -12,7 +12,7 @@ use std::{
 };
 
 use muster_api::muster::{Backend, Vip, VipKey};
-use muster_dataplane::{Config, DataPlane, Protocol};
+use muster_dataplane::{Config, DataPlane, Policy, Protocol};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -42,7 +42,8 @@ fn hold() -> Result<(), Failure> {
             })
         })
         .collect::<Result<Vec<_>, Failure>>()?;
-    let config = Config { agent, bpffs: PathBuf::from("/sys/fs/bpf"), cgroup };
+    let config =
+        Config { agent, bpffs: PathBuf::from("/sys/fs/bpf"), cgroup, policy: Policy::default() };
     let held = program(&config, vip, backends).and_then(|plane| {
         println!("ready");
         // The end of standard input, also by the death of who holds its other end.

@@ -98,7 +98,7 @@ impl State {
                 Ok(())
             })
             .and_then(|()| {
-                let entry = Vip::new(table, write.built.drawn, write.built.draining);
+                let entry = Vip::new(table, write.built.drawn, write.built.draining, write.policy);
                 tables.vips.insert(write.vip, entry)?;
                 self.current.vips.insert(write.vip, entry);
                 Ok(())

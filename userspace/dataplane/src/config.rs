@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use muster_packet::Policy;
+
 use crate::Error;
 
 /// What tells one agent's data plane from another's on the same machine.
@@ -14,6 +16,8 @@ pub struct Config {
     /// The cgroup v2 directory whose processes see the VIPs, for example
     /// `/sys/fs/cgroup/unified/muster/a1`. Made if missing.
     pub cgroup: PathBuf,
+    /// By what backends are chosen.
+    pub policy: Policy,
 }
 
 // === impl Config ===
@@ -47,7 +51,9 @@ mod tests {
     use super::*;
 
     fn directory(agent: &str) -> Result<PathBuf, Error> {
-        Config { agent: agent.to_owned(), bpffs: "/b".into(), cgroup: "/c".into() }.directory()
+        let policy = Policy::default();
+        Config { agent: agent.to_owned(), bpffs: "/b".into(), cgroup: "/c".into(), policy }
+            .directory()
     }
 
     #[test]

@@ -38,5 +38,8 @@ pub use platform::cgroup2_mount;
 pub use router::router;
 pub use status::{BackendStatus, VipStatus};
 
+/// By what backends are chosen.
+pub use muster_packet::Policy;
+
 /// Transport protocol of a VIP.
 pub use muster_api::muster::Protocol;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
 
-use muster_packet::{Backend, Counted, Endpoint, MAX_COUNTERS, Slot, Vip};
+use muster_packet::{Backend, Counted, Endpoint, MAX_COUNTERS, Policy, Slot, Vip};
 
 use crate::{
     desired::Desired,
@@ -27,6 +27,7 @@ pub(crate) struct Write {
     /// Number of the table: one that nothing in the maps has.
     pub(crate) table: u32,
     pub(crate) built: Built,
+    pub(crate) policy: Policy,
     /// False if the VIP is there with other backends.
     pub(crate) is_new: bool,
 }
@@ -75,10 +76,11 @@ impl Current {
     }
 
     /// True if the VIP's table is exactly `built`.
-    fn serves(&self, vip: Endpoint, built: &Built) -> bool {
+    fn serves(&self, vip: Endpoint, built: &Built, policy: Policy) -> bool {
         let Some(entry) = self.vips.get(&vip) else { return false };
         let slots = self.tables.get(&entry.table);
-        entry.backends == built.drawn
+        entry.policy == policy.number()
+            && entry.backends == built.drawn
             && entry.draining == built.draining
             && slots.map_or(0, BTreeMap::len) == built.slots.len()
             && slots.into_iter().flat_map(BTreeMap::values).eq(&built.slots)
@@ -104,7 +106,7 @@ impl Current {
 }
 
 /// Compares what the maps say with what they should say.
-pub(crate) fn plan(current: &Current, desired: &Desired) -> Plan {
+pub(crate) fn plan(current: &Current, desired: &Desired, policy: Policy) -> Plan {
     let mut plan = Plan {
         remove: current.vips.keys().filter(|vip| !desired.contains_key(vip)).copied().collect(),
         ..Plan::default()
@@ -126,14 +128,14 @@ pub(crate) fn plan(current: &Current, desired: &Desired) -> Plan {
     }
     for (vip, backends) in desired {
         let built = table::build(*vip, backends, &counted);
-        if current.serves(*vip, &built) {
+        if current.serves(*vip, &built, policy) {
             plan.unchanged += 1;
             continue;
         }
         // Four billion tables do not fit into the maps.
         let Some(table) = tables.next() else { break };
         let is_new = !current.vips.contains_key(vip);
-        plan.write.push(Write { vip: *vip, table, built, is_new });
+        plan.write.push(Write { vip: *vip, table, built, policy, is_new });
     }
     plan
 }
@@ -157,7 +159,8 @@ mod tests {
                 write.table,
                 slots.map(|(i, slot)| (u32::try_from(i).unwrap(), *slot)).collect(),
             );
-            let entry = Vip::new(write.table, write.built.drawn, write.built.draining);
+            let entry =
+                Vip::new(write.table, write.built.drawn, write.built.draining, write.policy);
             current.vips.insert(write.vip, entry);
         }
     }
@@ -180,7 +183,7 @@ mod tests {
         fn any_view_follows_any_view(views in proptest::collection::vec(views(), 1..6)) {
             let mut current = Current::default();
             for view in &views {
-                let first = plan(&current, view);
+                let first = plan(&current, view, Policy::P2cEwma);
                 // Nothing that is read is ever written over.
                 for write in &first.write {
                     prop_assert!(!current.tables.contains_key(&write.table));
@@ -189,13 +192,13 @@ mod tests {
                 apply(&mut current, &first);
                 prop_assert_eq!(current.vips.keys().collect::<Vec<_>>(), view.keys().collect::<Vec<_>>());
                 for (vip, backends) in view {
-                    prop_assert!(current.serves(*vip, &table::build(*vip, backends, &current.counted)));
+                    prop_assert!(current.serves(*vip, &table::build(*vip, backends, &current.counted), Policy::P2cEwma));
                     prop_assert!(backends.iter().all(|(end, _)| current.counted.contains_key(end)));
                 }
                 let places: BTreeSet<_> = current.counted.values().collect();
                 prop_assert_eq!(places.len(), current.counted.len(), "each has its own");
                 // A second pass finds nothing to do.
-                let second = plan(&current, view);
+                let second = plan(&current, view, Policy::P2cEwma);
                 prop_assert_eq!(second, Plan { unchanged: view.len(), ..Plan::default() });
             }
         }
@@ -211,28 +214,41 @@ mod tests {
     fn table_with_a_slot_missing_or_too_many_is_written_anew() {
         let (vip, desired) = one_vip();
         let mut whole = Current::default();
-        let first = plan(&whole, &desired);
+        let first = plan(&whole, &desired, Policy::P2cEwma);
         apply(&mut whole, &first);
         let table = whole.vips[&vip].table;
 
         let mut missing = whole.clone();
         missing.tables.clear();
-        assert_eq!(plan(&missing, &desired).write.len(), 1);
+        assert_eq!(plan(&missing, &desired, Policy::P2cEwma).write.len(), 1);
 
         let mut extra = whole.clone();
         let slot = extra.tables[&table][&0];
         extra.tables.get_mut(&table).unwrap().insert(7, slot);
-        assert_eq!(plan(&extra, &desired).write.len(), 1);
+        assert_eq!(plan(&extra, &desired, Policy::P2cEwma).write.len(), 1);
+    }
+
+    #[test]
+    fn another_policy_is_a_change() {
+        let (vip, desired) = one_vip();
+        let mut current = Current::default();
+        let first = plan(&current, &desired, Policy::P2cEwma);
+        apply(&mut current, &first);
+        let second = plan(&current, &desired, Policy::Random);
+        assert_eq!(second.write.len(), 1);
+        apply(&mut current, &second);
+        assert_eq!(current.vips[&vip].policy, Policy::Random.number());
+        assert_eq!(plan(&current, &desired, Policy::Random).unchanged, 1);
     }
 
     #[test]
     fn table_numbers_go_on_from_the_highest_and_wrap() {
         let (vip, desired) = one_vip();
         let mut current = Current::default();
-        current.vips.insert(vip, Vip::new(u32::MAX, 0, 0));
+        current.vips.insert(vip, Vip::new(u32::MAX, 0, 0, Policy::P2cEwma));
         current.tables.insert(1, BTreeMap::new());
-        assert_eq!(plan(&current, &desired).write[0].table, 2);
-        current.vips.insert(vip, Vip::new(41, 0, 0));
-        assert_eq!(plan(&current, &desired).write[0].table, 42);
+        assert_eq!(plan(&current, &desired, Policy::P2cEwma).write[0].table, 2);
+        current.vips.insert(vip, Vip::new(41, 0, 0, Policy::P2cEwma));
+        assert_eq!(plan(&current, &desired, Policy::P2cEwma).write[0].table, 42);
     }
 }

@@ -120,7 +120,7 @@ impl DataPlane {
             self.tables.backends.entries()?,
             self.tables.counted.entries()?,
         );
-        let plan = plan::plan(&current, &desired);
+        let plan = plan::plan(&current, &desired, self.config.policy);
         let mut changes = apply::apply(&mut self.tables, current, plan)?;
         changes.skipped.splice(0..0, skipped);
         if let Some(object) = self.staged.take() {

@@ -26,6 +26,9 @@ pub(crate) struct Flags {
     /// Port of the VIPs' HTTP interface.
     #[arg(long, env = "MUSTER_VIP_PORT", default_value_t = 61421)]
     vip_port: u16,
+    /// By what the backends of VIPs are chosen, of two that are drawn by weight.
+    #[arg(long, env = "MUSTER_VIP_POLICY", value_enum, default_value_t)]
+    vip_policy: VipPolicy,
     /// Name of this machine in the cluster; the system's by default.
     #[arg(long, env = "MUSTER_HOSTNAME")]
     hostname: Option<String>,
@@ -116,6 +119,17 @@ enum Recover {
     Cleanup,
 }
 
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum VipPolicy {
+    /// The lower product of connect latency and handshakes under way.
+    #[default]
+    P2cEwma,
+    /// Fewer handshakes under way.
+    LeastPending,
+    /// The first that was drawn.
+    Random,
+}
+
 pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> anyhow::Result<()> {
     let hostname = match flags.hostname {
         Some(hostname) => hostname,
@@ -127,6 +141,11 @@ pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> anyhow::Result<()>
         ip: flags.ip,
         port: flags.port,
         vip_port: flags.vip_port,
+        vip_policy: match flags.vip_policy {
+            VipPolicy::P2cEwma => muster_agent::Policy::P2cEwma,
+            VipPolicy::LeastPending => muster_agent::Policy::LeastPending,
+            VipPolicy::Random => muster_agent::Policy::Random,
+        },
         hostname,
         fetching: flags.fetching.into_fetching(&flags.work_dir),
         logger: flags.logger.into(),

@@ -12,6 +12,7 @@ use crate::{
 /// Backends without aliases, and a clock.
 struct Model {
     seed: Cell<u64>,
+    policy: Cell<Policy>,
     now_ns: Cell<u64>,
     backends: RefCell<Vec<Counters>>,
 }
@@ -21,6 +22,7 @@ impl Model {
         let backend = |index: u32| Endpoint::new(index.to_be_bytes(), 80, TCP);
         Self {
             seed: Cell::new(seed),
+            policy: Cell::new(Policy::default()),
             now_ns: Cell::new(1_000_000_000_000),
             backends: RefCell::new((0..count).map(|i| Counters::new(backend(i))).collect()),
         }
@@ -28,7 +30,7 @@ impl Model {
 
     fn pick(&self) -> usize {
         let count = u32::try_from(self.backends.borrow().len()).unwrap();
-        let counter = match draw(self, count).unwrap() {
+        let counter = match draw(self, count, self.policy.get().number()).unwrap() {
             Drawn::Taken(target) => target.counter,
             // Counters are where the slots are.
             Drawn::Down { last_resort, slot } => {
@@ -131,9 +133,10 @@ proptest! {
     /// Any set of backends, any sequence of changes: who is down is only picked if all are.
     #[test]
     fn backend_that_works_is_picked_whenever_there_is_one(
-        count in 1u32..=RESCUES + 1, seed: u64, changes in changes(),
+        count in 1u32..=RESCUES + 1, seed: u64, changes in changes(), policy in 0usize..3,
     ) {
         let model = Model::new(count, seed);
+        model.policy.set(Policy::ALL[policy]);
         for change in changes {
             let len = model.backends.borrow().len();
             match change {
@@ -193,6 +196,21 @@ fn slower_one_is_taken_when_the_faster_has_more_under_way() {
     assert_eq!(model.shares(100), [0, 100]);
     model.with(1, |counters| counters.started = 3);
     assert_eq!(model.shares(100), [100, 0]);
+}
+
+#[test]
+fn policies_differ_in_what_they_look_at() {
+    let model = Model::new(2, 7);
+    let now = model.now_ns.get();
+    // One is slow, the other has more under way.
+    model.with(0, |c| c.latency = Latency::default().after(40 * LATENCY_FLOOR, now));
+    model.with(1, |counters| counters.started = 2);
+    let shares = Policy::ALL.map(|policy| {
+        model.policy.set(policy);
+        model.shares(1_000)[0]
+    });
+    assert_eq!(shares[..2], [0, 1_000]);
+    assert!((400..600).contains(&shares[2]), "{shares:?}");
 }
 
 #[test]

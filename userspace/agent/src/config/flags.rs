@@ -35,6 +35,7 @@ fn general(config: &Config) -> Value {
         "ip": config.ip.to_string(),
         "port": config.port.to_string(),
         "vip_port": config.vip_port.to_string(),
+        "vip_policy": config.vip_policy.name(),
         "hostname": config.hostname,
         "name": config.name,
         "work_dir": config.work_dir.display().to_string(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use muster_api::muster::Vip;
-use muster_dataplane::{Config, DataPlane, cgroup2_mount};
+use muster_dataplane::{Config, DataPlane, Policy, cgroup2_mount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::Failure;
@@ -35,6 +35,7 @@ impl Bed {
             agent: name.clone(),
             bpffs: PathBuf::from("/sys/fs/bpf"),
             cgroup: root.join(name),
+            policy: Policy::default(),
         };
         let outside = root.join(mine.pathname.trim_start_matches('/'));
 

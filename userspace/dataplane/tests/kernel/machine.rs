@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use muster_dataplane::{Config, DataPlane};
+use muster_dataplane::{Config, DataPlane, Policy};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
@@ -93,6 +93,7 @@ impl Machine {
             cgroup: self.cgroup.join(&agent),
             bpffs: self.bpffs.clone(),
             agent: format!("{}.{agent}", self.name),
+            policy: Policy::default(),
         };
         self.agents.push(config.clone());
         config

@@ -13,6 +13,7 @@ mod connections;
 mod http;
 mod machine;
 mod maps;
+mod policy;
 mod process;
 mod server;
 mod slow;

@@ -8,7 +8,7 @@ use std::{
 use aya::maps::{Array, HashMap, Map, MapData};
 use muster_api::muster::{Backend, Vip as View};
 use muster_dataplane::{Config, DataPlane, Error, Protocol};
-use muster_packet::{Endpoint, MAX_VIPS, Networks, TCP, Vip};
+use muster_packet::{Endpoint, MAX_VIPS, Networks, Policy, TCP, Vip};
 use serde_json::Value;
 
 use crate::{
@@ -115,8 +115,10 @@ fn entries_of_others_in_the_maps_are_put_right() {
     let view = [tcp("11.0.0.1:80", &[server.address])];
     plane.reconcile(&view).unwrap();
     let stranger = Endpoint::new([11, 9, 9, 9], 9, TCP);
-    vips(&config).insert(stranger, Vip::new(77, 1, 0), 0).unwrap();
-    vips(&config).insert(Endpoint::new([11, 0, 0, 1], 80, TCP), Vip::new(78, 1, 0), 0).unwrap();
+    vips(&config).insert(stranger, Vip::new(77, 1, 0, Policy::P2cEwma), 0).unwrap();
+    vips(&config)
+        .insert(Endpoint::new([11, 0, 0, 1], 80, TCP), Vip::new(78, 1, 0, Policy::P2cEwma), 0)
+        .unwrap();
     let changes = plane.reconcile(&view).unwrap();
     assert_eq!((changes.changed, changes.removed), (1, 1));
     assert_eq!(plane.vips().unwrap().len(), 1);
