@@ -56,8 +56,8 @@ impl From<ImageLimitFlags> for ImageLimits {
 #[derive(Debug, Args)]
 pub(crate) struct ImageGcFlags {
     /// When images that no container uses are removed, as JSON or the absolute path of a file
-    /// with it: {"image_disk_headroom": 0.1, "image_disk_watch_interval": {"nanoseconds":
-    /// 3600000000000}, "excluded_images": [{"type": "DOCKER", "docker": {"name": "nginx"}}]}.
+    /// with it: `{"image_disk_headroom": 0.1, "image_disk_watch_interval": {"nanoseconds":
+    /// 3600000000000}, "excluded_images": [{"type": "DOCKER", "docker": {"name": "nginx"}}]}`.
     /// Without it only when an operator asks for it.
     #[arg(long, env = "MUSTER_IMAGE_GC_CONFIG")]
     image_gc_config: Option<String>,

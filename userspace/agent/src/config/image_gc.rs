@@ -59,16 +59,14 @@ impl ImageGc {
         if !(0.0..=1.0).contains(&headroom) {
             return Err(format!("image_disk_headroom: {headroom} is not from 0 to 1"));
         }
-        let watch_interval = match given.image_disk_watch_interval {
-            None => usual.watch_interval,
-            Some(Nanoseconds { nanoseconds }) => match u64::try_from(nanoseconds) {
-                Ok(nanoseconds @ 1..) => Duration::from_nanos(nanoseconds),
-                _ => {
-                    let problem = format!("{nanoseconds} ns is not longer than nothing");
-                    return Err(format!("image_disk_watch_interval: {problem}"));
-                }
-            },
-        };
+        let watch_interval = given.image_disk_watch_interval.map(|interval| {
+            let nanoseconds = interval.nanoseconds;
+            let positive = u64::try_from(nanoseconds).ok().filter(|nanoseconds| *nanoseconds > 0);
+            let problem = format!("{nanoseconds} ns is not longer than nothing");
+            let interval = positive.map(Duration::from_nanos);
+            interval.ok_or_else(|| format!("image_disk_watch_interval: {problem}"))
+        });
+        let watch_interval = watch_interval.transpose()?.unwrap_or(usual.watch_interval);
         let excluded = given.excluded_images.into_iter().enumerate().map(|(index, image)| {
             match (image.r#type.as_str(), image.docker) {
                 ("DOCKER", Some(docker)) => match check_image_name(&docker.name) {

@@ -184,7 +184,8 @@ impl Image {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Its SHA-256 digest in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
         write!(hex, "{byte:02x}").unwrap();
         hex

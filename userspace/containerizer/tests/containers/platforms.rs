@@ -4,9 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use super::image::{Image, Layer};
+use super::image::{Image, Layer, hex};
 use super::pulls::{layout, of, plain};
 use super::registry::{Line, Options, Registry};
 use super::world::World;
@@ -18,7 +17,7 @@ fn read(layout: &Path, digest: &Value) -> Value {
 
 fn put(layout: &Path, media_type: &str, document: &Value) -> Value {
     let bytes = document.to_string().into_bytes();
-    let hex: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&bytes);
     fs::write(layout.join("blobs/sha256").join(&hex), &bytes).unwrap();
     json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()})
 }

@@ -56,7 +56,7 @@ impl Registry {
             path.display()
         );
         if let Some(auth) = auth {
-            text.push_str(&format!("auth: {auth}\n"));
+            text.extend(["auth: ", auth, "\n"]);
         } else if options.password {
             fs::write(path.join("htpasswd"), HTPASSWD).unwrap();
             let file = path.join("htpasswd");
