@@ -52,7 +52,9 @@ impl Store {
         let call = json!({"type": "PRUNE_IMAGES", "prune_images": {"excluded_images": excluded}});
         let request = self.client.post(self.url("/api/v1"));
         let request = request.config().timeout_global(Some(PATIENCE)).build();
-        self.text(request.send_json(call)).map(drop)
+        // Agents take no charset beside it.
+        let request = request.content_type("application/json");
+        self.text(request.send(call.to_string())).map(drop)
     }
 
     /// Pulls an image, and says meanwhile how far that is.
