@@ -126,22 +126,20 @@ async fn cut(frames: &Frames, problem: String) {
 
 /// Leaves nothing of a session but the memory of its end, and hangs up then.
 async fn end(own: &Containerizer, sessions: &Sessions, name: &str, frames: Frames) {
-    // Whichever comes first: it ends by itself, or is ended.
-    let waiting = tokio::spawn({
-        let (own, sessions, name) = (own.clone(), sessions.clone(), name.to_owned());
-        async move {
-            if let Ok(how) = own.wait(&name).await {
-                sessions.ended(name, how);
-            }
+    let ended = async {
+        // It may be gone already, with what it was in.
+        if let Ok(how) = own.wait(name).await {
+            sessions.ended(name.to_owned(), how);
         }
-    });
-    while let Err(error) = own.destroy(name).await {
-        tracing::warn!(container = name, %error, "cannot remove a session; trying again");
-        tokio::time::sleep(AGAIN).await;
-    }
-    if let Err(error) = waiting.await {
-        tracing::warn!(container = name, %error, "the end of a session is not known");
-    }
+    };
+    let removed = async {
+        while let Err(error) = own.destroy(name).await {
+            tracing::warn!(container = name, %error, "cannot remove a session; trying again");
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    // In this order: its end has to be watched for before it is made.
+    tokio::join!(ended, removed);
     drop(frames);
 }
 
