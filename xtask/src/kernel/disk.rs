@@ -21,11 +21,14 @@ use tree::Tree;
 /// What tests start, and what the machine needs itself. busybox is all the rest.
 const PROGRAMS: &[&str] = &[
     "bpftool",
+    "btrfs",
     "curl",
     "docker-registry",
     "ip",
     "losetup",
+    "mkfs.btrfs",
     "mkfs.ext4",
+    "mkfs.xfs",
     "modprobe",
     "nsenter",
     "openssl",

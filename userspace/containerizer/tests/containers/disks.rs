@@ -1,5 +1,6 @@
 //! What containers may take of a disk.
 
+use std::ffi::CStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use std::time::Duration;
 use muster_containerizer::{
     Cause, ContainerSpec, DeviceNumber, ImageBackend as Backend, Resources, Termination,
 };
+
+use rustix::io::Errno;
 
 use super::world::{World, resources};
 
@@ -23,6 +26,16 @@ pub(crate) struct Loop {
 impl Loop {
     /// A new one of `size` bytes, of the `kind` that mkfs knows.
     pub(crate) fn new(world: &World, kind: &str, size: u64) -> Self {
+        Self::with(world, kind, size, c"").unwrap()
+    }
+
+    /// The same with options for its mount; the kernel's error if it does not know them.
+    pub(crate) fn with(
+        world: &World,
+        kind: &str,
+        size: u64,
+        options: &CStr,
+    ) -> Result<Self, Errno> {
         let (image, at) = (world.work().join("disk"), world.work().join("mounted"));
         fs::create_dir_all(&at).unwrap();
         let disk = fs::File::create(&image).unwrap();
@@ -37,8 +50,8 @@ impl Loop {
         let device = PathBuf::from(device.trim());
         let mounted = Self { device, at };
         let flags = rustix::mount::MountFlags::empty();
-        rustix::mount::mount(&mounted.device, &mounted.at, kind, flags, None).unwrap();
-        mounted
+        rustix::mount::mount(&mounted.device, &mounted.at, kind, flags, options)?;
+        Ok(mounted)
     }
 
     pub(crate) fn number(&self) -> DeviceNumber {

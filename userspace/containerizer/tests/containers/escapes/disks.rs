@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use muster_containerizer::{Cause, ContainerSpec, Termination};
+use rustix::io::Errno;
 
 use super::super::disks::{Loop, btrfs, on};
 use super::super::world::World;
@@ -101,7 +102,20 @@ fn filling_xfs_ends_with_the_container() {
 #[test]
 fn filling_btrfs_ends_at_the_limit() {
     let Some(world) = enforcing() else { return };
-    let disk = btrfs(&world);
+    refused(&world, &btrfs(&world));
+}
+
+#[test]
+fn filling_xfs_with_project_quotas_ends_at_the_limit() {
+    let Some(world) = enforcing() else { return };
+    match Loop::with(&world, "xfs", 400 * MB, c"prjquota") {
+        Err(Errno::INVAL) => eprintln!("skipped: this kernel has no quotas of XFS"),
+        disk => refused(&world, &disk.unwrap()),
+    }
+}
+
+/// On a filesystem that limits by itself: whoever takes too much is refused more, and goes on.
+fn refused(world: &World, disk: &Loop) {
     let sandbox = "/mnt/mesos/sandbox";
     for (number, (how, place)) in [
         ("fill", sandbox),
@@ -113,10 +127,10 @@ fn filling_btrfs_ends_at_the_limit() {
     .into_iter()
     .enumerate()
     {
-        let before = free(&disk);
+        let before = free(disk);
         let id = format!("c{number}");
         let line = format!("{how} {place} {MUCH}; exec sleep 1000");
-        world.launch(attempt(&world, &disk, &id, &line)).unwrap();
+        world.launch(attempt(world, disk, &id, &line)).unwrap();
         // What it prints is in its sandbox too, for which there may be no room any more.
         let group = world.cgroups(&id);
         world.await_that("it has been refused", || {
@@ -129,8 +143,8 @@ fn filling_btrfs_ends_at_the_limit() {
         rustix::fs::sync();
         let used = world.containerizer().usage(&id).unwrap().disk_used_bytes.unwrap();
         assert!(used <= MAY, "{line}: {used}");
-        // What describes files is there twice, and more of it than is theirs.
-        assert!(free(&disk).0 + 2 * MAY + 8 * MB >= before.0, "{line}");
+        // What describes files is there twice in btrfs, and more of it than is theirs.
+        assert!(free(disk).0 + 2 * MAY + 8 * MB >= before.0, "{line}");
         world.run(world.containerizer().destroy(&id)).unwrap();
         fs::remove_dir_all(disk.at.join(&id)).unwrap();
     }
