@@ -20,4 +20,5 @@ mod t60_health;
 mod t70_quota;
 #[cfg(test)]
 mod t80_exec;
+#[cfg(test)]
 mod t85_docker;

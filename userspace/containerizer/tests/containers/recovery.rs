@@ -364,12 +364,8 @@ fn helpers_do_without_the_process_they_come_from() {
     assert!(!is_dead(sleeper));
     assert!(is_dead(nursery));
     let [_] = nurseries()[..] else { panic!("{:?}", nurseries()) };
-    let spare = loop {
-        if let [spare] = children("muster-spare")[..] {
-            break spare;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
+    world.await_that("one ahead", || children("muster-spare").len() == 1);
+    let [spare] = children("muster-spare")[..] else { panic!("{:?}", children("muster-spare")) };
     kill(spare.into());
     assert_eq!(world.output("d", "echo d"), "d\n", "there are others");
     let [next] = nurseries()[..] else { panic!("{:?}", nurseries()) };
