@@ -56,8 +56,7 @@ pub fn count(target: &Target, event: Event) {
         let (known, failures) =
             unsafe { (Latency::from_bits(latency.read_volatile()), row.read_volatile()) };
         // What was known of a backend before it was down is not worth much.
-        let known =
-            if failures < u64::from(BREAKER_FAILURES) { known } else { Latency::default() };
+        let known = if failures < u64::from(BREAKER_FAILURES) { known } else { Latency::default() };
         store(latency, known.after(ticks(now_ns).wrapping_sub(since), now_ns).bits());
         store(row, 0);
     };

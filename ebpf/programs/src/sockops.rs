@@ -104,7 +104,7 @@ fn packed(flags: u32) -> u32 {
 /// The flags that were [`packed`].
 #[inline(always)]
 fn unpacked(bits: u32) -> u32 {
-    (bits & 1) * BPF_SOCK_OPS_STATE_CB_FLAG | (bits >> 1 & 1) * BPF_SOCK_OPS_RTO_CB_FLAG
+    ((bits & 1) * BPF_SOCK_OPS_STATE_CB_FLAG) | (((bits >> 1) & 1) * BPF_SOCK_OPS_RTO_CB_FLAG)
 }
 
 #[inline(always)]
