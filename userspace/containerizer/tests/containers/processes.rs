@@ -99,8 +99,8 @@ fn what_a_killed_process_has_pulled_another_does_not_pull_again() {
     }
     let blobs = fs::read_dir(world.config.image_dir.join(".registry/blobs/sha256")).unwrap();
     let all: u64 = blobs.map(|blob| blob.unwrap().metadata().unwrap().len()).sum();
-    // Heads of answers, and the manifest once more.
-    let slack = 16 << 10;
+    // Heads of answers, the manifest once more, and what was not yet written when it was killed.
+    let slack = 128 << 10;
     assert!(passed + have <= all + slack, "{passed} after {have}, of {all}");
     for runtime in ["first", "second"] {
         remove_cgroups(&world, runtime);

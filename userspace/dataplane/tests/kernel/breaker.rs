@@ -60,7 +60,7 @@ impl Hanging {
             }
         });
         child.wait_ready();
-        child.signal(Signal::SIGSTOP);
+        child.stop();
         let waiting = (0..4).map(|_| begin_connect(address)).collect();
         Self { address, child, waiting }
     }
