@@ -7,7 +7,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, TableError};
-use rustix::fs::FallocateFlags;
 
 use crate::{Batch, Error, Store};
 
@@ -186,25 +185,10 @@ fn open_patiently(path: &Path) -> Result<Database, Error> {
 }
 
 fn open(path: &Path) -> Result<Database, Error> {
-    take_room(path);
     Database::open(path).map_err(|e| match e {
         DatabaseError::DatabaseAlreadyOpen => Error::InUse { path: path.into() },
         e => unreadable(path, e),
     })
-}
-
-/// Gives the whole file its blocks (`fallocate(2)`). redb makes it longer than what is in it, and
-/// writes to its free pages: with room for these, what has to be said of a full disk can still be
-/// committed while it is full.
-fn take_room(path: &Path) {
-    let taken = std::fs::File::options().write(true).open(path).and_then(|file| {
-        let length = file.metadata()?.len();
-        Ok(rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, length)?)
-    });
-    // Without it, as where the file system cannot, the store works as long as there is room.
-    if let Err(error) = taken {
-        tracing::debug!(%error, path = %path.display(), "fallocate");
-    }
 }
 
 fn unreadable(path: &Path, source: impl Into<redb::Error>) -> Error {
