@@ -77,16 +77,16 @@ fn run(program: &str, line: &str) {
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Lets so many bytes of answers through, and the rest when it is opened.
-#[derive(Default)]
+/// Lets so many bytes of answers through on each connection, and the rest when it is opened.
 struct Gate {
-    left: Mutex<u64>,
+    each: u64,
+    open: Mutex<bool>,
     opened: Condvar,
 }
 
 impl Gate {
-    fn start(left: u64) -> Arc<Self> {
-        let gate = Arc::new(Self { left: Mutex::new(left), ..Self::default() });
+    fn start(each: u64) -> Arc<Self> {
+        let gate = Arc::new(Self { each, open: Mutex::new(false), opened: Condvar::new() });
         let listener = TcpListener::bind(GATE).unwrap();
         let own = Arc::clone(&gate);
         std::thread::spawn(move || {
@@ -100,7 +100,7 @@ impl Gate {
     }
 
     fn open(&self) {
-        *self.left.lock().unwrap() = u64::MAX;
+        *self.open.lock().unwrap() = true;
         self.opened.notify_all();
     }
 
@@ -108,13 +108,14 @@ impl Gate {
         std::thread::scope(|scope| {
             scope.spawn(|| std::io::copy(&mut { client }, &mut { server }));
             let (mut from, mut to, mut buffer) = (server, client, [0; 16 << 10]);
+            let mut passed = 0;
             while let Ok(read @ 1..) = from.read(&mut buffer) {
-                let mut left = self.left.lock().unwrap();
-                while *left < read as u64 {
-                    left = self.opened.wait(left).unwrap();
+                passed += read as u64;
+                let mut open = self.open.lock().unwrap();
+                while passed > self.each && !*open {
+                    open = self.opened.wait(open).unwrap();
                 }
-                *left -= read as u64;
-                drop(left);
+                drop(open);
                 if to.write_all(&buffer[..read]).is_err() {
                     break;
                 }
