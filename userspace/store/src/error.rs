@@ -1,5 +1,6 @@
 //! What can go wrong with a store.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// A store that cannot be opened, read or written.
@@ -51,4 +52,12 @@ pub enum Error {
         /// What the storage engine reports.
         source: Box<redb::Error>,
     },
+}
+
+impl Error {
+    /// Whether it is for want of space.
+    pub(crate) fn is_full(&self) -> bool {
+        let Self::Io { source, .. } = self else { return false };
+        matches!(&**source, redb::Error::Io(error) if error.kind() == ErrorKind::StorageFull)
+    }
 }

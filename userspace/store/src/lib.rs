@@ -11,6 +11,7 @@ mod batch;
 mod error;
 mod memory;
 mod redb;
+mod room;
 
 pub use batch::{Batch, Change};
 pub use error::Error;

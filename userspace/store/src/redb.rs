@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 
+use crate::room::Room;
 use crate::{Batch, Error, Store};
 
 /// Format of the tables' contents; raised when an older version could not read them.
@@ -25,11 +26,13 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// leaves the last committed state. One process may have it open.
 ///
 /// After a commit that failed, as on a full disk, redb takes no more: the file is closed
-/// then and opened anew for the next use, so that things go on once there is room again.
+/// then and opened anew for the next use, so that things go on once there is room again. A
+/// little room is kept beside it, in `<path>.room`, for what has to be written of a full disk.
 #[derive(Debug)]
 pub struct Redb {
     path: PathBuf,
     database: Mutex<Option<Database>>,
+    room: Room,
 }
 
 impl Redb {
@@ -47,8 +50,10 @@ impl Redb {
         }
         let missing = !path.try_exists().map_err(|source| unreadable(path, source))?;
         let database = if missing { create(path)? } else { open_patiently(path)? };
-        let store = Self { path: path.into(), database: Mutex::new(Some(database)) };
+        let room = Room::new(path.with_added_extension("room"));
+        let store = Self { path: path.into(), database: Mutex::new(Some(database)), room };
         store.with(|database| store.check_format(database))?;
+        store.keep_room();
         Ok(store)
     }
 
@@ -101,11 +106,26 @@ impl Store for Redb {
         if batch.is_empty() {
             return Ok(());
         }
-        self.with(|database| self.write(database, &batch))
+        match self.with(|database| self.write(database, &batch)) {
+            Err(error) if error.is_full() && self.room.give() => {
+                tracing::warn!(%error, "written to the room that is kept for that");
+                self.with(|database| self.write(database, &batch))?;
+            }
+            done => done?,
+        }
+        self.keep_room();
+        Ok(())
     }
 }
 
 impl Redb {
+    fn keep_room(&self) {
+        // A full disk is told of by what fails for it.
+        if let Err(error) = self.room.keep() {
+            tracing::debug!(%error, path = %self.path.display(), "no room is kept");
+        }
+    }
+
     fn read(
         &self,
         database: &Database,

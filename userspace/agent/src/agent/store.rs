@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use muster_api::mesos::TaskState;
 use muster_api::mesos::executor::event::Type;
 use muster_api::mesos::task_status::Reason;
-use muster_api::mesos::{TaskState, TaskStatus};
 use muster_api::muster::agent_message;
 use prost::Message;
 
@@ -23,20 +23,13 @@ impl Agent {
         self.io.counters.store_errors += 1;
         tracing::error!(%error, "cannot write a checkpoint; running tasks are kept, new ones refused until it works");
         self.io.outbox.failed(error.clone());
-        // Kills and the registration do not wait for an operator to make room, nor does a launch
-        // that failed, maybe for want of the same room: an agent that has forgotten that finds no
-        // container, and says the same.
+        // Kills and the registration do not wait for an operator to make room.
         let urgent = |output: &Output| match output {
             Output::Kill { .. } => true,
             Output::Tell { event, .. } => matches!(event.r#type(), Type::Kill | Type::Shutdown),
-            Output::Send(message) => match &message.message {
-                Some(agent_message::Message::Register(_)) => true,
-                Some(agent_message::Message::Update(update)) => {
-                    let reason = update.status.as_ref().map(TaskStatus::reason);
-                    reason == Some(Reason::ContainerLaunchFailed)
-                }
-                _ => false,
-            },
+            Output::Send(message) => {
+                matches!(message.message, Some(agent_message::Message::Register(_)))
+            }
             _ => false,
         };
         for output in self.io.outbox.withdraw(urgent) {
@@ -134,7 +127,7 @@ mod tests {
     use super::super::testing::{
         Rig, destroyed, kills, launches, registrations, sent, states, task, timers,
     };
-    use super::super::{ContainerEvent, LinkEvent, Timer};
+    use super::super::{LinkEvent, Timer};
     use super::*;
 
     #[test]
@@ -196,22 +189,6 @@ mod tests {
         assert_eq!(states(&outputs), [TaskState::TaskFinished]);
         assert_eq!(destroyed(&outputs).len(), 1);
         assert_eq!(rig.agent.counters().store_errors, 2);
-    }
-
-    #[test]
-    fn a_launch_that_failed_is_told_before_it_is_written() {
-        let mut rig = Rig::registered();
-        rig.launch(task("t"));
-        rig.acknowledge("t");
-        rig.full = true;
-        let container = rig.task("t").container.clone();
-        let failed = ContainerEvent::LaunchFailed { message: "no space".into() };
-        let outputs = rig.container(&container, failed);
-        assert_eq!(states(&outputs), [TaskState::TaskFailed]);
-        rig.acknowledge("t");
-        rig.full = false;
-        assert!(sent(&rig.timer(Timer::Persist)).is_empty());
-        assert_eq!((rig.rows(TASKS), rig.rows(UPDATES)), (0, 0));
     }
 
     #[test]
