@@ -3,8 +3,8 @@
 use std::fs;
 
 use hyper::StatusCode;
-use muster_api::mesos::TaskState;
 use muster_api::mesos::task_status::Reason;
+use muster_api::mesos::{TaskInfo, TaskState};
 use nix::mount::{MsFlags, mount};
 
 use super::http::get;
@@ -97,11 +97,13 @@ fn a_full_disk_stops_new_tasks_and_no_old_ones() {
         let filled = std::io::copy(&mut std::io::repeat(7), &mut file).unwrap_err();
         assert_eq!(filled.kind(), std::io::ErrorKind::StorageFull);
 
-        // The store has some room in its file; it is used up sooner or later.
+        // The store has some room in its file, and keeps some beside it; both are used up sooner
+        // or later.
         let mut tasks = 0;
         let refused = loop {
             tasks += 1;
-            peer.launch(sleeper(&format!("new{tasks}")));
+            let data = Some(vec![7; 128 << 10]);
+            peer.launch(TaskInfo { data, ..sleeper(&format!("new{tasks}")) });
             let status = peer.end_or_run().await;
             if status.state() != TaskState::TaskRunning && status.message().contains("checkpoint") {
                 break status;
