@@ -31,9 +31,9 @@ map_type! {
 }
 
 impl Endpoint {
-    /// An endpoint of a protocol.
+    /// An endpoint at an IPv4 address.
     #[inline(always)]
-    pub const fn new(address: [u8; 4], port: u16, protocol: u8) -> Self {
+    pub const fn v4(address: [u8; 4], port: u16, protocol: u8) -> Self {
         Self { address, port, protocol, _pad: 0 }
     }
 
@@ -47,7 +47,7 @@ impl Endpoint {
         }
         // The upper half of user_port is always zero.
         #[expect(clippy::cast_possible_truncation, reason = "ports are 16 bits, protocols 8")]
-        Some(Self::new(user_ip4.to_ne_bytes(), u16::from_be(user_port as u16), protocol as u8))
+        Some(Self::v4(user_ip4.to_ne_bytes(), u16::from_be(user_port as u16), protocol as u8))
     }
 
     /// All of it as one number: on the kernel side one load and one comparison, where the
@@ -103,8 +103,8 @@ mod tests {
             prop_assert_eq!(end.user_ip4(), ip4);
             prop_assert_eq!(end.user_port(), be);
             prop_assert!(end.is_at(ip4, be));
-            prop_assert_ne!(end.bits(), Endpoint::new(end.address, port, 1).bits());
-            prop_assert_eq!(end, Endpoint::new(ip4.to_ne_bytes(), port, protocol));
+            prop_assert_ne!(end.bits(), Endpoint::v4(end.address, port, 1).bits());
+            prop_assert_eq!(end, Endpoint::v4(ip4.to_ne_bytes(), port, protocol));
         }
 
         #[test]

@@ -81,7 +81,7 @@ mod tests {
     use crate::UDP;
 
     fn end(last: u8, port: u16) -> Endpoint {
-        Endpoint::new([10, 0, 0, last], port, UDP)
+        Endpoint::v4([10, 0, 0, last], port, UDP)
     }
 
     fn answer_from(flows: &Flows, backend: Endpoint) -> Option<Endpoint> {

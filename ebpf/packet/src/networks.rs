@@ -62,7 +62,7 @@ mod tests {
     use crate::TCP;
 
     fn end(address: [u8; 4]) -> Endpoint {
-        Endpoint::new(address, 80, TCP)
+        Endpoint::v4(address, 80, TCP)
     }
 
     proptest! {

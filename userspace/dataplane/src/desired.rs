@@ -102,7 +102,7 @@ pub(crate) fn desired(vips: &[Vip]) -> (Desired, Vec<Skipped>) {
             skip("key.port".into(), key.port.to_string(), PORT);
             continue;
         };
-        let endpoint = Endpoint::new(address.octets(), port, protocol);
+        let endpoint = Endpoint::v4(address.octets(), port, protocol);
         let backends = backends(&vip.backends, protocol, &mut skip);
         match desired.entry(endpoint) {
             Entry::Occupied(_) => skipped.push(Skipped::Twice { vip: text }),
@@ -137,7 +137,7 @@ fn backends(
             skip(format!("backends[{index}].port"), backend.port.to_string(), PORT);
             continue;
         };
-        let endpoint = Endpoint::new(address.octets(), port, protocol);
+        let endpoint = Endpoint::v4(address.octets(), port, protocol);
         if seen.insert(endpoint) {
             usable.push((endpoint, backend.weight));
         } else {
@@ -209,10 +209,10 @@ mod tests {
         )]);
         assert!(skipped.is_empty());
         assert_eq!(
-            desired[&Endpoint::new([11, 0, 0, 1], 80, TCP)],
+            desired[&Endpoint::v4([11, 0, 0, 1], 80, TCP)],
             [
-                (Endpoint::new([10, 0, 0, 1], 31001, TCP), 0),
-                (Endpoint::new([10, 0, 0, 2], 31000, TCP), 1),
+                (Endpoint::v4([10, 0, 0, 1], 31001, TCP), 0),
+                (Endpoint::v4([10, 0, 0, 2], 31000, TCP), 1),
             ]
         );
     }
@@ -263,7 +263,7 @@ mod tests {
                 "VIP 11.0.0.9:80/tcp: more than once in the view",
             ]
         );
-        let kept = Endpoint::new([11, 0, 0, 9], 80, TCP);
+        let kept = Endpoint::v4([11, 0, 0, 9], 80, TCP);
         assert_eq!(desired.keys().collect::<Vec<_>>(), [&kept]);
         assert_eq!(desired[&kept].len(), 1);
     }

@@ -167,14 +167,13 @@ mod tests {
 
     fn views() -> impl Strategy<Value = Desired> {
         let backends = proptest::collection::btree_map(
-            (1u16..6).prop_map(|port| Endpoint::new([10, 0, 0, 1], port, TCP)),
+            (1u16..6).prop_map(|port| Endpoint::v4([10, 0, 0, 1], port, TCP)),
             0u32..3,
             0..5,
         )
         .prop_map(|backends| backends.into_iter().collect::<Vec<_>>());
-        let vip = (1u16..6, any::<bool>()).prop_map(|(port, udp)| {
-            Endpoint::new([11, 0, 0, 1], port, if udp { UDP } else { TCP })
-        });
+        let vip = (1u16..6, any::<bool>())
+            .prop_map(|(port, udp)| Endpoint::v4([11, 0, 0, 1], port, if udp { UDP } else { TCP }));
         proptest::collection::btree_map(vip, backends, 0..6)
     }
 
@@ -205,8 +204,8 @@ mod tests {
     }
 
     fn one_vip() -> (Endpoint, Desired) {
-        let vip = Endpoint::new([11, 0, 0, 1], 80, TCP);
-        let backend = Endpoint::new([10, 0, 0, 1], 80, TCP);
+        let vip = Endpoint::v4([11, 0, 0, 1], 80, TCP);
+        let backend = Endpoint::v4([10, 0, 0, 1], 80, TCP);
         (vip, Desired::from([(vip, vec![(backend, 1)])]))
     }
 

@@ -224,7 +224,7 @@ fn endpoint(address: SocketAddrV4, protocol: Protocol) -> Option<Endpoint> {
         Protocol::Udp => UDP,
         Protocol::Unspecified => return None,
     };
-    Some(Endpoint::new(address.ip().octets(), address.port(), number))
+    Some(Endpoint::v4(address.ip().octets(), address.port(), number))
 }
 
 /// The clock that programs read.

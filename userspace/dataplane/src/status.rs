@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     fn slot(weight: u32) -> Backend {
-        let end = Endpoint::new([10, 0, 0, 1], 80, TCP);
+        let end = Endpoint::v4([10, 0, 0, 1], 80, TCP);
         Backend {
             vip: end,
             backend: end,

@@ -83,10 +83,10 @@ mod tests {
 
     use super::*;
 
-    const VIP: Endpoint = Endpoint::new([11, 0, 0, 1], 80, TCP);
+    const VIP: Endpoint = Endpoint::v4([11, 0, 0, 1], 80, TCP);
 
     fn backend(index: usize) -> Endpoint {
-        Endpoint::new([10, 0, 0, 1], u16::try_from(index + 1).unwrap(), TCP)
+        Endpoint::v4([10, 0, 0, 1], u16::try_from(index + 1).unwrap(), TCP)
     }
 
     fn weighted(weights: &[u32]) -> Vec<Weighted> {

@@ -19,7 +19,7 @@ struct Model {
 
 impl Model {
     fn new(count: u32, seed: u64) -> Self {
-        let backend = |index: u32| Endpoint::new(index.to_be_bytes(), 80, TCP);
+        let backend = |index: u32| Endpoint::v4(index.to_be_bytes(), 80, TCP);
         Self {
             seed: Cell::new(seed),
             policy: Cell::new(Policy::default()),
@@ -145,7 +145,7 @@ proptest! {
                 Change::Begin(index) => model.with(index % len, |counters| counters.started += 1),
                 Change::Wait(ns) => model.now_ns.set(model.now_ns.get() + ns),
                 Change::Add if len <= RESCUES as usize => {
-                    let added = Counters::new(Endpoint::new([9, 9, 9, 9], 9, TCP));
+                    let added = Counters::new(Endpoint::v4([9, 9, 9, 9], 9, TCP));
                     model.backends.borrow_mut().push(added);
                 }
                 Change::Remove if len > 1 => drop(model.backends.borrow_mut().remove(len / 2)),

@@ -89,7 +89,7 @@ fn only_what_changed_is_written() {
     let changes = plane.reconcile(&view).unwrap();
     assert_eq!((changes.added, changes.changed, changes.removed, changes.unchanged), (3, 0, 0, 0));
 
-    let key = |last, protocol| Endpoint::new([11, 0, 0, last], 80, protocol);
+    let key = |last, protocol| Endpoint::v4([11, 0, 0, last], 80, protocol);
     let read = |key| vips(&config).get(&key, 0).unwrap();
     let before = [read(key(1, TCP)), read(key(2, TCP))];
     let changed = [
@@ -114,10 +114,10 @@ fn entries_of_others_in_the_maps_are_put_right() {
     let (config, mut plane) = machine.plane();
     let view = [tcp("11.0.0.1:80", &[server.address])];
     plane.reconcile(&view).unwrap();
-    let stranger = Endpoint::new([11, 9, 9, 9], 9, TCP);
+    let stranger = Endpoint::v4([11, 9, 9, 9], 9, TCP);
     vips(&config).insert(stranger, Vip::new(77, 1, 0, Policy::P2cEwma), 0).unwrap();
     vips(&config)
-        .insert(Endpoint::new([11, 0, 0, 1], 80, TCP), Vip::new(78, 1, 0, Policy::P2cEwma), 0)
+        .insert(Endpoint::v4([11, 0, 0, 1], 80, TCP), Vip::new(78, 1, 0, Policy::P2cEwma), 0)
         .unwrap();
     let changes = plane.reconcile(&view).unwrap();
     assert_eq!((changes.changed, changes.removed), (1, 1));
@@ -143,7 +143,7 @@ fn networks_are_those_of_the_vips() {
         assert_eq!(ask(vip.parse::<SocketAddrV4>().unwrap()).unwrap(), server.address);
     }
     plane.reconcile(&view[1..2]).unwrap();
-    let eleven = Endpoint::new([11, 0, 0, 1], 80, TCP);
+    let eleven = Endpoint::v4([11, 0, 0, 1], 80, TCP);
     assert_eq!(networks(&config).get(&0, 0).unwrap(), Networks::of([&eleven]));
     plane.reconcile(&[]).unwrap();
     assert_eq!(networks(&config).get(&0, 0).unwrap(), Networks::default());
