@@ -5,8 +5,9 @@
 //! offsets and sizes of all fields of all keys and values go into one number.
 
 use crate::{
-    Backend, Counted, Counters, Endpoint, Flow, Flows, Latency, MAX_BACKENDS, MAX_CONNECTIONS,
-    MAX_COUNTERS, MAX_VIPS, Networks, Peer, Slot, Vip,
+    Backend, Bucket, Counted, Counters, Endpoint, Flow, Flows, Forwarded, Forwarding, Known,
+    KnownAddress, Latency, MAX_BACKENDS, MAX_BUCKETS, MAX_CONNECTIONS, MAX_COUNTERS, MAX_KNOWN,
+    MAX_TRACKED, MAX_VIPS, Networks, Peer, Slot, Tracked, Vip,
 };
 
 /// Defines a key or value of a map.
@@ -105,7 +106,7 @@ impl MapShape {
 }
 
 /// Every map of the object. `meta` is the last, and is to be put in place last.
-pub const MAPS: [MapShape; 9] = [
+pub const MAPS: [MapShape; 14] = [
     MapShape::new::<Endpoint, Vip>("vips", MAX_VIPS),
     MapShape::new::<u32, Networks>("networks", 1),
     MapShape::new::<Slot, Backend>("backends", MAX_BACKENDS),
@@ -114,6 +115,11 @@ pub const MAPS: [MapShape; 9] = [
     MapShape::new::<u32, Peer>("connections", MAX_CONNECTIONS),
     MapShape::new::<i32, Peer>("peers", 0),
     MapShape::new::<i32, Flows>("flows", 0),
+    MapShape::new::<u32, Forwarding>("forwarding", 1),
+    MapShape::new::<KnownAddress, Known>("addresses", MAX_KNOWN),
+    MapShape::new::<u32, Tracked>("tracked", MAX_TRACKED),
+    MapShape::new::<u32, Bucket>("track_index", MAX_BUCKETS),
+    MapShape::new::<u32, Forwarded>("forwarded", 1),
     MapShape::new::<u32, Meta>("meta", 1),
 ];
 
@@ -131,6 +137,12 @@ pub const fn fingerprint() -> u64 {
         Peer::FINGERPRINT,
         Flow::FINGERPRINT,
         Flows::FINGERPRINT,
+        Forwarding::FINGERPRINT,
+        KnownAddress::FINGERPRINT,
+        Known::FINGERPRINT,
+        Tracked::FINGERPRINT,
+        Bucket::FINGERPRINT,
+        Forwarded::FINGERPRINT,
         Meta::FINGERPRINT,
     ];
     let mut total = SEED;

@@ -13,11 +13,13 @@
     reason = "a call inside an eBPF program costs stack, and hides facts from the verifier"
 )]
 
+mod address;
 mod backend;
 mod choice;
 mod counters;
 mod endpoint;
 mod flows;
+mod forward;
 mod latency;
 mod layout;
 mod networks;
@@ -26,6 +28,7 @@ mod pick;
 mod policy;
 mod vip;
 
+pub use address::Address;
 pub use backend::{Backend, Slot, Target, UNCOUNTED};
 pub use choice::{Choice, choose, next, steady};
 pub use counters::{
@@ -33,6 +36,10 @@ pub use counters::{
 };
 pub use endpoint::{Endpoint, TCP, UDP};
 pub use flows::{FLOWS, Flow, Flows};
+pub use forward::{
+    Bucket, FIRST_PORT, Forwarded, Forwarding, Known, KnownAddress, LAST_PORT, MAX_BUCKETS,
+    MAX_KNOWN, MAX_TRACKED, Tracked, WAYS,
+};
 pub use latency::{Latency, TICK_NS, ticks};
 pub use layout::{MAPS, MapShape, Meta, fingerprint};
 pub use networks::Networks;

@@ -2,12 +2,13 @@
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
-    btf_maps::{Array, HashMap, SkStorage},
+    btf_maps::{Array, HashMap, PerCpuArray, SkStorage},
     macros::btf_map,
 };
 use muster_packet::{
-    Backend, Counted, Counters, Endpoint, Flows, MAX_BACKENDS, MAX_CONNECTIONS, MAX_COUNTERS,
-    MAX_VIPS, Meta, Networks, Peer, Slot, Vip,
+    Backend, Bucket, Counted, Counters, Endpoint, Flows, Forwarded, Forwarding, Known, KnownAddress,
+    MAX_BACKENDS, MAX_BUCKETS, MAX_CONNECTIONS, MAX_COUNTERS, MAX_KNOWN, MAX_TRACKED, MAX_VIPS, Meta,
+    Networks, Peer, Slot, Tracked, Vip,
 };
 
 /// Memory grows with use instead of being taken for the worst case.
@@ -44,6 +45,26 @@ pub static PEERS: SkStorage<Peer> = SkStorage::new();
 /// Where an unconnected UDP socket sends to.
 #[btf_map(name = "flows")]
 pub static FLOWS: SkStorage<Flows> = SkStorage::new();
+
+/// How packets are forwarded. Written by user space only.
+#[btf_map(name = "forwarding")]
+pub static FORWARDING: Array<Forwarding, 1> = Array::new();
+
+/// Addresses that are this machine's or a VIP's. Written by user space only.
+#[btf_map(name = "addresses")]
+pub static ADDRESSES: HashMap<KnownAddress, Known, MAX_KNOWN, GROWS> = HashMap::new();
+
+/// The flows that are forwarded.
+#[btf_map(name = "tracked")]
+pub static TRACKED: Array<Tracked, MAX_TRACKED> = Array::new();
+
+/// Where they are in it.
+#[btf_map(name = "track_index")]
+pub static TRACK_INDEX: Array<Bucket, MAX_BUCKETS> = Array::new();
+
+/// What became of packets.
+#[btf_map(name = "forwarded")]
+pub static FORWARDED: PerCpuArray<Forwarded, 1> = PerCpuArray::new();
 
 /// Says which build's layout the maps have. Read and written by user space only.
 #[btf_map(name = "meta")]
