@@ -1,6 +1,8 @@
 //! Scenarios: real binaries, a real kernel, network namespaces as machines.
 
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod t10_deploy;
@@ -22,3 +24,7 @@ mod t70_quota;
 mod t80_exec;
 #[cfg(test)]
 mod t85_docker;
+#[cfg(test)]
+mod t90_live_connections;
+#[cfg(test)]
+mod t91_sick_backend;

@@ -1,0 +1,93 @@
+//! The client: commands in, answers out.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tokio::task::{JoinSet, spawn_blocking};
+
+use crate::Failure;
+use crate::churn::Churn;
+use crate::stream::Stream;
+
+/// Connections that are opened, or asked, at the same time.
+const WIDTH: usize = 128;
+
+/// Carries out commands until standard input ends.
+pub(crate) async fn run() -> Result<(), Failure> {
+    let mut held = Vec::new();
+    let mut churn = None;
+    while let Some(command) = spawn_blocking(|| std::io::stdin().lines().next()).await? {
+        let command = command?;
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let answer = match (words.as_slice(), &churn) {
+            (["open", count, to], _) => open(&mut held, count.parse()?, to.parse()?).await?,
+            (["exchange"], _) => exchange(&mut held).await?,
+            (["churn", to], None) => {
+                churn = Some(Churn::start(to.parse()?));
+                json!({})
+            }
+            (["churned"], Some(churn)) => churn.taken(),
+            _ => return Err(format!("no command: {command:?}").into()),
+        };
+        println!("{answer}");
+    }
+    Ok(())
+}
+
+/// Opens connections; says who serves how many, and why others failed.
+async fn open(
+    held: &mut Vec<Stream>,
+    count: usize,
+    to: std::net::SocketAddr,
+) -> Result<Value, Failure> {
+    let (mut opened, mut failed) = (BTreeMap::<String, u64>::new(), Vec::new());
+    let mut tasks = JoinSet::new();
+    for number in 0..count + WIDTH {
+        if number >= WIDTH
+            && let Some(done) = tasks.join_next().await
+        {
+            match done? {
+                Ok(stream) => {
+                    let stream: Stream = stream;
+                    *opened.entry(stream.server.clone()).or_default() += 1;
+                    held.push(stream);
+                }
+                Err(reason) => failed.push(reason),
+            }
+        }
+        if number < count {
+            tasks.spawn(Stream::open(to));
+        }
+    }
+    Ok(json!({ "opened": opened, "failed": failed }))
+}
+
+/// Exchanges something on every connection; says whose live, and lets go of the others.
+async fn exchange(held: &mut Vec<Stream>) -> Result<Value, Failure> {
+    let mut alive = BTreeMap::<String, u64>::new();
+    let mut lost = BTreeMap::<String, BTreeMap<String, u64>>::new();
+    let mut tasks = JoinSet::new();
+    let mut waiting = std::mem::take(held).into_iter();
+    loop {
+        while tasks.len() < WIDTH
+            && let Some(mut stream) = waiting.next()
+        {
+            tasks.spawn(async move {
+                let result = stream.exchange().await;
+                (stream, result)
+            });
+        }
+        let Some(done) = tasks.join_next().await else { break };
+        let (stream, result) = done?;
+        match result {
+            Ok(()) => {
+                *alive.entry(stream.server.clone()).or_default() += 1;
+                held.push(stream);
+            }
+            Err(reason) => {
+                *lost.entry(stream.server).or_default().entry(reason).or_default() += 1;
+            }
+        }
+    }
+    Ok(json!({ "alive": alive, "lost": lost }))
+}
