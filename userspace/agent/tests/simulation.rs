@@ -39,6 +39,17 @@ proptest! {
     }
 }
 
+/// Cases that failed once.
+#[test]
+fn what_was_found_stays_mended() {
+    let faults = Faults {
+        crash: 0.004_984_119_393_721_943_5,
+        cut: 5.352_740_443_973_205e-5,
+        full: 0.037_374_906_521_103_36,
+    };
+    live(1_652_862_670_220_964_828, faults);
+}
+
 /// The simulation does what it is for: each kind of fault and each kind of end occurs.
 #[test]
 fn the_world_is_bad_enough() {

@@ -53,35 +53,30 @@ impl Agent {
                 self.give_up_executor(now, &key, error);
                 continue;
             }
-            self.forget_unwritten(&id);
-            let Some(task) = self.containers.get(&id).and_then(|key| self.tasks.get_mut(key))
-            else {
-                continue;
-            };
-            task.give_up(&mut self.io, now, error);
+            let Some(key) = self.containers.get(&id).cloned() else { continue };
+            self.give_up_task(now, &key, error);
         }
     }
 
     /// The same of an executor, with the tasks that wait for it.
     fn give_up_executor(&mut self, now: Duration, key: &ExecutorKey, error: &str) {
-        let tasks: Vec<(TaskKey, String)> =
-            self.tasks_of(key).map(|task| (task.key(), task.container.clone())).collect();
-        for (task, id) in tasks {
-            self.forget_unwritten(&id);
-            if let Some(task) = self.tasks.get_mut(&task) {
-                task.give_up(&mut self.io, now, error);
-            }
+        let tasks: Vec<TaskKey> = self.tasks_of(key).map(Task::key).collect();
+        for task in tasks {
+            self.give_up_task(now, &task, error);
         }
         self.drop_executor(key);
     }
 
-    /// Forgets what was to be written and said of a task.
-    fn forget_unwritten(&mut self, id: &str) {
+    /// Forgets what was to be written and said of a task, and fails it.
+    fn give_up_task(&mut self, now: Duration, key: &TaskKey, error: &str) {
+        let Some(task) = self.tasks.get_mut(key) else { return };
         let own = |key: &str| {
-            key.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            key.strip_prefix(&task.container)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         self.io.outbox.forget(|table, key| [TASKS, UPDATES].contains(&table) && own(key));
-        self.io.outbox.withdraw(|output| sends_for(output, id));
+        self.io.outbox.withdraw(|output| sends_for(output, key, &task.container));
+        task.give_up(&mut self.io, now, error);
     }
 }
 
@@ -104,15 +99,17 @@ fn is_first(output: &Output) -> bool {
     matches!(output, Output::Launch(workload) if !workload.is_nested())
 }
 
-/// Whether `output` sends, or sends again, an update of a container's task.
-fn sends_for(output: &Output, container: &str) -> bool {
+/// Whether `output` sends, or sends again, an update of the task `key`, whose container has this
+/// name. An update itself need not name the container: it may never have come to be.
+fn sends_for(output: &Output, key: &TaskKey, container: &str) -> bool {
     match output {
         Output::Timer { timer: super::Timer::Resend { container: of, .. }, .. } => of == container,
         Output::Send(message) => match &message.message {
             Some(agent_message::Message::Update(update)) => {
-                let status = update.status.as_ref().and_then(|s| s.container_status.as_ref());
-                let id = status.and_then(|status| status.container_id.as_ref());
-                id.is_some_and(|id| id.value == container)
+                let status = update.framework_id.as_ref().zip(update.status.as_ref());
+                status.is_some_and(|(framework, status)| {
+                    TaskKey::new(framework, &status.task_id) == *key
+                })
             }
             _ => false,
         },
