@@ -59,7 +59,7 @@ impl Containers {
 
     /// Takes over the containers of earlier runs. Those of operators are not told of: the agent
     /// has no account of them, and would destroy them as it does what belongs to nothing. That
-    /// is right for sessions, whose connections are gone.
+    /// is right for sessions, whose connections are gone, and for checks.
     pub(crate) async fn recover(&self) -> Result<Vec<Found>, Error> {
         let own = self.own.recover().await?.into_iter();
         let own = own.filter(|container| container.origin != Origin::Operator);

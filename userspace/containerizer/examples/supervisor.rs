@@ -1,14 +1,15 @@
 //! An agent that launches and destroys containers until it is killed, for tests that do so:
 //! `supervisor <image_dir> <runtime_dir> <cgroups_root> <helper> <work_dir> [once|prune|pull IMAGE]`.
-//! With `once` it launches one, another in that, and ends when it has destroyed both; with `prune`
-//! it removes images and ends; with `pull` it pulls from a registry without TLS and ends.
+//! With `once` it launches one, another in that, runs a command in it and ends when it has destroyed
+//! all; with `prune` it removes images and ends; with `pull` it pulls from a registry without TLS and ends.
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use muster_containerizer::{
-    CommandSpec, Config, ContainerSpec, Containerizer, Fetching, ImageLimits, Isolation, Logger,
-    Registries, Resources,
+    CommandSpec, Config, ContainerSpec, Containerizer, ExecStatus, Fetching, ImageLimits,
+    Isolation, Logger, Registries, Resources,
 };
 
 #[tokio::main]
@@ -66,6 +67,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 ..ContainerSpec::default()
             };
             containerizer.launch(nested).await?;
+            let command = CommandSpec::Shell("true".into());
+            let status = containerizer.exec(&id, command, Duration::from_mins(1)).await?;
+            assert_eq!(status, ExecStatus::Exited(0));
             containerizer.destroy(&id).await?;
             return Ok(());
         }

@@ -114,6 +114,9 @@ pub enum Origin {
     Agent,
     /// An operator, whose it is to remove it.
     Operator,
+    /// A command that the agent runs in another container, such as a check. It is over with the
+    /// agent that runs it, and its sandbox goes with it.
+    Execution,
     /// A connection of an operator's, with which it ends. Whoever is attached to it and does
     /// not read holds it up, instead of losing what it writes.
     Session,

@@ -204,7 +204,9 @@ async fn shown(look: Look, nested: bool, standalone: bool) -> Result<GetContaine
     let mut containers = containers.map_err(|error| broken(&error))?;
     containers.retain(|container| nested || container.container_id.parent.is_none());
     let operated = look.containers.own().containers().into_iter();
-    let operated = operated.filter(|(_, origin)| *origin != Origin::Agent).map(|(name, _)| name);
+    let operated = operated
+        .filter(|(_, origin)| matches!(origin, Origin::Operator | Origin::Session))
+        .map(|(name, _)| name);
     let wanted = operated.filter(|name| if name.contains('/') { nested } else { standalone });
     for name in wanted {
         // It may have none of its own, or have just ended.

@@ -124,6 +124,33 @@ fn a_check_that_hangs_is_ended_with_all_that_it_forked() {
 }
 
 #[test]
+fn a_check_under_way_when_the_agent_is_killed_is_removed_by_the_next_one() {
+    on_site(async |site| {
+        let mut master = Master::start(site.master());
+        site.start();
+        let (mut peer, _) = master.register().await;
+        let here = format!("3{}", std::process::id());
+        let line = format!("[ -e well ] && exit 0; echo >> checks; exec sleep {here}");
+        peer.run(TaskInfo { check: Some(command(&line)), ..sleeper("t") }).await;
+        let hangs = format!("sleep {here}");
+        eventually("the check hangs", || runs(&hangs)).await;
+        let sandboxes = || {
+            let all = std::fs::read_dir(site.sandbox("t").join("containers")).unwrap();
+            all.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+        };
+        let before = sandboxes();
+        let [sandbox] = &before[..] else { panic!("{before:?}") };
+        site.kill();
+        assert!(sandbox.exists() && runs(&hangs));
+        std::fs::write(site.sandbox("t").join("well"), "").unwrap();
+        site.start();
+        let (mut peer, _) = master.register().await;
+        assert_eq!(code(&mut peer).await, Some(0));
+        eventually("nothing is left of it", || !sandbox.exists() && !runs(&hangs)).await;
+    });
+}
+
+#[test]
 fn tasks_of_a_group_are_checked_where_they_are() {
     on_site(async |site| {
         let mut master = Master::start(site.master());

@@ -6,9 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 
-use super::{Inner, blocking, detached, killing, launching};
-use crate::launch::remove_beneath;
-use crate::{ContainerSpec, Error, ExecStatus, Execution, Kind, Termination};
+use super::{Inner, detached, killing, launching};
+use crate::{ContainerSpec, Error, ExecStatus, Execution, Kind, Origin, Termination};
 
 /// Runs a command in the container `id`: in a container of the kind Debug, with which all that
 /// it has started goes.
@@ -22,6 +21,7 @@ pub(super) async fn exec(
         id: unused(),
         parent: Some(id.to_owned()),
         kind: Kind::Debug,
+        origin: Origin::Execution,
         command: Some(execution.command),
         environment: execution.environment,
         secrets: execution.secrets,
@@ -38,7 +38,7 @@ pub(super) async fn exec(
             // Whoever wanted it has gone.
             _ = unwanted => Ok(Ok(ExecStatus::TimedOut)),
         };
-        match remove(&inner, &name).await {
+        match killing::destroy(&inner, &name).await {
             Ok(()) => {}
             // What is left goes with the container around it.
             Err(error) => tracing::warn!(id = name, %error, "cannot remove a command's container"),
@@ -69,19 +69,4 @@ async fn run(inner: &Arc<Inner>, spec: ContainerSpec) -> Result<ExecStatus, Erro
         }
         Termination::Lost(reason) => Err(Error::Lost { id: entry.id().to_owned(), reason }),
     }
-}
-
-/// Leaves nothing of it, nor of its sandbox in that of the container around it.
-async fn remove(inner: &Arc<Inner>, name: &str) -> Result<(), Error> {
-    killing::destroy(inner, name).await?;
-    let (parent, id) = crate::split_id(name);
-    let Some(parent) = parent else { return Ok(()) };
-    let Ok(around) = inner.running(parent) else { return Ok(()) };
-    let sandbox = around.plan.sandbox.join(launching::NESTED).join(id);
-    let top = around.plan.sandbox_top.clone();
-    blocking(move || {
-        let below = sandbox.strip_prefix(&top).unwrap_or(&sandbox);
-        Ok(remove_beneath(&top, below)?)
-    })
-    .await
 }

@@ -1,7 +1,5 @@
 //! Ending and removing containers.
 
-use std::os::fd::AsRawFd as _;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +10,12 @@ use rustix::process::Signal;
 use super::asking::tell;
 use super::entry::{Entry, State};
 use super::{Inner, blocking, recovery};
-use crate::Error;
 use crate::error::At as _;
 use crate::isolator::Subject;
-use crate::launch::make_beneath;
 use crate::launch::plan::{Plan, What};
+use crate::launch::remove_beneath;
 use crate::removal::remove_tree;
+use crate::{Error, Origin};
 
 /// How often, and how long apart, an empty cgroup is tried to be removed: exiting tasks
 /// hold on to it a little longer than they count.
@@ -119,12 +117,10 @@ pub(super) async fn dispose(inner: &Arc<Inner>, id: &str) -> Result<(), Error> {
 /// Removes a sandbox. Those around it may be at work in theirs: no link in them is followed.
 fn remove_sandbox(plan: &Plan) -> Result<(), Error> {
     let below = plan.sandbox.strip_prefix(&plan.sandbox_top).unwrap_or(&plan.sandbox);
-    let Some((directory, name)) = below.parent().zip(below.file_name()) else {
+    if below.as_os_str().is_empty() {
         return remove_tree(&plan.sandbox).at("remove", &plan.sandbox);
-    };
-    let directory = make_beneath(&plan.sandbox_top, directory)?;
-    let path = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
-    remove_tree(&path).at("remove", &plan.sandbox)
+    }
+    Ok(remove_beneath(&plan.sandbox_top, below)?)
 }
 
 /// Kills and removes a container.
@@ -206,6 +202,13 @@ pub(super) async fn remove(
     let removed = blocking(move || {
         if let Some(subject) = subject {
             shared.isolators.cleanup(&subject)?;
+            if subject.origin == Origin::Execution
+                && let Err(error) = remove_sandbox(&subject.plan)
+            {
+                // The container around it may have put a link in the way. What is left goes
+                // with that one's sandbox.
+                tracing::warn!(id, %error, "cannot remove the sandbox of a command");
+            }
         }
         shared.checkpoints.remove(&id)
     })

@@ -18,7 +18,7 @@ use crate::pid::boot_id;
 use crate::{Attachment, CommandSpec, ContainerSpec, Error, Kind, Logger, VolumeSource};
 
 /// Where in a sandbox those of nested containers are.
-pub(super) const NESTED: &str = "containers";
+const NESTED: &str = "containers";
 
 /// Launches, or removes what there is of the container already.
 pub(super) async fn launch(

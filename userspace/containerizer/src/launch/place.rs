@@ -82,11 +82,14 @@ pub(crate) fn make_beneath(directory: &Path, path: &Path) -> Result<OwnedFd, Set
     Ok(at)
 }
 
-/// Removes the directory `path` below `directory` and all in it. No link is followed, and one in
-/// the way is an error.
+/// Removes the directory `path` below `directory` and all in it, if it is there. No link is
+/// followed, and one in the way is an error.
 pub(crate) fn remove_beneath(directory: &Path, path: &Path) -> Result<(), SetupError> {
     let (parent, name) = split(path)?;
-    let parent = beneath(directory, parent)?;
+    let parent = match beneath(directory, parent) {
+        Err(error) if error.errno == Some(libc::ENOENT) => return Ok(()),
+        parent => parent?,
+    };
     let place = Path::new("/proc/self/fd").join(parent.as_raw_fd().to_string()).join(name);
     remove_tree(&place).step(|| format!("remove {}", directory.join(path).display()))
 }
@@ -141,8 +144,9 @@ mod tests {
         for path in ["link", "../x", "real/../.."] {
             assert!(beneath(top.path(), Path::new(path)).is_err(), "{path}");
         }
-        remove_beneath(top.path(), Path::new("made/below")).unwrap();
-        remove_beneath(top.path(), Path::new("made/below")).unwrap();
+        for path in ["made/below", "made/below", "nowhere/below"] {
+            remove_beneath(top.path(), Path::new(path)).unwrap();
+        }
         assert!(top.path().join("made").is_dir() && !top.path().join("made/below").exists());
         fs::create_dir(top.path().join("real/kept")).unwrap();
         assert!(remove_beneath(top.path(), Path::new("link/kept")).is_err());

@@ -141,6 +141,14 @@ fn mounts() -> usize {
     std::fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count()
 }
 
+/// Sandboxes of commands that agents ran in containers.
+fn sandboxes_of_commands(world: &World) -> Vec<PathBuf> {
+    let all = std::fs::read_dir(world.work()).unwrap().map(|entry| entry.unwrap().path());
+    let nested = all.filter_map(|sandbox| std::fs::read_dir(sandbox.join("containers")).ok());
+    let nested = nested.flatten().map(|entry| entry.unwrap().path());
+    nested.filter(|path| path.file_name().unwrap() != "nested").collect()
+}
+
 #[test]
 fn an_agent_killed_at_every_step_leaves_nothing_for_good() {
     let Some(mut world) = World::new() else { return };
@@ -167,6 +175,7 @@ fn an_agent_killed_at_every_step_leaves_nothing_for_good() {
             world.run(world.containerizer().destroy(&container.id)).unwrap();
         }
         assert_eq!(world.leftovers(), NOTHING, "killed at {point}: {end:?}");
+        assert_eq!(sandboxes_of_commands(&world), NOTHING, "killed at {point}: {end:?}");
         world.await_that("no process is left", || processes(&world).is_empty());
         assert_eq!(mounts(), mounted, "killed at {point}: {end:?}");
         match end {
