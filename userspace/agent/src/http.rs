@@ -11,7 +11,6 @@ mod images;
 mod media;
 mod metrics;
 mod operator;
-mod shapes;
 mod state;
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! Muster's own link between agents and the master.
 //!
 //! The types are generated from `proto/`; what is written here adds what the wire format
-//! leaves out: the JSON form ([`json`]), which fields have to be there ([`wire`]), ids from and
+//! leaves out: the JSON form ([`json`], [`state`]), which fields have to be there ([`wire`]), ids from and
 //! to strings, which states are terminal.
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ mod extensions;
 pub mod json;
 mod layout;
 pub mod recordio;
+pub mod state;
 pub mod wire;
 
 pub use encoding::Encoding;

@@ -3,7 +3,7 @@
 mod message;
 
 use muster_api::mesos;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use self::message::Message;
 use crate::{Error, Problem, Resources};
@@ -24,6 +24,29 @@ impl Resources {
     /// Those of [`Resources::from_json`].
     pub fn from_json_value(json: &Json) -> Result<Self, Error> {
         Self::from_messages(serde_path_to_error::deserialize(json), "*")
+    }
+
+    /// `{"cpus":4.0,"mem":8192.0,"ports":"[31000-32000]"}`: what the endpoints of Mesos call
+    /// resources. The four that dashboards add up are always there.
+    pub fn totals(&self) -> Json {
+        let always = ["cpus", "gpus", "mem", "disk"].map(|name| (name.to_owned(), 0.0.into()));
+        let mut totals: Map<String, Json> = always.into_iter().collect();
+        for (name, quantity) in self.scalar_totals() {
+            totals.insert(name.to_string(), quantity.as_f64().into());
+        }
+        for (name, ranges) in self.range_totals() {
+            totals.insert(name.to_string(), ranges.to_string().into());
+        }
+        for (name, items) in self.item_totals() {
+            totals.insert(name.to_string(), items.to_string().into());
+        }
+        Json::Object(totals)
+    }
+
+    /// The same of what is reserved, by role.
+    pub fn reserved_totals(&self) -> Json {
+        let roles = self.reservations().into_iter();
+        roles.map(|(role, held)| (role.to_string(), held.totals())).collect()
     }
 
     /// The array of messages.
@@ -58,5 +81,27 @@ impl Resources {
             })
             .collect();
         Self::from_proto(&messages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn totals_are_sums_by_name_with_the_four_always_there() {
+        let all = "cpus:0.5;cpus(a):1;ports:[1-2];ports(a):[7-7];zones:{x};zones(a):{w}";
+        let all = Resources::parse(all).unwrap();
+        let expected = json!({
+            "cpus": 1.5, "gpus": 0.0, "mem": 0.0, "disk": 0.0, "ports": "[1-2, 7-7]",
+            "zones": "{w, x}",
+        });
+        assert_eq!(all.totals(), expected);
+        let reserved = json!({"a": {
+            "cpus": 1.0, "gpus": 0.0, "mem": 0.0, "disk": 0.0, "ports": "[7-7]", "zones": "{w}",
+        }});
+        assert_eq!(all.reserved_totals(), reserved);
     }
 }

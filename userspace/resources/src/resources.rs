@@ -185,6 +185,17 @@ impl Resources {
         totals
     }
 
+    /// All words of sets by name.
+    pub fn item_totals(&self) -> BTreeMap<Name, Items> {
+        let mut totals: BTreeMap<Name, Items> = BTreeMap::new();
+        for entry in &self.entries {
+            if let Value::Set(items) = entry.value() {
+                totals.entry(entry.name().clone()).or_default().add(items);
+            }
+        }
+        totals
+    }
+
     /// Some of the entries.
     #[must_use]
     pub fn filter(&self, keep: impl FnMut(&&Resource) -> bool) -> Self {

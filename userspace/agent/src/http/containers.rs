@@ -11,7 +11,7 @@ use muster_containerizer::{DeviceIo, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Look, shapes};
+use super::Look;
 use crate::{Agent, Executor, Phase, Task};
 
 /// Which containers to show.
@@ -69,7 +69,7 @@ fn describe(task: &Task, full: bool) -> Value {
     if full {
         object["container_id"] = json!(task.container_id());
         object["status"] =
-            task.status().container_status.as_ref().map_or(Value::Null, shapes::container_status);
+            json!(task.status().container_status.as_ref().map(muster_api::json::Json));
     }
     object
 }
@@ -84,7 +84,8 @@ fn own(executor: &Executor, agent: &Agent, full: bool) -> Value {
     });
     if full {
         object["container_id"] = json!(executor.container_id());
-        object["status"] = shapes::container_status(&executor.container_status(agent.settings()));
+        object["status"] =
+            json!(muster_api::json::Json(&executor.container_status(agent.settings())));
     }
     object
 }

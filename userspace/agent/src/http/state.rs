@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use muster_api::TaskStateExt;
-use muster_api::mesos::FrameworkInfo;
+use muster_api::mesos::{FrameworkInfo, Resource};
 use muster_resources::Resources;
 use serde_json::{Value, json};
 
-use super::{Look, shapes};
+use super::Look;
 use crate::{Agent, Executor, Task, TaskKey};
 
 pub(super) fn state(agent: &Agent, look: &Look) -> Value {
     let settings = agent.settings();
-    let total = settings.resources.to_proto();
     let endpoint = std::net::SocketAddr::new(settings.address, settings.port);
     let mut tasks: BTreeMap<&str, Executors<'_>> = BTreeMap::new();
     for executor in agent.executors() {
@@ -46,10 +45,10 @@ pub(super) fn state(agent: &Agent, look: &Look) -> Value {
         "id": agent.id().unwrap_or_default(),
         "pid": format!("slave(1)@{endpoint}"),
         "hostname": settings.hostname,
-        "resources": shapes::resources(&total),
-        "reserved_resources": reserved(&settings.resources),
-        "unreserved_resources": shapes::resources(&unreserved(&settings.resources)),
-        "attributes": shapes::attributes(&settings.attributes),
+        "resources": settings.resources.totals(),
+        "reserved_resources": settings.resources.reserved_totals(),
+        "unreserved_resources": settings.resources.unreserved().totals(),
+        "attributes": muster_api::state::attributes(&settings.attributes),
         "master_hostname": *look.master,
         "registered": agent.registered(),
         "flags": *look.flags,
@@ -130,7 +129,7 @@ fn own_executor(executor: &Executor, agent: &Agent) -> Value {
         "name": info.name(),
         "container": container,
         "directory": executor.sandbox(agent.settings()).display().to_string(),
-        "resources": shapes::resources(&info.resources),
+        "resources": totals(&info.resources),
         "type": info.r#type().as_str_name(),
         "tasks": show(live),
         "queued_tasks": show(queued),
@@ -150,7 +149,7 @@ fn executor(task: &Task, agent: &Agent) -> Value {
         "source": id,
         "container": task.container_id(),
         "directory": task.sandbox(agent.settings()).display().to_string(),
-        "resources": shapes::resources(&task.info().resources),
+        "resources": totals(&task.info().resources),
         "tasks": live.as_slice(),
         "queued_tasks": [],
         "completed_tasks": ended.as_slice(),
@@ -159,35 +158,19 @@ fn executor(task: &Task, agent: &Agent) -> Value {
 
 fn show_task(task: &Task) -> Value {
     let info = task.info();
-    let role = info.resources.iter().find_map(|r| r.allocation_info.as_ref()?.role.clone());
-    let statuses: Vec<Value> = task.history().iter().map(shapes::status).collect();
-    json!({
-        "id": info.task_id.value,
-        "name": info.name,
-        "framework_id": task.framework_id().value,
-        "executor_id": task.executor_id(),
-        "slave_id": info.agent_id.value,
-        "state": task.status().state().as_str_name(),
-        "role": role.unwrap_or_else(|| "*".to_owned()),
-        "resources": shapes::resources(&info.resources),
-        "labels": shapes::labels(info.labels.as_ref()),
-        "statuses": statuses,
-    })
+    let framework = &task.framework_id().value;
+    let resources = totals(&info.resources);
+    muster_api::state::task(
+        framework,
+        task.executor_id(),
+        info,
+        task.status(),
+        task.history(),
+        &resources,
+    )
 }
 
-/// What is not reserved.
-fn unreserved(resources: &Resources) -> Vec<muster_api::mesos::Resource> {
-    let all = resources.to_proto();
-    all.into_iter().filter(|resource| resource.reservations.is_empty()).collect()
-}
-
-/// What is reserved, by role.
-fn reserved(resources: &Resources) -> Value {
-    let mut roles: BTreeMap<String, Vec<muster_api::mesos::Resource>> = BTreeMap::new();
-    for resource in resources.to_proto() {
-        if let Some(role) = resource.reservations.last().and_then(|r| r.role.clone()) {
-            roles.entry(role).or_default().push(resource);
-        }
-    }
-    roles.into_iter().map(|(role, held)| (role, shapes::resources(&held))).collect()
+/// What these are together, as far as that makes sense: it may be why a task was refused.
+fn totals(resources: &[Resource]) -> Value {
+    Resources::from_proto(resources).unwrap_or_default().totals()
 }

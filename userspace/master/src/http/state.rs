@@ -70,12 +70,6 @@ fn describe_agent(master: &Master, id: &str, agent: &Agent) -> Value {
         .values()
         .filter(|offer| offer.agent == id)
         .map(|offer| &offer.resources));
-    let reserved: serde_json::Map<String, Value> = agent
-        .total
-        .reservations()
-        .into_iter()
-        .map(|(role, resources)| (role.to_string(), mesos::resources(&resources)))
-        .collect();
     json!({
         "id": id,
         "hostname": agent.info.hostname,
@@ -85,12 +79,12 @@ fn describe_agent(master: &Master, id: &str, agent: &Agent) -> Value {
         "active": agent.is_connected(),
         "registered_time": agent.registered.as_secs_f64(),
         "reregistered_time": agent.reregistered.map(|time| time.as_secs_f64()),
-        "resources": mesos::resources(&agent.total),
-        "used_resources": mesos::resources(&used),
-        "offered_resources": mesos::resources(&offered),
-        "reserved_resources": reserved,
-        "unreserved_resources": mesos::resources(&agent.total.unreserved()),
-        "attributes": mesos::attributes(&agent.info.attributes),
+        "resources": agent.total.totals(),
+        "used_resources": used.totals(),
+        "offered_resources": offered.totals(),
+        "reserved_resources": agent.total.reserved_totals(),
+        "unreserved_resources": agent.total.unreserved().totals(),
+        "attributes": muster_api::state::attributes(&agent.info.attributes),
     })
 }
 
@@ -133,9 +127,9 @@ fn describe_framework(master: &Master, id: &str, framework: &Framework) -> Value
         "recovered": framework.connection.is_none() && framework.reregistered.is_none(),
         "registered_time": framework.registered.as_secs_f64(),
         "reregistered_time": framework.reregistered.map(|time| time.as_secs_f64()),
-        "resources": mesos::resources(&used),
-        "used_resources": mesos::resources(&used),
-        "offered_resources": mesos::resources(&offered),
+        "resources": used.totals(),
+        "used_resources": used.totals(),
+        "offered_resources": offered.totals(),
         "tasks": own.iter().map(|task| mesos::task(id, &task.info, &task.status, &task.resources)).collect::<Vec<_>>(),
         "completed_tasks": framework
             .completed_tasks
@@ -149,7 +143,7 @@ fn describe_framework(master: &Master, id: &str, framework: &Framework) -> Value
                 "framework_id": id,
                 "slave_id": held.agent,
                 "allocation_info": { "role": held.role },
-                "resources": mesos::resources(&held.resources),
+                "resources": held.resources.totals(),
             }))
             .collect::<Vec<_>>(),
         "executors": master
