@@ -15,6 +15,17 @@ pub(crate) const LIMITS: ImageLimits =
 /// In memory where that can be, as it is made for every input.
 const MEMORY: &str = "/dev/shm";
 
+/// Tries something in a place made for it, which is checked afterwards; nothing without root.
+pub(crate) fn on_ground(tried: impl FnOnce(&Ground) -> io::Result<()>) {
+    let made = Ground::new().and_then(|ground| match ground {
+        Some(ground) => tried(&ground).and_then(|()| ground.check()),
+        None => Ok(()),
+    });
+    if let Err(error) = made {
+        unreachable!("there is no place to try it in: {error}");
+    }
+}
+
 /// The place, and a file and a directory beside it.
 pub(crate) struct Ground {
     top: TempDir,

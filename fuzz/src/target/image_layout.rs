@@ -6,21 +6,15 @@ use std::{fs, io};
 use muster_containerizer::trial;
 
 use super::documents::{is_plain, read};
-use super::ground::{Ground, LIMITS, census};
+use super::ground::{Ground, LIMITS, census, on_ground};
 
 pub(crate) fn run(input: &[u8]) {
-    match tried(input) {
-        Ok(()) => {}
-        Err(error) => unreachable!("there is no place to try it in: {error}"),
-    }
-}
-
-fn tried(input: &[u8]) -> io::Result<()> {
-    let Some(ground) = Ground::new()? else { return Ok(()) };
-    put(&ground, input);
-    let layers = provisioned(&ground)?;
-    assert_eq!(provisioned(&ground)?, layers, "it is what it was");
-    Ok(())
+    on_ground(|ground| {
+        put(ground, input);
+        let layers = provisioned(ground)?;
+        assert_eq!(provisioned(ground)?, layers, "it is what it was");
+        Ok(())
+    });
 }
 
 /// Makes the layout that `input` describes.

@@ -6,17 +6,13 @@ use std::{fs, io};
 use muster_containerizer::trial;
 
 use super::documents::read;
-use super::ground::Ground;
+use super::ground::{Ground, on_ground};
 
 pub(crate) fn run(input: &[u8]) {
-    match tried(input) {
-        Ok(()) => {}
-        Err(error) => unreachable!("there is no place to try it in: {error}"),
-    }
+    on_ground(|ground| tried(ground, input));
 }
 
-fn tried(input: &[u8]) -> io::Result<()> {
-    let Some(ground) = Ground::new()? else { return Ok(()) };
+fn tried(ground: &Ground, input: &[u8]) -> io::Result<()> {
     let mut documents = read(input);
     let Some((content_type, top)) = documents.pop() else { return Ok(()) };
     let blobs = ground.root().join("blobs/sha256");

@@ -5,19 +5,15 @@ use std::io;
 use muster_containerizer::trial;
 use tar::Header;
 
-use super::ground::{Ground, LIMITS, census};
+use super::ground::{Ground, LIMITS, census, on_ground};
 
 const BLOCK: usize = 512;
 
 pub(crate) fn run(input: &[u8]) {
-    match tried(&repaired(input)) {
-        Ok(()) => {}
-        Err(error) => unreachable!("there is no place to try it in: {error}"),
-    }
+    on_ground(|ground| tried(ground, &repaired(input)));
 }
 
-fn tried(archive: &[u8]) -> io::Result<()> {
-    let Some(ground) = Ground::new()? else { return Ok(()) };
+fn tried(ground: &Ground, archive: &[u8]) -> io::Result<()> {
     let root = ground.root();
     let extracted = trial::layer(archive, &root, LIMITS);
     ground.check()?;

@@ -1,4 +1,4 @@
-//! Sizes as Mesos writes them: `64MB`.
+//! Sizes as Mesos writes them, `64MB`, and as people are told them.
 
 /// Parses a size: a whole number with B, KB, MB, GB or TB, which are powers of 1024.
 ///
@@ -19,6 +19,12 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     number
         .and_then(|number| number.checked_mul(1 << shift))
         .ok_or_else(|| format!("`{text}` is no size, or too large"))
+}
+
+/// Millions of bytes, of which tenths are shown.
+#[expect(clippy::cast_precision_loss, reason = "tenths are shown")]
+pub(crate) fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ mod secret;
 mod spec;
 mod status;
 mod termination;
+#[cfg(test)]
+mod testing;
 pub mod trial;
 mod usage;
 mod volume;

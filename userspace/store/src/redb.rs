@@ -107,7 +107,7 @@ impl Store for Redb {
             return Ok(());
         }
         match self.with(|database| self.write(database, &batch)) {
-            Err(error) if error.is_full() && self.room.give() => {
+            Err(error) if error.is_full() && self.give_room() => {
                 tracing::warn!(%error, "written to the room that is kept for that");
                 self.with(|database| self.write(database, &batch))?;
             }
@@ -119,6 +119,14 @@ impl Store for Redb {
 }
 
 impl Redb {
+    /// Whether there is room now that was kept.
+    fn give_room(&self) -> bool {
+        self.room.give().unwrap_or_else(|error| {
+            tracing::warn!(%error, path = %self.path.display(), "the room kept cannot be given up");
+            false
+        })
+    }
+
     fn keep_room(&self) {
         // A full disk is told of by what fails for it.
         if let Err(error) = self.room.keep() {

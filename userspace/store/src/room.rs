@@ -45,8 +45,15 @@ impl Room {
     }
 
     /// Gives it up: whether there was any.
-    pub(crate) fn give(&self) -> bool {
-        fs::remove_file(&self.0).is_ok()
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub(crate) fn give(&self) -> io::Result<bool> {
+        match fs::remove_file(&self.0) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -61,11 +68,17 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("room");
         let room = Room::new(path.clone());
-        assert!(!room.give());
+        assert!(!room.give().unwrap());
         room.keep().unwrap();
         room.keep().unwrap();
         assert!(fs::metadata(&path).unwrap().blocks() * 512 >= MOST);
-        assert!(room.give());
-        assert!(!path.exists() && !room.give());
+        assert!(room.give().unwrap());
+        assert!(!path.exists() && !room.give().unwrap());
+    }
+
+    #[test]
+    fn what_is_no_room_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(Room::new(directory.path().to_owned()).give().is_err());
     }
 }

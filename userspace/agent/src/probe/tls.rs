@@ -1,7 +1,7 @@
 //! TLS to a task, whoever it says it is: as with `curl -k`, which is what Mesos checks with.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
@@ -50,19 +50,24 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
+/// The same for all checks.
+static CONFIG: LazyLock<Result<Arc<ClientConfig>, Error>> = LazyLock::new(|| {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone(ring::default_provider())))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+});
+
 /// Shakes hands over a connection to `address`.
 pub(super) async fn wrap(
     stream: TcpStream,
     address: SocketAddr,
 ) -> Result<TlsStream<TcpStream>, String> {
     let failed = |error: &dyn std::error::Error| format!("TLS with {address}: {error}");
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed(&error))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone(ring::default_provider())))
-        .with_no_client_auth();
-    let connector = TlsConnector::from(Arc::new(config));
+    let config = CONFIG.as_ref().map_err(|error| failed(error))?;
+    let connector = TlsConnector::from(Arc::clone(config));
     let name = ServerName::from(address.ip());
     connector.connect(name, stream).await.map_err(|error| failed(&error))
 }

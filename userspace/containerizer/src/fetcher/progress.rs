@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::bytes::megabytes;
+
 /// A file on its way into a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchingUri {
@@ -20,8 +22,6 @@ pub struct FetchingUri {
 
 impl fmt::Display for FetchingUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        #[expect(clippy::cast_precision_loss, reason = "tenths of megabytes are shown")]
-        let megabytes = |bytes: u64| bytes as f64 / 1e6;
         write!(f, "Fetching '{}' ({} of {}): ", self.uri, self.number, self.total)?;
         match self.total_bytes {
             Some(total) => {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::bytes::megabytes;
+
 /// An image on its way from a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulling {
@@ -27,8 +29,6 @@ impl fmt::Display for Pulling {
         if self.total_layers == 0 {
             return Ok(());
         }
-        #[expect(clippy::cast_precision_loss, reason = "tenths of megabytes are shown")]
-        let megabytes = |bytes: u64| bytes as f64 / 1e6;
         let (bytes, total) = (megabytes(self.bytes), megabytes(self.total_bytes));
         write!(f, ": {bytes:.1} of {total:.1} MB, ")?;
         write!(f, "{} of {} layers", self.layers, self.total_layers)

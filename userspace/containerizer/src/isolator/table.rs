@@ -48,8 +48,8 @@ pub(super) const TABLE: &[Row] = &[
     part("volume/host_path", |_| boxed(volume::host_path::HostPath)),
     part("volume/image", |_| boxed(volume::image::Image)),
     part("volume/secret", |_| boxed(volume::secret::Secret)),
-    row("disk/du", |flags| boxed(disk::du::Du::new(flags))),
-    row("disk/xfs", |flags| boxed(disk::xfs::Xfs::new(flags))),
+    row("disk/du", |flags| boxed(disk::du::du(flags))),
+    row("disk/xfs", |flags| boxed(disk::xfs::xfs(flags))),
     part("linux/seccomp", |flags| boxed(linux::seccomp::Seccomp::new(flags)?)),
     Row {
         needs: &["filesystem/linux", "cgroups/devices"],

@@ -10,7 +10,7 @@ use muster_containerizer::{
     StoredImage, Termination, Volume, VolumeSource,
 };
 
-use super::image::{Image, Layer, busybox};
+use super::image::{Image, Layer, busybox, noise};
 use super::registry::{Options, Registry, run};
 use super::stepping::{self, End, POINTS_MAX};
 use super::world::{PATIENCE, World};
@@ -24,21 +24,6 @@ fn layout(world: &World, which: &str, size: usize) -> PathBuf {
     let own = Layer::new().file("which", 0o644, which).file("large", 0o644, noise(which, size));
     Image::new(&directory, which).layer(busybox()).layer(own).tag("t");
     directory.join(which)
-}
-
-/// What no compression makes smaller.
-fn noise(seed: &str, length: usize) -> Vec<u8> {
-    let mut state = seed.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |state, byte| {
-        (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    });
-    std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    })
-    .take(length)
-    .collect()
 }
 
 /// An archive in the store, of docker save's kind.

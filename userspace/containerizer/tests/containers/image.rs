@@ -191,3 +191,18 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         hex
     })
 }
+
+/// What no compression makes smaller; something else for each seed and length.
+pub(crate) fn noise(seed: &str, length: usize) -> Vec<u8> {
+    let mut state = seed.bytes().fold(0x9e37_79b9_7f4a_7c15_u64 ^ length as u64, |state, byte| {
+        (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    })
+    .take(length)
+    .collect()
+}

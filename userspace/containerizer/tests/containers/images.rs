@@ -89,17 +89,9 @@ fn a_layer_that_occurs_twice_counts_where_it_is_uppermost() {
 #[test]
 fn concurrent_launches_extract_once_and_all_succeed() {
     let Some(world) = World::new() else { return };
-    let containerizer = world.containerizer();
     let specs: Vec<_> =
         (0..8).map(|n| world.shell(&format!("c{n}"), &format!("exit {n}"))).collect();
-    world.run(async {
-        let mut launches = tokio::task::JoinSet::new();
-        for spec in specs {
-            let containerizer = containerizer.clone();
-            launches.spawn(async move { containerizer.launch(spec).await.unwrap() });
-        }
-        launches.join_all().await;
-    });
+    world.launch_all(specs);
     for code in 0..8 {
         assert_eq!(world.wait(&format!("c{code}")), Termination::Exited(code));
     }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::pulls::{layout, noise, of};
+use super::image::noise;
+use super::pulls::{layout, of};
 use super::registry::{Line, Options, Registry};
 use super::world::{World, example};
 
@@ -71,7 +72,7 @@ fn size(paths: &[PathBuf]) -> u64 {
 fn what_a_killed_process_has_pulled_another_does_not_pull_again() {
     let Some(world) = World::new() else { return };
     let registry = Registry::start(Options::default());
-    let source = layout(&world, "big", &[noise(4 << 20)]);
+    let source = layout(&world, "big", &[noise("", 4 << 20)]);
     registry.push(&source, "t", "library/big", &[]);
     let line = Line::held(&registry, 3 * MEGABYTE);
     let image = format!("{}/library/big", line.host);
@@ -114,7 +115,7 @@ fn what_a_killed_process_has_pulled_another_does_not_pull_again() {
 fn two_processes_pull_an_image_once() {
     let Some(world) = World::new() else { return };
     let registry = Registry::start(Options::default());
-    let source = layout(&world, "app", &[noise(2 << 20), noise(200_000)]);
+    let source = layout(&world, "app", &[noise("", 2 << 20), noise("", 200_000)]);
     registry.push(&source, "t", "library/app", &[]);
     let line = Line::held(&registry, MEGABYTE);
     let image = format!("{}/library/app", line.host);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use muster_containerizer::{ContainerSpec, Registries, Secret, Termination};
 use serde_json::json;
 
-use super::image::{Image, Layer, busybox};
+use super::image::{Image, Layer, busybox, noise};
 use super::registry::{Line, Options, Registry};
 use super::world::World;
 
@@ -30,19 +30,6 @@ pub(crate) fn layout(world: &World, which: &str, more: &[Vec<u8>]) -> PathBuf {
     }
     image.tag("t");
     directory.join(which)
-}
-
-/// What no compression makes smaller.
-pub(crate) fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ length as u64;
-    std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    })
-    .take(length)
-    .collect()
 }
 
 pub(crate) fn plain(hosts: &[&str]) -> Registries {
@@ -154,7 +141,7 @@ fn passwords_and_certificates() {
 fn broken_connections_and_killed_agents_do_not_start_over() {
     let Some(mut world) = World::new() else { return };
     let registry = Registry::start(Options::default());
-    let source = layout(&world, "big", &[noise(3 << 20)]);
+    let source = layout(&world, "big", &[noise("", 3 << 20)]);
     registry.push(&source, "t", "library/big", &[]);
     let line = Line::to(&registry, 1 << 20);
     world.pull_from(plain(&[&line.host]));
@@ -182,20 +169,13 @@ fn broken_connections_and_killed_agents_do_not_start_over() {
 fn many_tasks_pull_once() {
     let Some(mut world) = World::new() else { return };
     let registry = Registry::start(Options::default());
-    let source = layout(&world, "app", &[noise(100_000), noise(200_000), noise(300_000)]);
+    let source =
+        layout(&world, "app", &[noise("", 100_000), noise("", 200_000), noise("", 300_000)]);
     registry.push(&source, "t", "library/app", &[]);
     let line = Line::to(&registry, u64::MAX);
     world.pull_from(plain(&[&line.host]));
-    let containerizer = world.containerizer();
     let specs: Vec<_> = (0..8).map(|n| of(&format!("c{n}"), "app", &world)).collect();
-    world.run(async {
-        let mut launches = tokio::task::JoinSet::new();
-        for spec in specs {
-            let containerizer = containerizer.clone();
-            launches.spawn(async move { containerizer.launch(spec).await.unwrap() });
-        }
-        launches.join_all().await;
-    });
+    world.launch_all(specs);
     for number in 0..8 {
         assert_eq!(world.wait(&format!("c{number}")), Termination::Exited(0));
     }
@@ -208,11 +188,11 @@ fn many_tasks_pull_once() {
 fn damaged_blobs_are_refused() {
     let Some(mut world) = World::new() else { return };
     let registry = Registry::start(Options::default());
-    registry.push(&layout(&world, "app", &[noise(50_000)]), "t", "library/app", &[]);
+    registry.push(&layout(&world, "app", &[noise("", 50_000)]), "t", "library/app", &[]);
     let last = Image::new(&world.directory.path().join("layouts"), "x").layer(Layer::new().file(
         "big0",
         0o644,
-        noise(50_000),
+        noise("", 50_000),
     ));
     let digest = last.last_layer();
     registry.damage(&digest);

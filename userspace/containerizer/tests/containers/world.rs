@@ -198,6 +198,18 @@ impl World {
         self.run(self.containerizer().launch(spec))
     }
 
+    /// Launches them side by side.
+    pub(crate) fn launch_all(&self, specs: Vec<ContainerSpec>) {
+        self.run(async {
+            let mut launches = tokio::task::JoinSet::new();
+            for spec in specs {
+                let containerizer = self.containerizer().clone();
+                launches.spawn(async move { containerizer.launch(spec).await.unwrap() });
+            }
+            launches.join_all().await;
+        });
+    }
+
     /// How the container ends.
     pub(crate) fn wait(&self, id: &str) -> Termination {
         self.run(self.containerizer().wait(id)).unwrap()

@@ -2,60 +2,28 @@
 //! and with `--enforce-container-disk-quota` does not let it: it is killed, or, where the
 //! filesystem has quotas, cannot write any more.
 
-use std::sync::Arc;
+use super::keeper::{Enforcement, Keeper};
+use crate::isolator::Isolation;
 
-use super::keeper::Keeper;
-use crate::isolator::{Draft, Isolation, Isolator, Request, Subject, Watch};
-use crate::{Error, Resources, Usage};
-
-/// The isolator.
-pub(in crate::isolator) struct Du(Keeper);
-
-impl Du {
-    /// With these flags.
-    pub(in crate::isolator) fn new(flags: &Isolation) -> Self {
-        Self(Keeper::new("disk/du", flags, flags.enforce_disk_quota, None))
-    }
-}
-
-impl Isolator for Du {
-    fn prepare(&self, request: &Request<'_>, draft: &mut Draft) -> Result<(), Error> {
-        self.0.prepare(request, draft).map(drop)
-    }
-
-    fn isolate(&self, subject: &Subject) -> Result<(), Error> {
-        self.0.isolate(subject)
-    }
-
-    fn watch(&self, subject: &Arc<Subject>) -> Option<Watch> {
-        self.0.watch(subject)
-    }
-
-    fn update(&self, subject: &Subject, resources: &Resources) -> Result<(), Error> {
-        self.0.update(subject, resources.disk_bytes)
-    }
-
-    fn usage(&self, subject: &Subject, usage: &mut Usage) -> Result<(), Error> {
-        self.0.usage(subject, usage)
-    }
-
-    fn cleanup(&self, subject: &Subject) -> Result<(), Error> {
-        self.0.cleanup(subject)
-    }
+/// The isolator with these flags.
+pub(in crate::isolator) fn du(flags: &Isolation) -> Keeper {
+    let enforced = flags.enforce_disk_quota;
+    Keeper::new("disk/du", flags, if enforced { Enforcement::Any } else { Enforcement::None })
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
     use crate::cgroup::Version;
-    use crate::isolator::testing;
-    use crate::{Cause, ContainerSpec};
+    use crate::isolator::{Isolator as _, Subject, testing};
+    use crate::{Cause, ContainerSpec, Resources, Usage};
 
     /// A container on plain files, with 1 MB promised.
-    fn subject(du: &Du) -> (tempfile::TempDir, Arc<Subject>) {
+    fn subject(du: &Keeper) -> (tempfile::TempDir, Arc<Subject>) {
         let (directory, mut subject) = testing::subject(Version::V2, &[]);
         subject.plan.sandbox = directory.path().join("sandbox");
         fs::create_dir(&subject.plan.sandbox).unwrap();
@@ -67,12 +35,12 @@ mod tests {
         (directory, Arc::new(subject))
     }
 
-    fn du(enforce_disk_quota: bool) -> Du {
+    fn flagged(enforce_disk_quota: bool) -> Keeper {
         let disk_watch_interval = Duration::from_millis(5);
-        Du::new(&Isolation { disk_watch_interval, enforce_disk_quota, ..Isolation::default() })
+        du(&Isolation { disk_watch_interval, enforce_disk_quota, ..Isolation::default() })
     }
 
-    async fn measured(du: &Du, subject: &Subject) -> Usage {
+    async fn measured(du: &Keeper, subject: &Subject) -> Usage {
         loop {
             let mut usage = Usage::default();
             du.usage(subject, &mut usage).unwrap();
@@ -85,7 +53,7 @@ mod tests {
 
     #[tokio::test]
     async fn ends_who_takes_too_much_if_that_is_enforced() {
-        let du = du(true);
+        let du = flagged(true);
         let (_directory, subject) = subject(&du);
         du.isolate(&subject).unwrap();
         let watch = tokio::spawn(du.watch(&subject).unwrap());
@@ -99,7 +67,7 @@ mod tests {
 
     #[tokio::test]
     async fn counts_and_only_says_so_otherwise() {
-        let du = du(false);
+        let du = flagged(false);
         let (_directory, subject) = subject(&du);
         du.isolate(&subject).unwrap();
         let watch = tokio::spawn(du.watch(&subject).unwrap());

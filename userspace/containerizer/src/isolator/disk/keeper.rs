@@ -1,4 +1,4 @@
-//! What `disk/du` and `disk/xfs` have in common.
+//! What `disk/du` and `disk/xfs` are: they differ in how a limit is enforced.
 //!
 //! What a nested container takes counts for the outermost one around it: its sandbox is in that
 //! one's, and the rest is added.
@@ -18,9 +18,9 @@ use super::means::Kind;
 use super::walk::Used;
 use super::{ProjectRange, btrfs, project};
 use crate::error::At as _;
-use crate::isolator::{Draft, Isolation, Request, Subject, Watch};
+use crate::isolator::{Draft, Isolation, Isolator, Request, Subject, Watch};
 use crate::launch::plan::Plan;
-use crate::{Error, Usage};
+use crate::{Error, Resources, Usage};
 
 /// The file of a checkpoint with the number of the container's project.
 const PROJECT: &str = "project";
@@ -28,14 +28,25 @@ const PROJECT: &str = "project";
 /// Held while a project is chosen: no two containers may get the same.
 static CHOOSING: Mutex<()> = Mutex::new(());
 
-/// Keeps the accounts of all containers of an isolator.
-pub(super) struct Keeper {
+/// Whether a limit is to hold, and by what means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Enforcement {
+    /// It is not.
+    None,
+    /// By those that the filesystem has, or by killing who is above it.
+    Any,
+    /// By project quotas alone.
+    Projects {
+        /// How many bytes above a limit the filesystem's own is, with the container killed in
+        /// between; `None` leaves it to the filesystem.
+        margin: Option<u64>,
+    },
+}
+
+/// The isolator: keeps the accounts of its containers.
+pub(in crate::isolator) struct Keeper {
     name: &'static str,
-    /// Whether a limit is to hold.
-    enforces: bool,
-    /// How many bytes above a limit the filesystem's own is, with the container killed in
-    /// between; `None` leaves it to the filesystem.
-    margin: Option<u64>,
+    enforcement: Enforcement,
     range: ProjectRange,
     interval: Duration,
     accounts: Mutex<HashMap<String, Arc<Account>>>,
@@ -49,16 +60,10 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// For the isolator `name`.
-    pub(super) fn new(
-        name: &'static str,
-        flags: &Isolation,
-        enforces: bool,
-        margin: Option<u64>,
-    ) -> Self {
+    pub(super) fn new(name: &'static str, flags: &Isolation, enforcement: Enforcement) -> Self {
         Self {
             name,
-            enforces,
-            margin,
+            enforcement,
             range: flags.project_range,
             interval: flags.disk_watch_interval,
             accounts: Mutex::default(),
@@ -68,135 +73,11 @@ impl Keeper {
         }
     }
 
-    /// Finds out how the container can be counted, and notes it.
-    pub(super) fn prepare(&self, request: &Request<'_>, draft: &mut Draft) -> Result<Kind, Error> {
-        let sandbox = request.sandbox_top();
-        let kind = Kind::of(sandbox)?;
-        let device = fs::metadata(sandbox).at("stat", sandbox)?.dev();
-        if lock(&self.told).insert(device) {
-            tracing::info!(isolator = self.name, sandbox = %sandbox.display(), means = %kind, "disk space");
-        }
-        draft.note(&kind)?;
-        Ok(kind)
-    }
-
-    /// Makes the container's files countable, and limits them where the filesystem can.
-    pub(super) fn isolate(&self, subject: &Subject) -> Result<(), Error> {
-        if subject.parent.is_some() {
-            return self.add(subject);
-        }
-        let (sandbox, scratch) = (&subject.plan.sandbox, &subject.plan.scratch);
-        match self.kind(subject)? {
-            Kind::Files => return Ok(()),
-            Kind::Project { .. } => {
-                let project = choose(subject, self.range)?;
-                project::assign(sandbox, project)?;
-                project::assign(scratch, project)?;
-                // Whatever limit an earlier one of that number had.
-                project::limit(sandbox, project, Used::default())?;
-            }
-            Kind::Subvolumes => btrfs::confine(sandbox, scratch)?,
-        }
-        self.limit(subject, subject.resources.disk_bytes)
-    }
-
-    /// Looks from time to time at what the container takes.
-    pub(super) fn watch(&self, subject: &Arc<Subject>) -> Option<Watch> {
-        if subject.parent.is_some() {
-            // After a restart of the agent it is told here.
-            lock(&self.roots(subject)).insert(subject.plan.scratch.clone());
-            return None;
-        }
-        let account = match self.account(subject) {
-            Ok(account) => account,
-            Err(error) => {
-                tracing::warn!(id = subject.id, %error, "its disk space is not counted");
-                return None;
-            }
-        };
-        let by_filesystem = self.kind(subject).is_ok_and(Kind::enforces)
-            && account.means != Means::Files
-            && self.margin.is_none();
-        let kills = self.enforces && !by_filesystem;
-        let (turn, interval) = (Arc::clone(&self.turn), self.interval);
-        Some(Box::pin(async move {
-            loop {
-                let (turn, measured) = (Arc::clone(&turn), Arc::clone(&account));
-                let Ok(turn) = turn.acquire_owned().await else {
-                    return std::future::pending().await;
-                };
-                let measured = tokio::task::spawn_blocking(move || {
-                    // Kept to the end of it, whoever still waits for that.
-                    let _turn = turn;
-                    measured.measure()
-                });
-                match measured.await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) => {
-                        tracing::warn!(id = account.id, %error, "cannot find out its disk space");
-                    }
-                    // The runtime is going down.
-                    Err(_) => return std::future::pending().await,
-                }
-                if let Some(limitation) = account.judge()
-                    && kills
-                {
-                    return limitation;
-                }
-                tokio::time::sleep(interval).await;
-            }
-        }))
-    }
-
-    /// Another limit.
-    pub(super) fn update(&self, subject: &Subject, limit: Option<u64>) -> Result<(), Error> {
-        if subject.parent.is_some() {
-            return Ok(());
-        }
-        self.account(subject)?.set_limit(limit);
-        self.limit(subject, limit)
-    }
-
-    /// What the container takes.
-    pub(super) fn usage(&self, subject: &Subject, usage: &mut Usage) -> Result<(), Error> {
-        if subject.parent.is_some() {
-            return Ok(());
-        }
-        let account = self.account(subject)?;
-        usage.disk_limit_bytes = account.limit();
-        usage.disk_used_bytes = match account.means {
-            Means::Files => account.last(),
-            // To be asked at once.
-            Means::Project(_) | Means::Subvolumes => Some(account.measure()?),
-        };
-        Ok(())
-    }
-
-    /// Ends the account. The sandbox stays, and counts for nobody any more.
-    pub(super) fn cleanup(&self, subject: &Subject) -> Result<(), Error> {
-        let (sandbox, scratch) = (&subject.plan.sandbox, &subject.plan.scratch);
-        if subject.parent.is_some() {
-            lock(&self.roots(subject)).remove(scratch);
-            return match self.kind(subject)? {
-                Kind::Files | Kind::Project { .. } => Ok(()),
-                Kind::Subvolumes => btrfs::release_nested(&subject.plan.sandbox_top, scratch),
-            };
-        }
-        lock(&self.accounts).remove(&subject.id);
-        lock(&self.roots).remove(&subject.id);
-        match self.kind(subject)? {
-            Kind::Files => Ok(()),
-            Kind::Subvolumes => btrfs::release(sandbox, scratch),
-            Kind::Project { .. } => {
-                let Some(project) = chosen(&subject.plan.checkpoint) else { return Ok(()) };
-                if sandbox.exists() {
-                    project::limit(sandbox, project, Used::default())?;
-                    project::assign(sandbox, 0)?;
-                    project::assign(scratch, 0)?;
-                }
-                let path = subject.plan.checkpoint.join(PROJECT);
-                fs::remove_file(&path).at("unlink", &path)
-            }
+    /// How far above its limit a container comes before it is killed, if it is to be.
+    fn margin(&self) -> Option<u64> {
+        match self.enforcement {
+            Enforcement::Projects { margin } => margin,
+            Enforcement::None | Enforcement::Any => None,
         }
     }
 
@@ -239,10 +120,10 @@ impl Keeper {
 
     /// Sets the filesystem's limit, if there is to be one.
     fn limit(&self, subject: &Subject, limit: Option<u64>) -> Result<(), Error> {
-        if !self.enforces || !self.kind(subject)?.enforces() {
+        if self.enforcement == Enforcement::None || !self.kind(subject)?.enforces() {
             return Ok(());
         }
-        let limit = limit.map(|limit| limit.saturating_add(self.margin.unwrap_or(0)));
+        let limit = limit.map(|limit| limit.saturating_add(self.margin().unwrap_or(0)));
         let sandbox = &subject.plan.sandbox;
         match self.means(subject)? {
             Means::Files => Ok(()),
@@ -266,6 +147,152 @@ impl Keeper {
             Account::new(&subject.id, sandbox.clone(), roots, group.clone(), means, limit);
         let mut accounts = lock(&self.accounts);
         Ok(Arc::clone(accounts.entry(subject.id.clone()).or_insert_with(|| Arc::new(account))))
+    }
+}
+
+impl Isolator for Keeper {
+    /// Finds out how the container can be counted, and notes it.
+    fn prepare(&self, request: &Request<'_>, draft: &mut Draft) -> Result<(), Error> {
+        let sandbox = request.sandbox_top();
+        let kind = Kind::of(sandbox)?;
+        let device = fs::metadata(sandbox).at("stat", sandbox)?.dev();
+        if lock(&self.told).insert(device) {
+            tracing::info!(isolator = self.name, sandbox = %sandbox.display(), means = %kind, "disk space");
+        }
+        draft.note(&kind)?;
+        let projects = matches!(self.enforcement, Enforcement::Projects { .. });
+        if projects && kind != (Kind::Project { limited: true }) {
+            return Err(Error::Unsupported {
+                what: format!(
+                    "the filesystem of {} does not enforce project quotas, which {} needs",
+                    request.spec.sandbox.display(),
+                    self.name
+                ),
+                remedy: "mount it with the option prjquota, or use disk/du".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Makes the container's files countable, and limits them where the filesystem can.
+    fn isolate(&self, subject: &Subject) -> Result<(), Error> {
+        if subject.parent.is_some() {
+            return self.add(subject);
+        }
+        let (sandbox, scratch) = (&subject.plan.sandbox, &subject.plan.scratch);
+        match self.kind(subject)? {
+            Kind::Files => return Ok(()),
+            Kind::Project { .. } => {
+                let project = choose(subject, self.range)?;
+                project::assign(sandbox, project)?;
+                project::assign(scratch, project)?;
+                // Whatever limit an earlier one of that number had.
+                project::limit(sandbox, project, Used::default())?;
+            }
+            Kind::Subvolumes => btrfs::confine(sandbox, scratch)?,
+        }
+        self.limit(subject, subject.resources.disk_bytes)
+    }
+
+    /// Looks from time to time at what the container takes.
+    fn watch(&self, subject: &Arc<Subject>) -> Option<Watch> {
+        if subject.parent.is_some() {
+            // After a restart of the agent it is told here.
+            lock(&self.roots(subject)).insert(subject.plan.scratch.clone());
+            return None;
+        }
+        let account = match self.account(subject) {
+            Ok(account) => account,
+            Err(error) => {
+                tracing::warn!(id = subject.id, %error, "its disk space is not counted");
+                return None;
+            }
+        };
+        let by_filesystem = self.kind(subject).is_ok_and(Kind::enforces)
+            && account.means != Means::Files
+            && self.margin().is_none();
+        let kills = self.enforcement != Enforcement::None && !by_filesystem;
+        let (turn, interval) = (Arc::clone(&self.turn), self.interval);
+        Some(Box::pin(async move {
+            loop {
+                let (turn, measured) = (Arc::clone(&turn), Arc::clone(&account));
+                let Ok(turn) = turn.acquire_owned().await else {
+                    return std::future::pending().await;
+                };
+                let measured = tokio::task::spawn_blocking(move || {
+                    // Kept to the end of it, whoever still waits for that.
+                    let _turn = turn;
+                    measured.measure()
+                });
+                match measured.await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => {
+                        tracing::warn!(id = account.id, %error, "cannot find out its disk space");
+                    }
+                    // The runtime is going down.
+                    Err(_) => return std::future::pending().await,
+                }
+                if let Some(limitation) = account.judge()
+                    && kills
+                {
+                    return limitation;
+                }
+                tokio::time::sleep(interval).await;
+            }
+        }))
+    }
+
+    /// Another limit.
+    fn update(&self, subject: &Subject, resources: &Resources) -> Result<(), Error> {
+        if subject.parent.is_some() {
+            return Ok(());
+        }
+        let limit = resources.disk_bytes;
+        self.account(subject)?.set_limit(limit);
+        self.limit(subject, limit)
+    }
+
+    /// What the container takes.
+    fn usage(&self, subject: &Subject, usage: &mut Usage) -> Result<(), Error> {
+        if subject.parent.is_some() {
+            return Ok(());
+        }
+        let account = self.account(subject)?;
+        usage.disk_limit_bytes = account.limit();
+        usage.disk_used_bytes = match account.means {
+            Means::Files => account.last(),
+            // To be asked at once.
+            Means::Project(_) | Means::Subvolumes => Some(account.measure()?),
+        };
+        Ok(())
+    }
+
+    /// Ends the account. The sandbox stays, and counts for nobody any more.
+    fn cleanup(&self, subject: &Subject) -> Result<(), Error> {
+        let (sandbox, scratch) = (&subject.plan.sandbox, &subject.plan.scratch);
+        if subject.parent.is_some() {
+            lock(&self.roots(subject)).remove(scratch);
+            return match self.kind(subject)? {
+                Kind::Files | Kind::Project { .. } => Ok(()),
+                Kind::Subvolumes => btrfs::release_nested(&subject.plan.sandbox_top, scratch),
+            };
+        }
+        lock(&self.accounts).remove(&subject.id);
+        lock(&self.roots).remove(&subject.id);
+        match self.kind(subject)? {
+            Kind::Files => Ok(()),
+            Kind::Subvolumes => btrfs::release(sandbox, scratch),
+            Kind::Project { .. } => {
+                let Some(project) = chosen(&subject.plan.checkpoint) else { return Ok(()) };
+                if sandbox.exists() {
+                    project::limit(sandbox, project, Used::default())?;
+                    project::assign(sandbox, 0)?;
+                    project::assign(scratch, 0)?;
+                }
+                let path = subject.plan.checkpoint.join(PROJECT);
+                fs::remove_file(&path).at("unlink", &path)
+            }
+        }
     }
 }
 
