@@ -23,6 +23,8 @@ mod t70_quota;
 #[cfg(test)]
 mod t80_exec;
 #[cfg(test)]
+mod t82_images;
+#[cfg(test)]
 mod t85_docker;
 #[cfg(test)]
 mod t90_live_connections;
