@@ -23,6 +23,7 @@ mod places;
 mod progress;
 mod reference;
 mod registry;
+mod root;
 mod saved;
 mod store;
 mod tree;

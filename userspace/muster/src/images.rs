@@ -10,7 +10,8 @@ use crate::bytes;
 #[derive(Debug, Args)]
 #[expect(clippy::struct_field_names, reason = "fields are named as the flags")]
 pub(crate) struct ImageLimitFlags {
-    /// The most that all layers of an image may be, unpacked.
+    /// The most that all layers of an image may be, unpacked; or the files of a root directory,
+    /// or a compressed archive of images.
     #[arg(
         long,
         env = "MUSTER_IMAGE_MAX_SIZE",
@@ -18,7 +19,8 @@ pub(crate) struct ImageLimitFlags {
         value_parser = bytes::parse
     )]
     image_max_size: u64,
-    /// The most files, directories and links that all layers of an image may have.
+    /// The most files, directories and links that all layers of an image may have, or a root
+    /// directory, or an archive of images.
     #[arg(
         long,
         env = "MUSTER_IMAGE_MAX_ENTRIES",
@@ -31,8 +33,8 @@ pub(crate) struct ImageLimitFlags {
     /// The most directories that may be in each other in an image; up to 400.
     #[arg(long, env = "MUSTER_IMAGE_MAX_DEPTH", default_value_t = ImageLimits::default().depth)]
     image_max_depth: u64,
-    /// The most bytes that a byte of a compressed layer may become; not asked of the first
-    /// 256MB of a layer.
+    /// The most bytes that a byte of a compressed layer, or archive of images, may become; not
+    /// asked of the first 256MB.
     #[arg(
         long,
         env = "MUSTER_IMAGE_MAX_COMPRESSION_RATIO",

@@ -160,6 +160,11 @@ impl<R: Read> Read for Archive<R> {
 }
 
 impl Member {
+    /// Whether it is a file with data.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.kind, EntryType::Regular | EntryType::Continuous)
+    }
+
     /// Major and minor number of a device.
     pub(crate) fn device(&self) -> io::Result<(u32, u32)> {
         let numbers = (self.header.device_major()?, self.header.device_minor()?);

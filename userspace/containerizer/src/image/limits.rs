@@ -7,17 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The most that an image may have; what has more is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageLimits {
-    /// `--image-max-size`: bytes of all its layers, as archives that are not compressed.
+    /// `--image-max-size`: bytes of all its layers, as archives that are not compressed; of a
+    /// root directory, bytes of its files; of a compressed archive of images, all of it.
     pub size: u64,
     /// `--image-max-entries`: files, directories, links and whiteouts of all its layers,
-    /// directories without an entry included.
+    /// directories without an entry included; of a root directory, or an archive of images,
+    /// what is in it.
     pub entries: u64,
     /// `--image-max-layers`: layers.
     pub layers: u64,
     /// `--image-max-depth`: directories in each other; at most [`ImageLimits::DEPTH_MAX`].
     pub depth: u64,
-    /// `--image-max-compression-ratio`: bytes that a byte of a compressed layer may become,
-    /// once they are more than 256 MiB.
+    /// `--image-max-compression-ratio`: bytes that a byte of a compressed layer, or archive of
+    /// images, may become, once they are more than 256 MiB.
     pub ratio: u64,
 }
 
@@ -45,10 +47,10 @@ pub(crate) struct Budget {
     entries: AtomicU64,
 }
 
-/// What one layer takes of its image's budget.
+/// What one layer takes of its image's budget, or an archive.
 pub(crate) struct Meter<'a> {
     budget: &'a Budget,
-    /// Bytes of the layer as it is packed.
+    /// Its bytes as it is packed.
     packed: u64,
     bytes: Cell<u64>,
     entries: Cell<u64>,
@@ -118,7 +120,7 @@ impl Budget {
         Self { limits, bytes: AtomicU64::new(0), entries: AtomicU64::new(0) }
     }
 
-    /// For a layer of `packed` bytes.
+    /// For a layer, or an archive of layers, of `packed` bytes.
     pub(crate) fn meter(&self, packed: u64) -> Meter<'_> {
         Meter { budget: self, packed, bytes: Cell::new(0), entries: Cell::new(0) }
     }
@@ -130,10 +132,10 @@ impl Budget {
         };
         let bytes = add(&self.bytes, measure.bytes);
         check(bytes, self.limits.size, "image-max-size", |_| {
-            "its layers unpacked, in bytes".into()
+            "its files unpacked, in bytes".into()
         })?;
         let entries = add(&self.entries, measure.entries);
-        check(entries, self.limits.entries, "image-max-entries", |_| "entries of its layers".into())
+        check(entries, self.limits.entries, "image-max-entries", |_| "its entries".into())
     }
 }
 
@@ -159,7 +161,7 @@ impl Meter<'_> {
         }
         let ratio = bytes / self.packed.max(1);
         check(ratio, self.limits().ratio, "image-max-compression-ratio", |_| {
-            format!("{} bytes of a layer make {bytes} or more, a ratio", self.packed)
+            format!("{} bytes make {bytes} or more, a ratio", self.packed)
         })
     }
 
@@ -209,10 +211,10 @@ mod tests {
         let error = Metered::new(&[0; 50][..], &meter).read_to_end(&mut read).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "its layers unpacked, in bytes: more than the 100 that --image-max-size allows"
+            "its files unpacked, in bytes: more than the 100 that --image-max-size allows"
         );
         let error = Budget::new(SMALL).meter(1).entries(4).unwrap_err().to_string();
-        assert_eq!(error, "entries of its layers: more than the 3 that --image-max-entries allows");
+        assert_eq!(error, "its entries: more than the 3 that --image-max-entries allows");
         let error = SMALL.depth(5).unwrap_err().to_string();
         assert_eq!(error, "5 names deep: more than the 4 that --image-max-depth allows");
         SMALL.manifest([50, 50].into_iter()).unwrap();

@@ -9,7 +9,7 @@ mod contents;
 mod docker;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,8 @@ impl Saved<'_> {
         tracing::info!(image, archive = %self.path.display(), "loading");
         // Before it is read: should it change meanwhile, that is noticed the next time.
         let origin = self.origin()?;
-        let contents = Contents::read(self.path).map_err(|error| self.wrong(error.to_string()))?;
+        let contents =
+            Contents::read(self.path, limits).map_err(|error| self.wrong(error.to_string()))?;
         let (mut top, places) = self.top(&contents)?;
         let ensure = |descriptor: &Descriptor| {
             let digest = Blob::new(&image, descriptor)?.digest().clone();
@@ -116,7 +117,7 @@ impl Saved<'_> {
             .map_err(|exceeded| ImageError::Limit { image: image.clone(), exceeded })?;
         lease.keep_blobs(&image, &resolved.layers)?;
         let lacking = self.lacks(&resolved, shelf)?;
-        self.copy(&contents, &lacking, &places.layers, shelf)?;
+        self.copy(&contents, &lacking, &places.layers, shelf, limits)?;
         let notes = [(ORIGIN.to_owned(), origin), (NAME.to_owned(), image.clone())];
         top.set_annotations(Some(HashMap::from(notes)));
         shelf.remember(&name, &top).map_err(failed("write"))?;
@@ -184,6 +185,7 @@ impl Saved<'_> {
         wanted: &[Digest],
         places: &BTreeMap<Digest, PathBuf>,
         shelf: &Shelf,
+        limits: ImageLimits,
     ) -> Result<(), ImageError> {
         let mut wanted: BTreeMap<PathBuf, Digest> = wanted
             .iter()
@@ -198,7 +200,10 @@ impl Saved<'_> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let copied = contents::walk(self.path, |path, data| {
+        let copied = contents::members(self.path, limits, |member, path, data| {
+            if !member.is_file() {
+                return Ok(true);
+            }
             let Some(digest) = wanted.remove(path) else { return Ok(!wanted.is_empty()) };
             let Some((partial, mut file)) = shelf.partial(&digest)? else { return Ok(true) };
             // What an earlier one left may be anything.
@@ -242,14 +247,4 @@ struct Places {
     manifest: Option<Vec<u8>>,
     /// Paths of its layers.
     layers: BTreeMap<Digest, PathBuf>,
-}
-
-/// Opens an archive, which may be packed by gzip.
-fn open(path: &Path) -> io::Result<Box<dyn io::Read>> {
-    use io::BufRead as _;
-    let mut file = io::BufReader::with_capacity(256 << 10, File::open(path)?);
-    if file.fill_buf()?.starts_with(contents::GZIP) {
-        return Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file)));
-    }
-    Ok(Box::new(file))
 }

@@ -17,6 +17,7 @@ use super::places::places;
 use super::progress::{Pulling, Pulls};
 use super::reference::Reference;
 use super::registry::{Pull, Registries, Shelf, pull, record_of};
+use super::root::Roots;
 use super::saved::Saved;
 use super::uses::{Item, Lease, Used, Uses};
 use super::{ImageError, ImageLimits};
@@ -38,6 +39,7 @@ pub(crate) struct Store {
     pub(super) uses: Arc<Uses>,
     pulls: Pulls,
     chosen: Chosen,
+    roots: Roots,
 }
 
 /// An image that is ready to be mounted.
@@ -71,7 +73,17 @@ impl Store {
         let uses = Uses::open(&directory, runtime_dir)?;
         let layers = Layers::new(directory.join(".layers"), Arc::clone(&uses), boot_id()?);
         let pulls = Pulls::default();
-        Ok(Self { directory, registries, limits, shelf, layers, uses, pulls, chosen })
+        Ok(Self {
+            directory,
+            registries,
+            limits,
+            shelf,
+            layers,
+            uses,
+            pulls,
+            chosen,
+            roots: Roots::default(),
+        })
     }
 
     /// What keeps images for those who are about to use them.
@@ -167,9 +179,15 @@ impl Store {
     fn root(&self, reference: &Reference, root: &Path) -> Result<Image, ImageError> {
         let image = reference.to_string();
         let backend = self.chosen.of(reference, 1)?;
-        let layer = root.canonicalize().map_err(|source| {
-            let path = root.to_owned();
-            ImageError::Io { image, operation: "open", path, source }
+        let failed = |operation| {
+            let (image, path) = (image.clone(), root.to_owned());
+            move |source| ImageError::Io { image, operation, path, source }
+        };
+        let layer = root.canonicalize().map_err(failed("open"))?;
+        let measured = self.roots.check(&layer, self.limits, backend == Backend::Copy);
+        measured.map_err(|error| match error.downcast() {
+            Ok(exceeded) => ImageError::Limit { image: image.clone(), exceeded },
+            Err(error) => failed("measure")(error),
         })?;
         let config = ImageConfiguration::default();
         Ok(Image { config, layers: vec![layer], places: None, backend })

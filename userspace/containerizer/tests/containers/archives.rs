@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use muster_containerizer::{ContainerSpec, Error, ImageLimits, Registries, Termination};
+use muster_containerizer::{
+    ContainerSpec, Error, ImageBackend as Backend, ImageLimits, Registries, Termination,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::image::{Image, Layer, busybox};
@@ -281,4 +283,57 @@ fn what_is_too_large_is_not_copied_out_of_its_archive() {
     world.limit_images(usual);
     assert_eq!(printed(&world, "c", "oci-archive:1", "cat /which"), "one\n");
     assert_eq!(large(), 1);
+}
+
+#[test]
+fn a_packed_archive_is_unpacked_no_further_than_the_limits() {
+    let Some(mut world) = World::new() else { return };
+    let images = world.config.image_dir.clone();
+    let from = layout(&images, "one\n");
+    skopeo(&from, &format!("docker-archive:{}:bomb:1", images.join("bomb").display()));
+    let archive = fs::read(images.join("bomb")).unwrap();
+    fs::remove_file(images.join("bomb")).unwrap();
+    // Behind the image, where nobody has to look, much that weighs little.
+    let end = archive.len() - 1024;
+    let much = Layer::new().file("zeros", 0o644, vec![0; 24 << 20]).bytes();
+    fs::write(images.join("bomb.tar"), [&archive[..end], much.as_slice()].concat()).unwrap();
+    run(Command::new("gzip").arg("-1").arg(images.join("bomb.tar")));
+    fs::rename(images.join("bomb.tar.gz"), images.join("bomb.tar")).unwrap();
+    let usual = ImageLimits::default();
+    for (limits, flag) in [
+        (ImageLimits { size: 9 << 20, ..usual }, "size"),
+        (ImageLimits { entries: 4, ..usual }, "entries"),
+    ] {
+        world.limit_images(limits);
+        let error = refused(&world, "bomb:1");
+        assert!(error.contains("bomb.tar: "), "{error}");
+        assert!(error.ends_with(&format!("--image-max-{flag} allows")), "{error}");
+    }
+    world.limit_images(usual);
+    assert_eq!(printed(&world, "c", "bomb:1", "cat /which"), "one\n");
+}
+
+#[test]
+fn a_root_directory_that_is_too_large_is_refused() {
+    let Some(mut world) = World::new() else { return };
+    let root = world.config.image_dir.join("plain");
+    fs::create_dir_all(root.join("bin")).unwrap();
+    fs::copy("/bin/busybox", root.join("bin/sh")).unwrap();
+    fs::write(root.join("file"), vec![7; 4 << 20]).unwrap();
+    let usual = ImageLimits::default();
+    for backend in [Backend::Overlay, Backend::Copy] {
+        world.restart_with(|isolation| isolation.image_backends = backend.into());
+        for (limits, flag) in [
+            (ImageLimits { size: 4 << 20, ..usual }, "size"),
+            (ImageLimits { entries: 2, ..usual }, "entries"),
+            (ImageLimits { depth: 1, ..usual }, "depth"),
+        ] {
+            world.limit_images(limits);
+            let error = refused(&world, "plain");
+            assert!(error.starts_with("image plain:latest: "), "{error}");
+            assert!(error.ends_with(&format!("--image-max-{flag} allows")), "{error}");
+        }
+        world.limit_images(usual);
+        assert_eq!(printed(&world, "c", "plain", "echo here"), "here\n");
+    }
 }

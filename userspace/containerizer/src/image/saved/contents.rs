@@ -2,18 +2,21 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io::{self, Read as _};
+use std::fs::File;
+use std::io::{self, BufRead as _, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use tar::EntryType;
 
-use crate::image::archive::Archive;
+use crate::image::ImageLimits;
+use crate::image::archive::{Archive, Member};
 use crate::image::blob::DOCUMENT_MAX;
 use crate::image::digest::{Digest, Hashing};
+use crate::image::limits::{Budget, Metered};
 
 /// How compressed data begin.
-pub(super) const GZIP: &[u8] = &[0x1f, 0x8b];
+const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// The most that all documents of an archive may take together.
 const DOCUMENTS_MAX: usize = 64 << 20;
@@ -49,26 +52,22 @@ pub(super) enum Compression {
 
 impl Contents {
     /// Reads the archive at `path`, all of it.
-    pub(super) fn read(path: &Path) -> io::Result<Self> {
+    pub(super) fn read(path: &Path, limits: ImageLimits) -> io::Result<Self> {
         let (mut files, mut documents) = (HashMap::new(), HashMap::new());
         let (mut links, mut total) = (HashMap::new(), 0);
-        let mut archive = Archive::new(super::open(path)?);
-        while let Some(member) = archive.next()? {
-            let Some(path) = plain(Path::new(OsStr::from_bytes(&member.path))) else {
-                continue;
-            };
-            let target = Path::new(OsStr::from_bytes(&member.link));
+        members(path, limits, |member, path, mut data| {
+            let (path, target) = (path.to_owned(), Path::new(OsStr::from_bytes(&member.link)));
             match member.kind {
-                EntryType::Regular | EntryType::Continuous => {
+                _ if member.is_file() => {
                     let mut start = Vec::new();
-                    archive.by_ref().take(4).read_to_end(&mut start)?;
+                    (&mut data).take(4).read_to_end(&mut start)?;
                     let compression = match start.as_slice() {
                         start if start.starts_with(GZIP) => Compression::Gzip,
                         start if start == ZSTD => Compression::Zstd,
                         _ => Compression::None,
                     };
                     if start.starts_with(b"{") || start.starts_with(b"[") {
-                        archive.by_ref().take(DOCUMENT_MAX).read_to_end(&mut start)?;
+                        (&mut data).take(DOCUMENT_MAX).read_to_end(&mut start)?;
                     }
                     let document = start.len() > 4 && start.len() as u64 <= DOCUMENT_MAX;
                     let mut size = start.len() as u64;
@@ -80,10 +79,10 @@ impl Contents {
                         }
                         documents.insert(path.clone(), (Digest::of(&start), start));
                     } else if compression == Compression::None {
-                        size += io::copy(&mut archive, &mut io::sink())?;
+                        size += io::copy(&mut data, &mut io::sink())?;
                     } else {
-                        let whole = start.as_slice().chain(&mut archive);
-                        let (found, length) = Hashing::new(whole).finish()?;
+                        let (found, length) =
+                            Hashing::new(start.as_slice().chain(data)).finish()?;
                         (digest, size) = (Some(found), length);
                     }
                     files.insert(path, Packed { size, compression, digest });
@@ -95,7 +94,8 @@ impl Contents {
                 }
                 _ => {}
             }
-        }
+            Ok(true)
+        })?;
         Ok(Self { files, documents, links })
     }
 
@@ -135,18 +135,27 @@ impl Contents {
     }
 }
 
-/// Shows the data of every file of the archive at `path` to `see`, until that has enough.
-pub(super) fn walk(
+/// Shows every entry of the archive at `path` to `see`, with its path and data, until that has
+/// enough. The archive may be packed by gzip: then it may not become more than an image may be.
+pub(super) fn members(
     path: &Path,
-    mut see: impl FnMut(&Path, &mut dyn io::Read) -> io::Result<bool>,
+    limits: ImageLimits,
+    mut see: impl FnMut(&Member, &Path, &mut dyn io::Read) -> io::Result<bool>,
 ) -> io::Result<()> {
-    let mut archive = Archive::new(super::open(path)?);
+    let file = File::open(path)?;
+    let budget = Budget::new(limits);
+    let meter = budget.meter(file.metadata()?.len());
+    let mut file = io::BufReader::with_capacity(256 << 10, file);
+    let source: Box<dyn io::Read + '_> = if file.fill_buf()?.starts_with(GZIP) {
+        Box::new(Metered::new(flate2::bufread::MultiGzDecoder::new(file), &meter))
+    } else {
+        Box::new(file)
+    };
+    let mut archive = Archive::new(source);
     while let Some(member) = archive.next()? {
-        if !matches!(member.kind, EntryType::Regular | EntryType::Continuous) {
-            continue;
-        }
+        meter.entries(1).map_err(io::Error::other)?;
         let Some(path) = plain(Path::new(OsStr::from_bytes(&member.path))) else { continue };
-        if !see(&path, &mut archive)? {
+        if !see(&member, &path, &mut archive)? {
             break;
         }
     }
