@@ -2,6 +2,7 @@
 
 mod allocator;
 mod arm;
+mod health;
 mod launch;
 mod record;
 mod sample;
@@ -34,6 +35,8 @@ pub(crate) struct Options {
 enum Bench {
     /// The allocator on Mesos' own cases, beside figures that are stated for Mesos
     Allocator(allocator::Options),
+    /// From a health change at the master to the last of 100 agents' maps
+    Health(health::Options),
     /// A container from its start to its end, against crun, runc and Docker
     Launch(launch::Options),
     /// An image of 500 MB from its layout to a root filesystem, against umoci
@@ -58,6 +61,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.bench {
         // It needs nothing but cargo.
         Bench::Allocator(allocator) => allocator::run(ui, allocator, options.json),
+        Bench::Health(health) => {
+            setup::ensure(ui, &[Purpose::Build, Purpose::Cluster, Purpose::Agent])?;
+            health::run(ui, health, options.json)
+        }
         Bench::Launch(launch) => {
             setup::ensure(ui, &[Purpose::Build, Purpose::Cluster, Purpose::Launch])?;
             launch::run(ui, launch, options.json)
