@@ -21,43 +21,48 @@ map_type! {
     ///
     /// Slots are drawn evenly; `threshold` and `alias` turn that into the weights (Walker's
     /// alias method, M. D. Vose, "A linear algorithm for generating random numbers with a
-    /// given distribution", 1991): one lookup, whatever the weights.
+    /// given distribution", 1991): one lookup if weights are equal, at most two otherwise.
     pub struct Backend {
         /// The VIP this slot belongs to. A reader that finds another VIP here has read a
         /// `vips` entry that was being recycled, and looks again.
         pub vip: Endpoint,
         /// The backend.
         pub backend: Endpoint,
-        /// Takes the rest of this slot's share.
-        pub alias: Endpoint,
         /// The backend is taken when the drawn fraction is at most this.
         pub threshold: u32,
         /// As configured; 0 drains.
         pub weight: u32,
         /// Index in `counters` of the backend; [`UNCOUNTED`] if it has none.
         pub counter: u32,
-        /// The same of the alias.
-        pub alias_counter: u32,
+        /// Index of the slot whose backend takes the rest of this slot's share. Its own where
+        /// nothing is left.
+        pub alias: u32,
     }
 }
 
+// The kernel's head of an entry and the key take 56 bytes more.
+const _: () = assert!(size_of::<Backend>() <= 72, "an entry is two cache lines");
+
 /// Where a connection goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The backend.
-    pub backend: Endpoint,
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The backend, where it was found.
+    pub backend: &'a Endpoint,
     /// Index of its [`Counters`](crate::Counters); [`UNCOUNTED`] if it has none.
     pub counter: u32,
 }
 
 impl Backend {
-    /// Who gets the connection for which `fraction` was drawn.
+    /// True if the slot's own backend gets the connection for which `fraction` was drawn;
+    /// otherwise that of the slot [`alias`](Self::alias) does.
     #[inline(always)]
-    pub const fn resolve(&self, fraction: u32) -> Target {
-        if fraction <= self.threshold {
-            Target { backend: self.backend, counter: self.counter }
-        } else {
-            Target { backend: self.alias, counter: self.alias_counter }
-        }
+    pub const fn is_own(&self, fraction: u32) -> bool {
+        fraction <= self.threshold
+    }
+
+    /// The slot's backend.
+    #[inline(always)]
+    pub const fn target(&self) -> Target<'_> {
+        Target { backend: &self.backend, counter: self.counter }
     }
 }

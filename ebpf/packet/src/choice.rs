@@ -5,7 +5,7 @@
 pub struct Choice {
     /// Index of the slot, below the count.
     pub index: u32,
-    /// Decides between the slot's backend and its alias.
+    /// Decides between the slot's backend and that of its alias.
     pub fraction: u32,
 }
 

@@ -22,7 +22,7 @@ map_type! {
     ///
     /// Shared by all processors and changed with atomic adds: a choice that compares
     /// backends has to read them, and a backend's counters are touched twice per
-    /// connection, not per packet. All of it is one cache line long.
+    /// connection, not per packet.
     #[derive(Default)]
     pub struct Counters {
         /// Whose they are. A reader that finds another has come too late, and lets go.

@@ -34,13 +34,12 @@ map_type! {
 }
 
 impl Flows {
-    /// The VIP whose answers come from the backend at this address (as the socket address
-    /// context holds it).
+    /// The VIP whose answers come from this backend.
     #[inline(always)]
-    pub fn vip(&self, user_ip4: u32, user_port: u32) -> Option<Endpoint> {
+    pub fn vip(&self, backend: &Endpoint) -> Option<&Endpoint> {
         for flow in &self.flows {
-            if flow.backend.is_at(user_ip4, user_port) {
-                return Some(flow.vip);
+            if flow.backend.is(backend) {
+                return Some(&flow.vip);
             }
         }
         None
@@ -55,8 +54,8 @@ impl Flows {
     #[inline(always)]
     pub fn remember(&mut self, flow: Flow) -> bool {
         for known in &mut self.flows {
-            if known.backend.bits() == flow.backend.bits() {
-                if known.vip.bits() != flow.vip.bits() {
+            if known.backend.is(&flow.backend) {
+                if !known.vip.is(&flow.vip) {
                     known.vip = flow.vip;
                 }
                 return false;
@@ -85,7 +84,7 @@ mod tests {
     }
 
     fn answer_from(flows: &Flows, backend: Endpoint) -> Option<Endpoint> {
-        flows.vip(backend.user_ip4(), backend.user_port())
+        flows.vip(&backend).copied()
     }
 
     #[test]

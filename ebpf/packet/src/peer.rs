@@ -40,10 +40,15 @@ map_type! {
 impl Peer {
     /// A socket about to connect; with cookie 0, one that has no handshake.
     #[inline(always)]
-    pub const fn new(cookie: u64, vip: Endpoint, target: Target) -> Self {
-        let stage = if cookie == 0 { Stage::Established } else { Stage::Chosen };
-        let Target { backend, counter } = target;
-        Self { tag: Self::tag(cookie, stage), vip, backend, counter, since: 0 }
+    pub const fn new(cookie: u64, vip: Endpoint, target: &Target<'_>) -> Self {
+        let Target { backend, counter } = *target;
+        Self { tag: Self::first_tag(cookie), vip, backend: *backend, counter, since: 0 }
+    }
+
+    /// The tag of a socket about to connect.
+    #[inline(always)]
+    pub const fn first_tag(cookie: u64) -> u64 {
+        Self::tag(cookie, if cookie == 0 { Stage::Established } else { Stage::Chosen })
     }
 
     /// The tag of a socket's connection. Cookies are counted from 1 and never get near 2^60.

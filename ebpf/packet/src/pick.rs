@@ -8,31 +8,32 @@ use crate::{Choice, Load, Policy, Target, Tier, choose, next};
 /// one that works is surely found. The verifier's work doubles with every second one.
 pub const RESCUES: u32 = 8;
 
-/// What a choice is made from: the maps in the kernel, and anything in a test.
-pub trait Pool {
+/// What a choice is made from: the maps in the kernel, and anything in a test. Backends are
+/// found in what lives for `'a`.
+pub trait Pool<'a> {
     /// A number, each as likely as any other.
     fn random(&self) -> u32;
 
     /// The backend of a slot. `None` if the table is not (or no longer) the VIP's.
-    fn slot(&self, choice: Choice) -> Option<Target>;
+    fn slot(&self, choice: Choice) -> Option<Target<'a>>;
 
     /// What is known of it.
-    fn load(&self, target: &Target) -> Load;
+    fn load(&self, target: &Target<'_>) -> Load;
 
     /// Takes the one connection that a half-open breaker lets through. False if another
     /// processor was faster.
-    fn claim(&self, target: &Target, load: &Load) -> bool;
+    fn claim(&self, target: &Target<'_>, load: &Load) -> bool;
 }
 
 /// What two draws came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drawn {
+#[derive(Clone, Copy, Debug)]
+pub enum Drawn<'a> {
     /// The connection goes there.
-    Taken(Target),
+    Taken(Target<'a>),
     /// Both are down.
     Down {
         /// Gets the connection if everybody else is down, too.
-        last_resort: Target,
+        last_resort: Target<'a>,
         /// Its slot.
         slot: u32,
     },
@@ -45,7 +46,7 @@ pub enum Drawn {
 /// balancing", 2001). One whose breaker is half-open gets this connection as its test. If
 /// both are down, others are to be asked: see [`rescue`].
 #[inline(always)]
-pub fn draw(pool: &impl Pool, count: u32, policy: u32) -> Option<Drawn> {
+pub fn draw<'a>(pool: &impl Pool<'a>, count: u32, policy: u32) -> Option<Drawn<'a>> {
     let drawn = choose(pool.random(), count);
     let first = pool.slot(drawn)?;
     if count == 1 {
@@ -71,7 +72,7 @@ pub fn draw(pool: &impl Pool, count: u32, policy: u32) -> Option<Drawn> {
 /// tested. Its slot; `from` if there is none: then the last resort gets the connection,
 /// rather than none.
 #[inline(always)]
-pub fn rescue(pool: &impl Pool, from: u32, count: u32) -> u32 {
+pub fn rescue<'a>(pool: &impl Pool<'a>, from: u32, count: u32) -> u32 {
     let mut index = from;
     for _ in 0..black_box(RESCUES) {
         index = next(index, count);
@@ -101,7 +102,7 @@ const fn is_better(second: &Load, first: &Load, policy: u32) -> bool {
 
 /// True if the backend is half-open, and this connection is its test.
 #[inline(always)]
-fn is_test(pool: &impl Pool, target: &Target, load: &Load) -> bool {
+fn is_test<'a>(pool: &impl Pool<'a>, target: &Target<'_>, load: &Load) -> bool {
     load.tier == Tier::MaybeUp && pool.claim(target, load)
 }
 

@@ -4,7 +4,8 @@ use core::hint::black_box;
 
 use aya_ebpf::helpers::{bpf_get_prandom_u32, generated::bpf_ktime_get_coarse_ns};
 use muster_packet::{
-    Choice, Counters, Drawn, Endpoint, Load, Pool, Slot, Target, Vip, choose, draw, rescue, steady,
+    Backend, Choice, Counters, Drawn, Endpoint, Load, Pool, Slot, Target, Vip, choose, draw,
+    rescue, steady,
 };
 
 use crate::{
@@ -17,13 +18,13 @@ use crate::{
 const ATTEMPTS: u32 = 2;
 
 /// What a destination turned out to be.
-pub enum Destination {
+pub enum Destination<'a> {
     /// Not a VIP: none of our business.
     Other,
     /// A VIP without a backend that takes connections.
     Nobody,
     /// A VIP, and the backend chosen for it.
-    Backend(Target),
+    Backend(Target<'a>),
 }
 
 /// A VIP's table, as the maps have it.
@@ -35,7 +36,7 @@ struct Table<'a> {
 
 /// Chooses a backend by what is known of all of them.
 #[inline(always)]
-pub fn balance(vip: &Endpoint) -> Destination {
+pub fn balance(vip: &Endpoint) -> Destination<'static> {
     if is_far(vip) {
         return Destination::Other;
     }
@@ -51,7 +52,7 @@ pub fn balance(vip: &Endpoint) -> Destination {
         match draw(&table, entry.backends, entry.policy) {
             Some(Drawn::Taken(target)) => return Destination::Backend(target),
             Some(Drawn::Down { last_resort, slot }) => {
-                let rescued = saved(vip.bits(), entry.table, entry.backends, slot, now_ns);
+                let rescued = saved(vip, entry.table, entry.backends, slot, now_ns);
                 let found = self::slot(vip, entry.table, Choice::own(rescued));
                 return Destination::Backend(if rescued == slot {
                     last_resort
@@ -68,9 +69,8 @@ pub fn balance(vip: &Endpoint) -> Destination {
 /// [`Pool::claim`]: as seldom called as [`saved`].
 #[cold]
 #[inline(never)]
-fn claimed(backend: u64, counter: u32, from: u64, to: u64) -> bool {
-    let target = Target { backend: Endpoint::from_bits(backend), counter };
-    let Some(counters) = counters(&target) else { return false };
+fn claimed(backend: &Endpoint, counter: u32, from: u64, to: u64) -> bool {
+    let Some(counters) = counters(&Target { backend, counter }) else { return false };
     // SAFETY: a field of a live map value, aligned to 8.
     unsafe { atomic::exchange(&raw mut (*counters).probe_ns, from, to) }
 }
@@ -79,15 +79,14 @@ fn claimed(backend: u64, counter: u32, from: u64, to: u64) -> bool {
 /// seldom called, and the programs' code should fit into the processor's cache.
 #[cold]
 #[inline(never)]
-fn saved(vip: u64, number: u32, count: u32, from: u32, now_ns: u64) -> u32 {
-    let vip = Endpoint::from_bits(vip);
-    rescue(&Table { vip: &vip, number, now_ns }, from, count)
+fn saved(vip: &Endpoint, number: u32, count: u32, from: u32, now_ns: u64) -> u32 {
+    rescue(&Table { vip, number, now_ns }, from, count)
 }
 
 /// Chooses the same backend for a socket as long as the VIP's table stays. The socket's
 /// cookie is asked for only if the destination is a VIP.
 #[inline(always)]
-pub fn balance_steadily(vip: &Endpoint, cookie: impl Fn() -> u64) -> Destination {
+pub fn balance_steadily(vip: &Endpoint, cookie: impl Fn() -> u64) -> Destination<'static> {
     if is_far(vip) {
         return Destination::Other;
     }
@@ -108,7 +107,7 @@ pub fn balance_steadily(vip: &Endpoint, cookie: impl Fn() -> u64) -> Destination
 /// The VIP's entry, if it has backends that take connections; otherwise what the destination
 /// is.
 #[inline(always)]
-fn entry(vip: &Endpoint, attempt: u32) -> Result<Vip, Destination> {
+fn entry(vip: &Endpoint, attempt: u32) -> Result<Vip, Destination<'static>> {
     match lookup(vip) {
         Some(entry) if entry.backends > 0 => Ok(entry),
         // It was a VIP a moment ago.
@@ -132,25 +131,57 @@ fn lookup(vip: &Endpoint) -> Option<Vip> {
 
 /// The backend that was chosen, unless the table is not (or no longer) this VIP's.
 #[inline(always)]
-fn slot(vip: &Endpoint, table: u32, choice: Choice) -> Option<Target> {
+fn slot(vip: &Endpoint, table: u32, choice: Choice) -> Option<Target<'static>> {
+    let slot = backend(table, choice.index)?;
+    if !slot.vip.is(vip) {
+        return None;
+    }
+    // The slots of a table are written before the table is found, and deleted after.
+    let slot = if slot.is_own(choice.fraction) { slot } else { aliased(table, slot.alias)? };
+    Some(slot.target())
+}
+
+#[inline(always)]
+fn backend(table: u32, index: u32) -> Option<&'static Backend> {
     // SAFETY: a slot is deleted only after all programs that could have read its table's
-    // number have ended, so it is not recycled while it is read.
-    let slot = unsafe { BACKENDS.get(Slot { table, index: choice.index }) }?;
-    if slot.vip.bits() == vip.bits() { Some(slot.resolve(choice.fraction)) } else { None }
+    // number have ended, so it is neither changed nor recycled while it is read.
+    unsafe { BACKENDS.get(Slot { table, index }) }
+}
+
+/// [`backend`], for the slots of which a part is another's: those of unequal weights.
+#[cold]
+#[inline(never)]
+fn aliased(table: u32, index: u32) -> Option<&'static Backend> {
+    backend(table, index)
 }
 
 /// A backend's counters. `None` if it has none, or they are another's by now.
 #[inline(always)]
-pub fn counters(of: &Target) -> Option<*mut Counters> {
+pub fn counters(of: &Target<'_>) -> Option<*mut Counters> {
     let counters = COUNTERS.get_ptr_mut(of.counter)?;
-    // SAFETY: a live map value, read as one word.
-    let backend = unsafe { (&raw const (*counters).backend).cast::<u64>().read_volatile() };
-    if backend == of.backend.bits() { Some(counters) } else { None }
+    // SAFETY: a live map value. It may be read while user space gives it to another backend,
+    // and mixed up of both is neither's.
+    let backend = unsafe { read(&raw const (*counters).backend) };
+    if backend.is(of.backend) { Some(counters) } else { None }
+}
+
+/// Reads an endpoint word by word, of a map value that others may be writing.
+///
+/// # Safety
+///
+/// It points into a live map value.
+#[inline(always)]
+pub unsafe fn read(endpoint: *const Endpoint) -> Endpoint {
+    // SAFETY: what the caller vouches for; an endpoint is three words.
+    Endpoint::from_words(unsafe {
+        let words = endpoint.cast::<u64>();
+        [words.read_volatile(), words.add(1).read_volatile(), words.add(2).read_volatile()]
+    })
 }
 
 // === impl Table ===
 
-impl Pool for Table<'_> {
+impl Pool<'static> for Table<'_> {
     #[inline(always)]
     fn random(&self) -> u32 {
         // SAFETY: takes no arguments.
@@ -158,19 +189,19 @@ impl Pool for Table<'_> {
     }
 
     #[inline(always)]
-    fn slot(&self, choice: Choice) -> Option<Target> {
+    fn slot(&self, choice: Choice) -> Option<Target<'static>> {
         slot(self.vip, self.number, choice)
     }
 
     #[inline(always)]
-    fn load(&self, target: &Target) -> Load {
+    fn load(&self, target: &Target<'_>) -> Load {
         let Some(counters) = counters(target) else { return Load::UNKNOWN };
         // SAFETY: a live map value, only read; what is added meanwhile is seen or not.
         unsafe { (*counters).load(self.now_ns) }
     }
 
     #[inline(always)]
-    fn claim(&self, target: &Target, load: &Load) -> bool {
-        claimed(target.backend.bits(), target.counter, load.probe_ns, self.now_ns)
+    fn claim(&self, target: &Target<'_>, load: &Load) -> bool {
+        claimed(target.backend, target.counter, load.probe_ns, self.now_ns)
     }
 }

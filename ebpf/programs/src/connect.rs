@@ -15,7 +15,7 @@ pub fn connect4(ctx: SockAddrContext) -> i32 {
     connect(&ctx, Family::V4)
 }
 
-/// `AF_INET6` sockets that connect to an IPv4-mapped address.
+/// `AF_INET6` sockets, to an IPv6 address or to one that maps an IPv4 address.
 #[cgroup_sock_addr(connect6)]
 pub fn connect6(ctx: SockAddrContext) -> i32 {
     connect(&ctx, Family::V6)
@@ -31,11 +31,11 @@ fn connect(ctx: &SockAddrContext, family: Family) -> i32 {
     };
     match (destination, choice) {
         (Some(vip), Destination::Backend(target)) => {
-            socket.remember(vip, target);
+            socket.remember(&vip, &target);
             if vip.protocol == UDP {
                 count(&target, Event::Flow);
             }
-            rewrite(ctx, family, &target.backend);
+            rewrite(ctx, family, target.backend);
             ALLOW
         }
         (_, Destination::Nobody) => refuse(),

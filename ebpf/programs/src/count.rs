@@ -25,7 +25,7 @@ pub enum Event {
 
 /// Counts an event of a backend.
 #[inline(always)]
-pub fn count(target: &Target, event: Event) {
+pub fn count(target: &Target<'_>, event: Event) {
     let Some(counters) = counters(target) else { return };
     let add = |field: *mut u64, value: u64| {
         // SAFETY: a field of a live map value, aligned to 8, that programs change only

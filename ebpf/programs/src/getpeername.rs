@@ -2,7 +2,7 @@
 
 use aya_ebpf::{macros::cgroup_sock_addr, programs::SockAddrContext};
 
-use crate::sockets::{ALLOW, Family, address, rewrite, socket};
+use crate::sockets::{ALLOW, Family, endpoint, rewrite, socket};
 
 /// `AF_INET` sockets.
 #[cgroup_sock_addr(getpeername4)]
@@ -10,7 +10,7 @@ pub fn getpeername4(ctx: SockAddrContext) -> i32 {
     getpeername(&ctx, Family::V4)
 }
 
-/// `AF_INET6` sockets connected to an IPv4-mapped address.
+/// `AF_INET6` sockets.
 #[cgroup_sock_addr(getpeername6)]
 pub fn getpeername6(ctx: SockAddrContext) -> i32 {
     getpeername(&ctx, Family::V6)
@@ -18,8 +18,8 @@ pub fn getpeername6(ctx: SockAddrContext) -> i32 {
 
 #[inline(always)]
 fn getpeername(ctx: &SockAddrContext, family: Family) -> i32 {
-    let Some((ip, port)) = address(ctx, family) else { return ALLOW };
-    if let Some(vip) = socket(ctx).vip(ip, port) {
+    let Some(peer) = endpoint(ctx, family) else { return ALLOW };
+    if let Some(vip) = socket(ctx).vip(&peer) {
         rewrite(ctx, family, &vip);
     }
     ALLOW

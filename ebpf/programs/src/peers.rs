@@ -14,6 +14,7 @@ use muster_packet::{Endpoint, Peer, Stage, Target};
 
 use crate::{
     atomic,
+    balance::read,
     count::{Event, count},
     maps::{CONNECTIONS, PEERS},
 };
@@ -39,11 +40,11 @@ pub struct Record {
 impl Socket {
     /// Remembers what the socket is being connected to.
     #[inline(always)]
-    pub fn remember(self, vip: Endpoint, target: Target) {
-        let fresh = Peer::new(self.cookie, vip, target);
+    pub fn remember(self, vip: &Endpoint, target: &Target<'_>) {
+        let tag = Peer::first_tag(self.cookie);
         let mut peer = self.place();
-        if peer.is_null() || !self.take(peer, fresh.tag) {
-            let mut value = fresh;
+        if peer.is_null() || !self.take(peer, tag) {
+            let mut value = Peer::new(self.cookie, *vip, target);
             // Without memory for it the connection works, but shows the backend as its peer.
             peer = self.storage(&raw mut value, BPF_SK_STORAGE_GET_F_CREATE.into());
             if peer.is_null() {
@@ -54,9 +55,9 @@ impl Socket {
         // SAFETY: a live value that is this socket's. Threads that connect one UDP socket at
         // the same moment may mix their peers up.
         unsafe {
-            (&raw mut (*peer).tag).write_volatile(fresh.tag);
-            (&raw mut (*peer).vip).write_volatile(vip);
-            (&raw mut (*peer).backend).write_volatile(target.backend);
+            (&raw mut (*peer).tag).write_volatile(tag);
+            write(&raw mut (*peer).vip, vip);
+            write(&raw mut (*peer).backend, target.backend);
             (&raw mut (*peer).counter).write_volatile(target.counter);
         }
     }
@@ -67,12 +68,11 @@ impl Socket {
         self.placed().or_else(|| self.kept())
     }
 
-    /// The VIP the socket was connected to, if it got the backend at this address (as the
-    /// socket address context holds it).
+    /// The VIP the socket was connected to, if it got this backend.
     #[inline(always)]
-    pub fn vip(self, user_ip4: u32, user_port: u32) -> Option<Endpoint> {
+    pub fn vip(self, backend: &Endpoint) -> Option<Endpoint> {
         let record = self.record()?;
-        if record.target().backend.is_at(user_ip4, user_port) { Some(record.vip()) } else { None }
+        if record.backend().is(backend) { Some(record.vip()) } else { None }
     }
 
     /// The socket is being connected to something else.
@@ -149,15 +149,16 @@ impl Record {
     /// The backend. Whether the record was still the socket's when it was read is only known
     /// after [`retag`](Self::retag).
     #[inline(always)]
-    pub fn target(self) -> Target {
-        // SAFETY: a live map value, each field read whole.
-        let (backend, counter) = unsafe {
-            (
-                (&raw const (*self.peer).backend).cast::<u64>().read_volatile(),
-                (&raw const (*self.peer).counter).read_volatile(),
-            )
-        };
-        Target { backend: Endpoint::from_bits(backend), counter }
+    fn backend(self) -> Endpoint {
+        // SAFETY: a live map value.
+        unsafe { read(&raw const (*self.peer).backend) }
+    }
+
+    /// Index of the backend's counters, known as well as the backend.
+    #[inline(always)]
+    fn counter(self) -> u32 {
+        // SAFETY: a live map value.
+        unsafe { (&raw const (*self.peer).counter).read_volatile() }
     }
 
     /// When the handshake began.
@@ -169,8 +170,8 @@ impl Record {
 
     #[inline(always)]
     fn vip(self) -> Endpoint {
-        // SAFETY: as for the backend.
-        Endpoint::from_bits(unsafe { (&raw const (*self.peer).vip).cast::<u64>().read_volatile() })
+        // SAFETY: a live map value.
+        unsafe { read(&raw const (*self.peer).vip) }
     }
 
     /// Gives the record another tag, unless another processor has done so since it was found.
@@ -183,20 +184,20 @@ impl Record {
     /// The handshake begins now, with these callbacks to be switched off after it.
     #[inline(always)]
     pub fn begin(self, callbacks: u32, now: u32) {
-        let target = self.target();
+        let (backend, counter) = (self.backend(), self.counter());
         // SAFETY: a live map value that is this socket's, which is about to send its SYN.
         unsafe { (&raw mut (*self.peer).since).write_volatile(now) };
         if self.retag(Peer::watched(Peer::retag(self.tag, Stage::Pending), callbacks)) {
-            count(&target, Event::Started);
+            count(&Target { backend: &backend, counter }, Event::Started);
         }
     }
 
     /// Moves the connection to another stage, and counts what that means for its backend.
     #[inline(always)]
     pub fn advance(self, stage: Stage, event: Event) {
-        let target = self.target();
+        let (backend, counter) = (self.backend(), self.counter());
         if self.retag(Peer::retag(self.tag, stage)) {
-            count(&target, event);
+            count(&Target { backend: &backend, counter }, event);
         }
     }
 
@@ -204,10 +205,13 @@ impl Record {
     /// handshake was under way, it has failed, unless it has before. False if the tag is another by now.
     #[inline(always)]
     pub fn end(self, tag: u64) -> bool {
-        let target = self.target();
+        if !Peer::is_at(self.tag, Stage::Pending) {
+            return self.retag(tag);
+        }
+        let (backend, counter) = (self.backend(), self.counter());
         let ended = self.retag(tag);
-        if ended && Peer::is_at(self.tag, Stage::Pending) {
-            failed(target.backend.bits(), target.counter);
+        if ended {
+            failed(&backend, counter);
         }
         ended
     }
@@ -217,6 +221,23 @@ impl Record {
 /// seldom, and the programs' code should fit into the processor's cache.
 #[cold]
 #[inline(never)]
-fn failed(backend: u64, counter: u32) {
-    count(&Target { backend: Endpoint::from_bits(backend), counter }, Event::Failed);
+fn failed(backend: &Endpoint, counter: u32) {
+    count(&Target { backend, counter }, Event::Failed);
+}
+
+/// Writes an endpoint word by word: as a whole it would be a call of memmove.
+///
+/// # Safety
+///
+/// It points into a live map value.
+#[inline(always)]
+unsafe fn write(to: *mut Endpoint, endpoint: &Endpoint) {
+    let [first, second, third] = endpoint.words();
+    let words = to.cast::<u64>();
+    // SAFETY: what the caller vouches for; an endpoint is three words.
+    unsafe {
+        words.write_volatile(first);
+        words.add(1).write_volatile(second);
+        words.add(2).write_volatile(third);
+    }
 }

@@ -5,7 +5,7 @@ use muster_packet::Flows;
 
 use crate::{
     maps,
-    sockets::{ALLOW, Family, address, rewrite, udp_socket},
+    sockets::{ALLOW, Family, endpoint, rewrite, udp_socket},
 };
 
 /// `AF_INET` sockets.
@@ -14,7 +14,7 @@ pub fn recvmsg4(ctx: SockAddrContext) -> i32 {
     recvmsg(&ctx, Family::V4)
 }
 
-/// `AF_INET6` sockets that hear from an IPv4-mapped address.
+/// `AF_INET6` sockets.
 #[cgroup_sock_addr(recvmsg6)]
 pub fn recvmsg6(ctx: SockAddrContext) -> i32 {
     recvmsg(&ctx, Family::V6)
@@ -22,15 +22,15 @@ pub fn recvmsg6(ctx: SockAddrContext) -> i32 {
 
 #[inline(always)]
 fn recvmsg(ctx: &SockAddrContext, family: Family) -> i32 {
-    let Some((ip, port)) = address(ctx, family) else { return ALLOW };
+    let Some(sender) = endpoint(ctx, family) else { return ALLOW };
     // SAFETY: the context's socket is alive while the program runs.
     let flows: *mut Flows = unsafe { maps::FLOWS.get_ptr_mut(ctx) };
     // SAFETY: null or a live value of the socket's, only read.
-    if let Some(vip) = unsafe { flows.as_ref() }.and_then(|flows| flows.vip(ip, port)) {
-        rewrite(ctx, family, &vip);
+    if let Some(vip) = unsafe { flows.as_ref() }.and_then(|flows| flows.vip(&sender)) {
+        rewrite(ctx, family, vip);
         return ALLOW;
     }
-    if let Some(vip) = udp_socket(ctx).vip(ip, port) {
+    if let Some(vip) = udp_socket(ctx).vip(&sender) {
         rewrite(ctx, family, &vip);
     }
     ALLOW

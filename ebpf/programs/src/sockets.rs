@@ -18,62 +18,52 @@ pub const DENY: i32 = 0;
 /// `errno` of a connection that nobody takes.
 const ECONNREFUSED: i32 = 111;
 
-/// `::ffff:0:0/96`, in network order, as the third word of an IPv4-mapped IPv6 address.
-const MAPPED: u32 = 0xffff_u32.to_be();
-
 /// Address family of a hook.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// `AF_INET`.
     V4,
-    /// `AF_INET6`: sockets that speak both reach IPv4 by IPv4-mapped addresses.
+    /// `AF_INET6`: sockets that speak both reach IPv4 by the addresses that map it.
     V6,
 }
 
-/// The IPv4 address and the port in the context, both in network order. `None` for an IPv6
-/// address that maps no IPv4 address.
+/// The address in the context, with its port and protocol, if it can be a VIP's or a backend's.
 #[inline(always)]
-pub fn address(ctx: &SockAddrContext, family: Family) -> Option<(u32, u32)> {
+pub fn endpoint(ctx: &SockAddrContext, family: Family) -> Option<Endpoint> {
     let addr = ctx.sock_addr;
     // SAFETY: the kernel hands every program a valid context, and the verifier rewrites
-    // these loads into checked ones; volatile keeps them the size it expects.
+    // these loads into checked ones; volatile keeps them the size it expects. An IPv6 address
+    // may be read as two words since Linux 5.3.
     unsafe {
-        let ip = match family {
-            Family::V4 => (&raw const (*addr).user_ip4).read_volatile(),
-            Family::V6 => {
-                let words = (&raw const (*addr).user_ip6).cast::<u32>();
-                let mapped = words.read_volatile() == 0
-                    && words.add(1).read_volatile() == 0
-                    && words.add(2).read_volatile() == MAPPED;
-                if !mapped {
-                    return None;
-                }
-                words.add(3).read_volatile()
+        let port = (&raw const (*addr).user_port).read_volatile();
+        let protocol = (&raw const (*addr).protocol).read_volatile();
+        match family {
+            Family::V4 => {
+                let ip = (&raw const (*addr).user_ip4).read_volatile();
+                Endpoint::from_ip4(ip, port, protocol)
             }
-        };
-        Some((ip, (&raw const (*addr).user_port).read_volatile()))
+            Family::V6 => {
+                let words = (&raw const (*addr).user_ip6).cast::<u64>();
+                let ip = [words.read_volatile(), words.add(1).read_volatile()];
+                Endpoint::from_ip6(ip, port, protocol)
+            }
+        }
     }
 }
 
-/// The destination in the context, if it can be a VIP.
-#[inline(always)]
-pub fn endpoint(ctx: &SockAddrContext, family: Family) -> Option<Endpoint> {
-    let (ip, port) = address(ctx, family)?;
-    // SAFETY: as in `address`.
-    let protocol = unsafe { (&raw const (*ctx.sock_addr).protocol).read_volatile() };
-    Endpoint::from_context(ip, port, protocol)
-}
-
-/// Puts another address into the context. An IPv6 context keeps its mapping prefix.
+/// Puts another address into the context: in that of an IPv4 hook one of IPv4.
 #[inline(always)]
 pub fn rewrite(ctx: &SockAddrContext, family: Family, to: &Endpoint) {
     let addr = ctx.sock_addr;
-    // SAFETY: as in `address`, for stores.
+    // SAFETY: as in `endpoint`, for stores.
     unsafe {
         match family {
             Family::V4 => (&raw mut (*addr).user_ip4).write_volatile(to.user_ip4()),
             Family::V6 => {
-                (&raw mut (*addr).user_ip6).cast::<u32>().add(3).write_volatile(to.user_ip4());
+                let words = (&raw mut (*addr).user_ip6).cast::<u64>();
+                let [first, second] = to.user_ip6();
+                words.write_volatile(first);
+                words.add(1).write_volatile(second);
             }
         }
         (&raw mut (*addr).user_port).write_volatile(to.user_port());
@@ -93,7 +83,7 @@ pub fn refuse() -> i32 {
 /// The context's socket.
 #[inline(always)]
 pub fn socket(ctx: &SockAddrContext) -> Socket {
-    // SAFETY: as in `address`; and the context is this program's.
+    // SAFETY: as in `endpoint`; and the context is this program's.
     let cookie = unsafe {
         if (&raw const (*ctx.sock_addr).protocol).read_volatile() == u32::from(TCP) {
             bpf_get_socket_cookie(ctx.as_ptr())
@@ -107,6 +97,6 @@ pub fn socket(ctx: &SockAddrContext) -> Socket {
 /// The context's socket, where only UDP sockets come.
 #[inline(always)]
 pub fn udp_socket(ctx: &SockAddrContext) -> Socket {
-    // SAFETY: as in `address`.
+    // SAFETY: as in `endpoint`.
     Socket { cookie: 0, sk: unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk } }
 }

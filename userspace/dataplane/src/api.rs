@@ -22,13 +22,13 @@ pub struct BackendState {
     pub latency_last_60s: Map<String, Value>,
 }
 
-/// Backends of a VIP by `<ip>:<port>`: the answer of `/vip/<ip>:<port>`.
+/// Backends of a VIP by `<ip>:<port>`, `[<ip>]:<port>` for IPv6: the answer of `/vip/<ip>:<port>`.
 pub type VipState = BTreeMap<String, BackendState>;
 
 /// The answer of `/vips`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct VipsState {
-    /// VIPs by `<ip>:<port>`.
+    /// VIPs by `<ip>:<port>`, `[<ip>]:<port>` for IPv6.
     pub vips: BTreeMap<String, VipState>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, SocketAddr},
 };
 
 use muster_api::muster::{Backend, Protocol, Vip};
@@ -102,8 +102,8 @@ pub(crate) fn desired(vips: &[Vip]) -> (Desired, Vec<Skipped>) {
             skip("key.port".into(), key.port.to_string(), PORT);
             continue;
         };
-        let endpoint = Endpoint::v4(address.octets(), port, protocol);
-        let backends = backends(&vip.backends, protocol, &mut skip);
+        let endpoint = Endpoint::at(SocketAddr::new(address, port), protocol);
+        let backends = backends(&vip.backends, &endpoint, &mut skip);
         match desired.entry(endpoint) {
             Entry::Occupied(_) => skipped.push(Skipped::Twice { vip: text }),
             Entry::Vacant(entry) => {
@@ -116,7 +116,7 @@ pub(crate) fn desired(vips: &[Vip]) -> (Desired, Vec<Skipped>) {
 
 fn backends(
     backends: &[Backend],
-    protocol: u8,
+    vip: &Endpoint,
     skip: &mut impl FnMut(String, String, Reason),
 ) -> Vec<Weighted> {
     let mut seen = BTreeSet::new();
@@ -137,11 +137,14 @@ fn backends(
             skip(format!("backends[{index}].port"), backend.port.to_string(), PORT);
             continue;
         };
-        let endpoint = Endpoint::v4(address.octets(), port, protocol);
-        if seen.insert(endpoint) {
+        let address = SocketAddr::new(address, port);
+        let endpoint = Endpoint::at(address, vip.protocol);
+        if let Some(reason) = unreachable(vip, &endpoint) {
+            skip(format!("backends[{index}]"), address.to_string(), reason);
+        } else if seen.insert(endpoint) {
             usable.push((endpoint, backend.weight));
         } else {
-            skip(format!("backends[{index}]"), format!("{address}:{port}"), "is there already");
+            skip(format!("backends[{index}]"), address.to_string(), "is there already");
         }
     }
     // The view is sorted as well; equal sets then make equal tables whoever made the view.
@@ -155,28 +158,47 @@ fn port(port: u32) -> Option<u16> {
     u16::try_from(port).ok().filter(|port| *port != 0)
 }
 
-fn address(text: &str) -> Result<Ipv4Addr, Reason> {
-    match text.parse() {
-        Ok(IpAddr::V4(address)) if address.is_unspecified() => Err("is no destination"),
-        Ok(IpAddr::V4(address)) => Ok(address),
-        Ok(IpAddr::V6(_)) => Err("IPv6 is not supported"),
-        Err(_) => Err("is no IP address"),
+/// An address that a socket can be connected to. One that maps an IPv4 address is that one.
+fn address(text: &str) -> Result<IpAddr, Reason> {
+    let Ok(address) = text.parse::<IpAddr>() else { return Err("is no IP address") };
+    match address.to_canonical() {
+        address if address.is_unspecified() || address.is_multicast() => Err("is no destination"),
+        IpAddr::V6(address) if address.is_unicast_link_local() => {
+            Err("means another machine on each interface")
+        }
+        address => Ok(address),
     }
 }
 
-/// A VIP as messages name it: `11.0.0.1:80/tcp`.
+/// Why sockets that can ask for the VIP cannot be connected to the backend instead.
+fn unreachable(vip: &Endpoint, backend: &Endpoint) -> Option<Reason> {
+    match (vip.ipv4(), backend.ipv4()) {
+        (Some(_), None) => Some("has an IPv6 address, and the VIP an IPv4 address"),
+        // The kernel refuses (ENOTSUPP) to send to an IPv4 address what was meant for an IPv6
+        // address.
+        (None, Some(_)) if vip.protocol == UDP => {
+            Some("has an IPv4 address, and the VIP an IPv6 address and UDP")
+        }
+        _ => None,
+    }
+}
+
+/// A VIP as messages name it: `11.0.0.1:80/tcp`, `[fd01:c::1]:80/tcp`.
 fn text(address: &str, port: u32, protocol: i32) -> String {
     let protocol = match Protocol::try_from(protocol) {
         Ok(Protocol::Tcp) => "tcp".to_owned(),
         Ok(Protocol::Udp) => "udp".to_owned(),
         _ => protocol.to_string(),
     };
+    if address.contains(':') {
+        return format!("[{address}]:{port}/{protocol}");
+    }
     format!("{address}:{port}/{protocol}")
 }
 
 /// [`text`] of an endpoint.
 pub(crate) fn endpoint_text(endpoint: Endpoint) -> String {
-    let address = Ipv4Addr::from(endpoint.address).to_string();
+    let address = endpoint.socket_address().ip().to_string();
     text(&address, u32::from(endpoint.port), i32::from(endpoint.protocol))
 }
 
@@ -225,13 +247,43 @@ mod tests {
     }
 
     #[test]
+    fn ipv6_vip_has_backends_that_its_sockets_can_reach() {
+        let backends = || vec![backend("fd00::1", 80, 1), backend("10.0.0.1", 80, 1)];
+        let (desired, skipped) =
+            desired(&[vip("fd01:c::1", 80, 6, backends()), vip("fd01:c::1", 80, 17, backends())]);
+        let end = |text: &str, protocol| Endpoint::at(text.parse().unwrap(), protocol);
+        let both = [(end("10.0.0.1:80", TCP), 1), (end("[fd00::1]:80", TCP), 1)];
+        assert_eq!(desired[&end("[fd01:c::1]:80", TCP)], both);
+        assert_eq!(desired[&end("[fd01:c::1]:80", UDP)], [(end("[fd00::1]:80", UDP), 1)]);
+        assert_eq!(
+            messages(&skipped),
+            [
+                "VIP [fd01:c::1]:80/udp: backends[1] 10.0.0.1:80: has an IPv4 address, and the VIP an \
+              IPv6 address and UDP"
+            ]
+        );
+    }
+
+    #[test]
+    fn address_that_maps_an_ipv4_address_is_that_one() {
+        let (desired, skipped) =
+            desired(&[vip("11.0.0.1", 80, 6, vec![]), vip("::ffff:11.0.0.1", 80, 6, vec![])]);
+        assert_eq!(desired.len(), 1);
+        assert_eq!(
+            messages(&skipped),
+            ["VIP [::ffff:11.0.0.1]:80/tcp: more than once in the view"]
+        );
+    }
+
+    #[test]
     fn every_impossible_field_is_named_and_the_rest_is_taken() {
         let (desired, skipped) = desired(&[
             Vip { name: "n".into(), ..Vip::default() },
             vip("11.0.0.1", 0, 6, vec![]),
             vip("11.0.0.1", 65536, 6, vec![]),
             vip("11.0.0.1", 80, 1, vec![]),
-            vip("fd01:c::1", 80, 6, vec![]),
+            vip("fe80::1", 80, 6, vec![]),
+            vip("224.0.0.1", 80, 17, vec![]),
             vip("eleven", 80, 17, vec![]),
             vip(
                 "11.0.0.9",
@@ -242,7 +294,7 @@ mod tests {
                     backend("10.0.0.1", 0, 1),
                     backend("::1", 80, 1),
                     backend("0.0.0.0", 80, 1),
-                    backend("10.0.0.1", 80, 5),
+                    backend("::ffff:10.0.0.1", 80, 5),
                 ],
             ),
             vip("11.0.0.9", 80, 6, vec![]),
@@ -254,10 +306,11 @@ mod tests {
                 "VIP 11.0.0.1:0/tcp: key.port 0: must be 1 to 65535",
                 "VIP 11.0.0.1:65536/tcp: key.port 65536: must be 1 to 65535",
                 "VIP 11.0.0.1:80/1: key.protocol 1: must be 6 (TCP) or 17 (UDP)",
-                "VIP fd01:c::1:80/tcp: key.address \"fd01:c::1\": IPv6 is not supported",
+                "VIP [fe80::1]:80/tcp: key.address \"fe80::1\": means another machine on each interface",
+                "VIP 224.0.0.1:80/udp: key.address \"224.0.0.1\": is no destination",
                 "VIP eleven:80/udp: key.address \"eleven\": is no IP address",
                 "VIP 11.0.0.9:80/tcp: backends[1].port 0: must be 1 to 65535",
-                "VIP 11.0.0.9:80/tcp: backends[2].address \"::1\": IPv6 is not supported",
+                "VIP 11.0.0.9:80/tcp: backends[2] [::1]:80: has an IPv6 address, and the VIP an IPv4 address",
                 "VIP 11.0.0.9:80/tcp: backends[3].address \"0.0.0.0\": is no destination",
                 "VIP 11.0.0.9:80/tcp: backends[4] 10.0.0.1:80: is there already",
                 "VIP 11.0.0.9:80/tcp: more than once in the view",

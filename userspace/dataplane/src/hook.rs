@@ -21,7 +21,7 @@ pub(crate) struct Hook(pub(crate) &'static str);
 
 /// In the order in which they are attached: what shows VIPs before what turns them into
 /// backends, so that no connection is half translated.
-pub(crate) const HOOKS: [Hook; 9] = [
+pub(crate) const HOOKS: [Hook; 10] = [
     Hook("getpeername4"),
     Hook("getpeername6"),
     Hook("recvmsg4"),
@@ -29,6 +29,7 @@ pub(crate) const HOOKS: [Hook; 9] = [
     Hook("release"),
     Hook("handshake"),
     Hook("sendmsg4"),
+    Hook("sendmsg6"),
     Hook("connect4"),
     Hook("connect6"),
 ];

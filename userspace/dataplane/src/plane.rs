@@ -1,6 +1,6 @@
 //! The data plane of one agent.
 
-use std::{fs, io, net::SocketAddrV4};
+use std::{fs, io, net::SocketAddr};
 
 use aya::Ebpf;
 use muster_api::muster::{Protocol, Vip};
@@ -144,7 +144,7 @@ impl DataPlane {
         );
         let counters = self.tables.counters.first(current.counters())?;
         let vips = current.vips.iter().map(|(vip, entry)| VipStatus {
-            address: status::socket_address(*vip),
+            address: vip.socket_address(),
             protocol: status::protocol(*vip),
             backends: current
                 .tables
@@ -164,11 +164,7 @@ impl DataPlane {
     /// # Errors
     ///
     /// [`Error::Map`].
-    pub fn vip(
-        &self,
-        address: SocketAddrV4,
-        protocol: Protocol,
-    ) -> Result<Option<VipStatus>, Error> {
+    pub fn vip(&self, address: SocketAddr, protocol: Protocol) -> Result<Option<VipStatus>, Error> {
         let Some(key) = endpoint(address, protocol) else { return Ok(None) };
         let Some(entry) = self.tables.vips.get(&key)? else { return Ok(None) };
         let now = now_ns()?;
@@ -182,7 +178,7 @@ impl DataPlane {
                 backends.push(BackendStatus::new(&slot, counters.transpose()?, now));
             }
         }
-        Ok(Some(VipStatus { address, protocol, backends }))
+        Ok(Some(VipStatus { address: key.socket_address(), protocol, backends }))
     }
 
     /// Detaches and unpins everything of an agent, and removes its cgroup if nothing is in
@@ -218,13 +214,13 @@ impl DataPlane {
     }
 }
 
-fn endpoint(address: SocketAddrV4, protocol: Protocol) -> Option<Endpoint> {
+fn endpoint(address: SocketAddr, protocol: Protocol) -> Option<Endpoint> {
     let number = match protocol {
         Protocol::Tcp => TCP,
         Protocol::Udp => UDP,
         Protocol::Unspecified => return None,
     };
-    Some(Endpoint::v4(address.ip().octets(), address.port(), number))
+    Some(Endpoint::at(address, number))
 }
 
 /// The clock that programs read.

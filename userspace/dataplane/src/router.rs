@@ -2,7 +2,7 @@
 //! an `error` field, as the original answers them.
 
 use std::{
-    net::SocketAddrV4,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -25,7 +25,8 @@ use crate::{
 
 type Shared = Arc<Mutex<DataPlane>>;
 
-/// `/vips`, `/vip/<ip>:<port>` and `/backend/<ip>:<port>` of a data plane.
+/// `/vips`, `/vip/<ip>:<port>` and `/backend/<ip>:<port>` of a data plane. IPv6 addresses are in
+/// brackets.
 pub fn router(plane: Arc<Mutex<DataPlane>>) -> Router {
     Router::new()
         .route("/vips", get(vips))
@@ -47,7 +48,7 @@ async fn vips(State(plane): State<Shared>) -> Response {
 
 async fn vip(State(plane): State<Shared>, Path(address): Path<String>) -> Response {
     read(plane, move |plane| {
-        let Ok(address) = address.parse::<SocketAddrV4>() else {
+        let Ok(address) = address.parse::<SocketAddr>() else {
             return Ok(Answer::Error("invalid_vip"));
         };
         let mut backends = VipState::new();
@@ -63,7 +64,7 @@ async fn vip(State(plane): State<Shared>, Path(address): Path<String>) -> Respon
 
 async fn backend(State(plane): State<Shared>, Path(address): Path<String>) -> Response {
     read(plane, move |plane| {
-        let Ok(address) = address.parse::<SocketAddrV4>() else {
+        let Ok(address) = address.parse::<SocketAddr>() else {
             return Ok(Answer::Error("invalid_backend"));
         };
         let is_it = |vip: &VipStatus| vip.backends.iter().find(|b| b.address == address).cloned();

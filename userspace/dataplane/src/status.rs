@@ -1,9 +1,6 @@
 //! What the maps say, for people and programs to read.
 
-use std::{
-    net::{Ipv4Addr, SocketAddrV4},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use muster_api::muster::Protocol;
 use muster_packet::{Backend, Counters, Endpoint, TICK_NS, UDP};
@@ -12,7 +9,7 @@ use muster_packet::{Backend, Counters, Endpoint, TICK_NS, UDP};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VipStatus {
     /// Address and port.
-    pub address: SocketAddrV4,
+    pub address: SocketAddr,
     /// TCP or UDP.
     pub protocol: Protocol,
     /// Its backends: those that take connections, then the draining ones.
@@ -23,7 +20,7 @@ pub struct VipStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendStatus {
     /// Address and port.
-    pub address: SocketAddrV4,
+    pub address: SocketAddr,
     /// As in the view; 0 drains.
     pub weight: u32,
     /// True if it takes connections: it is not draining, and its breaker is closed (fewer
@@ -50,7 +47,7 @@ impl BackendStatus {
         let counters = counters.filter(|of| of.backend == slot.backend).unwrap_or_default();
         let latency = counters.latency.at(now_ns);
         Self {
-            address: socket_address(slot.backend),
+            address: slot.backend.socket_address(),
             weight: slot.weight,
             healthy: slot.weight > 0 && counters.admits(now_ns),
             pending: counters.pending(),
@@ -59,10 +56,6 @@ impl BackendStatus {
             latency: (latency > 0).then(|| Duration::from_nanos(u64::from(latency) * TICK_NS)),
         }
     }
-}
-
-pub(crate) fn socket_address(endpoint: Endpoint) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::from(endpoint.address), endpoint.port)
 }
 
 pub(crate) fn protocol(endpoint: Endpoint) -> Protocol {
@@ -77,15 +70,7 @@ mod tests {
 
     fn slot(weight: u32) -> Backend {
         let end = Endpoint::v4([10, 0, 0, 1], 80, TCP);
-        Backend {
-            vip: end,
-            backend: end,
-            alias: end,
-            threshold: u32::MAX,
-            weight,
-            counter: 0,
-            alias_counter: 0,
-        }
+        Backend { vip: end, backend: end, threshold: u32::MAX, weight, counter: 0, alias: 0 }
     }
 
     #[test]

@@ -38,14 +38,14 @@ pub(crate) fn build(
     let mut slots: Vec<Backend> = live
         .iter()
         .chain(&draining)
-        .map(|&(backend, weight)| Backend {
+        .zip(0..)
+        .map(|(&(backend, weight), alias)| Backend {
             vip,
             backend,
-            alias: backend,
             threshold: u32::MAX,
             weight,
             counter: counter(&backend),
-            alias_counter: counter(&backend),
+            alias,
         })
         .collect();
 
@@ -53,8 +53,7 @@ pub(crate) fn build(
     let (mut small, mut large): (Vec<usize>, Vec<usize>) =
         (0..live.len()).partition(|&slot| shares[slot] < total);
     while let (Some(needy), Some(giver)) = (small.pop(), large.last().copied()) {
-        slots[needy].alias = live[giver].0;
-        slots[needy].alias_counter = counter(&live[giver].0);
+        slots[needy].alias = as_u32(giver);
         slots[needy].threshold = threshold(shares[needy], total);
         shares[giver] -= total - shares[needy];
         if shares[giver] < total {
@@ -104,7 +103,8 @@ mod tests {
         for slot in &built.slots[..built.drawn as usize] {
             let own = (f64::from(slot.threshold) + 1.0) / 2f64.powi(32);
             *shares.entry(slot.backend).or_default() += own / f64::from(built.drawn);
-            *shares.entry(slot.alias).or_default() += (1.0 - own) / f64::from(built.drawn);
+            let alias = &built.slots[slot.alias as usize];
+            *shares.entry(alias.backend).or_default() += (1.0 - own) / f64::from(built.drawn);
         }
         shares
     }
@@ -140,7 +140,9 @@ mod tests {
             let choice = choose(random, built.drawn);
             let slot = built.slots[choice.index as usize];
             prop_assert_eq!(slot.vip, VIP);
-            let chosen = slot.resolve(choice.fraction);
+            let is_own = slot.is_own(choice.fraction);
+            let slot = if is_own { slot } else { built.slots[slot.alias as usize] };
+            let chosen = slot.target();
             let index = usize::from(chosen.backend.port) - 1;
             prop_assert_eq!(chosen.counter, u32::from(chosen.backend.port));
             prop_assert!(weights[index] > 0);
@@ -150,7 +152,8 @@ mod tests {
     #[test]
     fn equal_weights_need_no_aliases() {
         let built = build(VIP, &weighted(&[7, 7, 7]), &counted());
-        assert!(built.slots.iter().all(|s| s.alias == s.backend && s.threshold == u32::MAX));
+        assert_eq!(built.slots.iter().map(|s| s.alias).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(built.slots.iter().all(|s| s.threshold == u32::MAX));
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::{
     BREAKER_BACKOFF_NS, BREAKER_FAILURES, Counters, Endpoint, LATENCY_FLOOR, Latency, TCP,
 };
 
+/// Everybody's address.
+static BACKEND: Endpoint = Endpoint::v4([10, 0, 0, 1], 80, TCP);
+
 /// Backends without aliases, and a clock.
 struct Model {
     seed: Cell<u64>,
@@ -19,12 +22,11 @@ struct Model {
 
 impl Model {
     fn new(count: u32, seed: u64) -> Self {
-        let backend = |index: u32| Endpoint::v4(index.to_be_bytes(), 80, TCP);
         Self {
             seed: Cell::new(seed),
             policy: Cell::new(Policy::default()),
             now_ns: Cell::new(1_000_000_000_000),
-            backends: RefCell::new((0..count).map(|i| Counters::new(backend(i))).collect()),
+            backends: RefCell::new((0..count).map(|_| Counters::new(BACKEND)).collect()),
         }
     }
 
@@ -75,7 +77,7 @@ impl Model {
     }
 }
 
-impl Pool for Model {
+impl Pool<'static> for Model {
     fn random(&self) -> u32 {
         // SplitMix64 (S. Vigna).
         let seed = self.seed.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -85,17 +87,17 @@ impl Pool for Model {
         u32::try_from((bits ^ (bits >> 31)) >> 32).unwrap()
     }
 
-    fn slot(&self, choice: Choice) -> Option<Target> {
-        let backends = self.backends.borrow();
-        let counters = backends.get(choice.index as usize)?;
-        Some(Target { backend: counters.backend, counter: choice.index })
+    fn slot(&self, choice: Choice) -> Option<Target<'static>> {
+        // A backend is known by where its counters are.
+        let is_there = (choice.index as usize) < self.backends.borrow().len();
+        is_there.then_some(Target { backend: &BACKEND, counter: choice.index })
     }
 
-    fn load(&self, target: &Target) -> Load {
+    fn load(&self, target: &Target<'_>) -> Load {
         self.backends.borrow()[target.counter as usize].load(self.now_ns.get())
     }
 
-    fn claim(&self, target: &Target, load: &Load) -> bool {
+    fn claim(&self, target: &Target<'_>, load: &Load) -> bool {
         self.with(target.counter as usize, |counters| {
             let mine = counters.probe_ns == load.probe_ns;
             if mine {
@@ -145,8 +147,7 @@ proptest! {
                 Change::Begin(index) => model.with(index % len, |counters| counters.started += 1),
                 Change::Wait(ns) => model.now_ns.set(model.now_ns.get() + ns),
                 Change::Add if len <= RESCUES as usize => {
-                    let added = Counters::new(Endpoint::v4([9, 9, 9, 9], 9, TCP));
-                    model.backends.borrow_mut().push(added);
+                    model.backends.borrow_mut().push(Counters::new(BACKEND));
                 }
                 Change::Remove if len > 1 => drop(model.backends.borrow_mut().remove(len / 2)),
                 Change::Add | Change::Remove => {}

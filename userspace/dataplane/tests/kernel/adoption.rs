@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddrV4, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
@@ -20,7 +20,7 @@ use crate::{
 
 const VIP: &str = "11.0.0.1:80";
 
-fn vip() -> SocketAddrV4 {
+fn vip() -> SocketAddr {
     VIP.parse().unwrap()
 }
 
@@ -115,10 +115,10 @@ fn changing_backends_never_interrupts_service() {
 fn no_connection_ever_sees_a_half_written_or_another_vip() {
     let Some(mut machine) = Machine::new() else { return };
     let (_, mut plane) = machine.plane();
-    let backends: Vec<SocketAddrV4> =
-        (1..=4).map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).collect();
+    let backends: Vec<SocketAddr> =
+        (1..=4).map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)).collect();
     // Nobody connects to the VIPs of this backend, so nobody may end up there.
-    let forbidden = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9);
+    let forbidden = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9);
     plane.reconcile(&[udp(VIP, &backends)]).unwrap();
 
     // Connecting UDP sockets is a system call and nothing else: millions of looks at the

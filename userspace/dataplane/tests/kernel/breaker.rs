@@ -1,7 +1,7 @@
 //! Backends that hang, and what becomes of connections meanwhile.
 
 use std::{
-    net::{Ipv4Addr, SocketAddrV4, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     os::fd::{AsRawFd as _, OwnedFd},
 };
 
@@ -28,13 +28,13 @@ use crate::{
 
 const VIP: &str = "11.0.0.1:80";
 
-fn vip() -> SocketAddrV4 {
+fn vip() -> SocketAddr {
     VIP.parse().unwrap()
 }
 
 /// A server in a process of its own, whose kernel keeps two connections for it.
 struct Hanging {
-    address: SocketAddrV4,
+    address: SocketAddr,
     child: Child,
     /// What fills its backlog.
     waiting: Vec<OwnedFd>,
@@ -47,7 +47,8 @@ impl Hanging {
             socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
         bind(listener.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
         listen(&listener, Backlog::new(1).unwrap()).unwrap();
-        let address: SocketAddrV4 = getsockname::<SockaddrIn>(listener.as_raw_fd()).unwrap().into();
+        let address = getsockname::<SockaddrIn>(listener.as_raw_fd()).unwrap();
+        let address = SocketAddr::V4(address.into());
         let child = Child::run(|ready| {
             ready.tell();
             loop {
@@ -73,12 +74,12 @@ impl Hanging {
 }
 
 /// What the plane knows of a backend of the VIP.
-fn backend(plane: &DataPlane, address: SocketAddrV4) -> BackendStatus {
+fn backend(plane: &DataPlane, address: SocketAddr) -> BackendStatus {
     let backends = plane.vip(vip(), Protocol::Tcp).unwrap().unwrap().backends;
     backends.into_iter().find(|backend| backend.address == address).unwrap()
 }
 
-fn tried(plane: &DataPlane, address: SocketAddrV4) -> u64 {
+fn tried(plane: &DataPlane, address: SocketAddr) -> u64 {
     let backend = backend(plane, address);
     backend.pending + backend.successes + backend.failures
 }
@@ -190,11 +191,11 @@ fn backend_connects_to_itself_through_its_vip() {
     let Some(mut machine) = Machine::new() else { return };
     let (_, mut plane) = machine.plane();
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let std::net::SocketAddr::V4(address) = listener.local_addr().unwrap() else { unreachable!() };
+    let address = listener.local_addr().unwrap();
     plane.reconcile(&[tcp(VIP, &[address])]).unwrap();
     let client = TcpStream::connect(vip()).unwrap();
     let (served, from) = listener.accept().unwrap();
     assert_eq!(from, client.local_addr().unwrap());
-    assert_eq!(client.peer_addr().unwrap(), vip().into());
+    assert_eq!(client.peer_addr().unwrap(), vip());
     assert_eq!(served.local_addr().unwrap(), address.into());
 }

@@ -3,7 +3,7 @@
 
 use std::{
     io::ErrorKind,
-    net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::fd::{AsRawFd as _, OwnedFd},
 };
 
@@ -13,7 +13,10 @@ use muster_packet::{MAX_CONNECTIONS, Peer, Stage};
 use nix::{
     errno::Errno,
     libc,
-    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, connect, getpeername, socket},
+    sys::socket::{
+        AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrStorage, connect, getpeername,
+        socket,
+    },
 };
 
 use crate::{
@@ -24,12 +27,12 @@ use crate::{
 
 const VIP: &str = "11.0.0.1:80";
 
-fn vip() -> SocketAddrV4 {
+fn vip() -> SocketAddr {
     VIP.parse().unwrap()
 }
 
 /// Nobody listens there.
-fn closed() -> SocketAddrV4 {
+fn closed() -> SocketAddr {
     "127.0.0.1:1".parse().unwrap()
 }
 
@@ -73,12 +76,12 @@ fn fresh() -> OwnedFd {
     socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap()
 }
 
-fn connect_to(socket: &OwnedFd, to: SocketAddrV4) -> Result<(), Errno> {
-    connect(socket.as_raw_fd(), &SockaddrIn::from(to))
+fn connect_to(socket: &OwnedFd, to: SocketAddr) -> Result<(), Errno> {
+    connect(socket.as_raw_fd(), &SockaddrStorage::from(to))
 }
 
-fn peer(socket: &OwnedFd) -> SocketAddrV4 {
-    getpeername::<SockaddrIn>(socket.as_raw_fd()).unwrap().into()
+fn peer(socket: &OwnedFd) -> SocketAddr {
+    SocketAddr::V4(getpeername::<SockaddrIn>(socket.as_raw_fd()).unwrap().into())
 }
 
 /// Dissolves a connection: the socket may be connected anew.
@@ -95,7 +98,7 @@ fn disconnect(socket: &OwnedFd) {
 fn place_is_free_again_when_its_socket_is_closed() {
     let Some(mut machine) = Machine::new() else { return };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let SocketAddr::V4(address) = listener.local_addr().unwrap() else { unreachable!() };
+    let address = listener.local_addr().unwrap();
     let (config, mut plane) = machine.plane();
     plane.reconcile(&[tcp(VIP, &[address])]).unwrap();
 
@@ -113,7 +116,7 @@ fn place_is_free_again_when_its_socket_is_closed() {
     plane.reconcile(&[tcp(VIP, &[closed()])]).unwrap();
     ask(vip()).unwrap_err();
     assert_eq!(taken(&config).len(), 0);
-    plane.reconcile(&[tcp(VIP, &[SocketAddrV4::new(silent_address(), 80)])]).unwrap();
+    plane.reconcile(&[tcp(VIP, &[SocketAddr::new(silent_address(), 80)])]).unwrap();
     let client = begin_connect(vip());
     assert_eq!(taken(&config).len(), 1);
     drop(client);
@@ -129,16 +132,16 @@ fn connections_without_a_place_are_served_and_counted_alike() {
     let strangers = take_all(&config);
 
     let held: Vec<_> = (0..20).map(|_| TcpStream::connect(vip()).unwrap()).collect();
-    assert!(held.iter().all(|client| client.peer_addr().unwrap() == vip().into()));
+    assert!(held.iter().all(|client| client.peer_addr().unwrap() == vip()));
     let direct = TcpStream::connect(server.address).unwrap();
-    assert_eq!(direct.peer_addr().unwrap(), server.address.into());
+    assert_eq!(direct.peer_addr().unwrap(), server.address);
     assert_eq!(counted(&plane), (20, 0, 0));
 
     plane.reconcile(&[tcp(VIP, &[closed()])]).unwrap();
     assert_eq!(ask(vip()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     assert_eq!(counted(&plane), (0, 1, 0));
 
-    plane.reconcile(&[tcp(VIP, &[SocketAddrV4::new(silent_address(), 80)])]).unwrap();
+    plane.reconcile(&[tcp(VIP, &[SocketAddr::new(silent_address(), 80)])]).unwrap();
     let client = begin_connect(vip());
     wait_until("the handshake is pending", || counted(&plane) == (0, 0, 1));
     drop(client);
@@ -151,7 +154,7 @@ fn socket_that_went_elsewhere_after_a_vip_shows_where_it_is() {
     let Some(mut machine) = Machine::new() else { return };
     let server = Server::tcp();
     let (config, mut plane) = machine.plane();
-    let no_route: SocketAddrV4 = "203.0.113.1:80".parse().unwrap();
+    let no_route: SocketAddr = "203.0.113.1:80".parse().unwrap();
     for places in ["free", "taken"] {
         if places == "taken" {
             take_all(&config);

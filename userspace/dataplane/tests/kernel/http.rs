@@ -42,9 +42,10 @@ async fn answers_are_minutemans() {
             weighted(tcp("11.0.0.1:80", &[server.address, other]), &[1, 0]),
             tcp("11.0.0.2:80", &[]),
             udp("11.0.0.3:53", &[other]),
+            tcp("[fd01:c::1]:80", &["[fd00::1]:80".parse().unwrap()]),
         ])
         .unwrap();
-    let vip: std::net::SocketAddrV4 = "11.0.0.1:80".parse().unwrap();
+    let vip: std::net::SocketAddr = "11.0.0.1:80".parse().unwrap();
     ask(vip).unwrap();
     ask(vip).unwrap();
 
@@ -66,10 +67,15 @@ async fn answers_are_minutemans() {
             "11.0.0.1:80": first,
             "11.0.0.2:80": {},
             "11.0.0.3:53": { "127.0.0.1:1": backend(0, true) },
+            "[fd01:c::1]:80": { "[fd00::1]:80": backend(0, true) },
         }})
     );
     assert_eq!(get(&router, "/vip/11.0.0.1:80").await, first);
     assert_eq!(get(&router, &format!("/backend/{at}")).await, backend(2, true));
+    let sixth = json!({ "[fd00::1]:80": backend(0, true) });
+    assert_eq!(get(&router, "/vip/[fd01:c::1]:80").await, sixth);
+    assert_eq!(get(&router, "/vip/%5Bfd01:c:0::1%5D:80").await, sixth);
+    assert_eq!(get(&router, "/backend/[fd00::1]:80").await, backend(0, true));
     // In a VIP that drains it and in one that does not.
     assert_eq!(get(&router, "/backend/127.0.0.1:1").await["is_healthy"], false);
 
@@ -79,6 +85,8 @@ async fn answers_are_minutemans() {
         ("/vip/11.0.0.1", "invalid_vip"),
         ("/vip/eleven:80", "invalid_vip"),
         ("/vip/11.0.0.1:65536", "invalid_vip"),
+        ("/vip/fd01:c::1:80", "invalid_vip"),
+        ("/vip/[fd01:c::2]:80", "no_backends"),
         ("/backend/10.1.1.1:80", "invalid_backend"),
         ("/backend/nonsense", "invalid_backend"),
     ] {

@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    net::Ipv4Addr,
+    net::IpAddr,
     path::{Path, PathBuf},
     process::{self, Command},
     sync::{
@@ -133,13 +133,13 @@ impl Drop for Machine {
 }
 
 /// An address of this thread's network that takes packets and never answers.
-pub(crate) fn silent_address() -> Ipv4Addr {
+pub(crate) fn silent_address() -> IpAddr {
     ip("link add silent0 type veth peer name silent1");
     ip("link set silent0 up");
     ip("link set silent1 up");
     ip("addr add 10.99.0.1/24 dev silent0");
     ip("neigh add 10.99.0.2 lladdr 02:00:00:00:00:02 dev silent0");
-    Ipv4Addr::new(10, 99, 0, 2)
+    [10, 99, 0, 2].into()
 }
 
 /// Changes this thread's network namespace.

@@ -11,6 +11,7 @@ mod breaker;
 mod budget;
 mod connections;
 mod http;
+mod ipv6;
 mod machine;
 mod maps;
 mod policy;

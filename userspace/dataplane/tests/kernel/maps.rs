@@ -1,7 +1,7 @@
 //! What is in the maps, and what is not written to them.
 
 use std::{
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{Ipv4Addr, SocketAddr},
     process::Command,
 };
 
@@ -29,6 +29,11 @@ fn networks(config: &Config) -> Array<MapData, Networks> {
     Map::from_map_data(data).unwrap().try_into().unwrap()
 }
 
+/// An IPv4 address as bpftool shows it.
+fn mapped(address: [u8; 4]) -> Value {
+    Ipv4Addr::from(address).to_ipv6_mapped().octets().to_vec().into()
+}
+
 /// What `bpftool map dump pinned` prints, as JSON.
 fn dump(config: &Config, map: &str) -> Vec<Value> {
     serde_json::from_value(bpftool(config, "dump", map, "")).unwrap()
@@ -52,11 +57,11 @@ fn bpftool_shows_named_fields() {
     let server = Server::tcp();
     let (config, mut plane) = machine.plane();
     plane.reconcile(&[tcp("11.0.0.1:80", &[server.address])]).unwrap();
-    ask("11.0.0.1:80".parse::<SocketAddrV4>().unwrap()).unwrap();
+    ask("11.0.0.1:80".parse::<SocketAddr>().unwrap()).unwrap();
 
     let vips = dump(&config, "vips");
     let vip = &vips[0]["formatted"];
-    assert_eq!(vip["key"]["address"], serde_json::json!([11, 0, 0, 1]));
+    assert_eq!(vip["key"]["address"], mapped([11, 0, 0, 1]));
     assert_eq!(vip["key"]["port"], 80);
     assert_eq!(vip["key"]["protocol"], 6);
     assert_eq!(vip["value"]["backends"], 1);
@@ -64,7 +69,7 @@ fn bpftool_shows_named_fields() {
     let backends = dump(&config, "backends");
     let backend = &backends[0]["formatted"];
     assert_eq!(backend["key"]["table"], vip["value"]["table"]);
-    assert_eq!(backend["value"]["vip"]["address"], serde_json::json!([11, 0, 0, 1]));
+    assert_eq!(backend["value"]["vip"]["address"], mapped([11, 0, 0, 1]));
     assert_eq!(backend["value"]["backend"]["port"], server.address.port());
     assert_eq!(backend["value"]["weight"], 1);
 
@@ -83,7 +88,7 @@ fn bpftool_shows_named_fields() {
 fn only_what_changed_is_written() {
     let Some(mut machine) = Machine::new() else { return };
     let (config, mut plane) = machine.plane();
-    let (a, b): (SocketAddrV4, SocketAddrV4) =
+    let (a, b): (SocketAddr, SocketAddr) =
         ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
     let view = [tcp("11.0.0.1:80", &[a, b]), tcp("11.0.0.2:80", &[a]), udp("11.0.0.2:80", &[a])];
     let changes = plane.reconcile(&view).unwrap();
@@ -122,13 +127,13 @@ fn entries_of_others_in_the_maps_are_put_right() {
     let changes = plane.reconcile(&view).unwrap();
     assert_eq!((changes.changed, changes.removed), (1, 1));
     assert_eq!(plane.vips().unwrap().len(), 1);
-    ask("11.0.0.1:80".parse::<SocketAddrV4>().unwrap()).unwrap();
+    ask("11.0.0.1:80".parse::<SocketAddr>().unwrap()).unwrap();
 
     // Nobody looks for a VIP where there is said to be none.
     networks(&config).set(0, Networks::default(), 0).unwrap();
-    ask("11.0.0.1:80".parse::<SocketAddrV4>().unwrap()).unwrap_err();
+    ask("11.0.0.1:80".parse::<SocketAddr>().unwrap()).unwrap_err();
     plane.reconcile(&view).unwrap();
-    ask("11.0.0.1:80".parse::<SocketAddrV4>().unwrap()).unwrap();
+    ask("11.0.0.1:80".parse::<SocketAddr>().unwrap()).unwrap();
 }
 
 #[test]
@@ -140,7 +145,7 @@ fn networks_are_those_of_the_vips() {
     let view: Vec<_> = vips.iter().map(|vip| tcp(vip, &[server.address])).collect();
     plane.reconcile(&view).unwrap();
     for vip in vips {
-        assert_eq!(ask(vip.parse::<SocketAddrV4>().unwrap()).unwrap(), server.address);
+        assert_eq!(ask(vip.parse::<SocketAddr>().unwrap()).unwrap(), server.address);
     }
     plane.reconcile(&view[1..2]).unwrap();
     let eleven = Endpoint::v4([11, 0, 0, 1], 80, TCP);
@@ -164,11 +169,11 @@ fn bad_parts_of_the_view_are_named_and_the_rest_is_served() {
         skipped,
         [
             "VIP 11.0.0.2:0/tcp: key.port 0: must be 1 to 65535",
-            "VIP 11.0.0.1:80/tcp: backends[0].address \"::1\": IPv6 is not supported",
+            "VIP 11.0.0.1:80/tcp: backends[0] [::1]:80: has an IPv6 address, and the VIP an IPv4 address",
         ]
     );
     assert_eq!(changes.added, 1);
-    assert_eq!(ask("11.0.0.1:80".parse::<SocketAddrV4>().unwrap()).unwrap(), server.address);
+    assert_eq!(ask("11.0.0.1:80".parse::<SocketAddr>().unwrap()).unwrap(), server.address);
 }
 
 /// `11.x.y.z:80` for the VIP of this number, with `backends` backends of its own.
@@ -176,10 +181,7 @@ fn numbered(number: usize, backends: usize) -> View {
     let bytes = u32::try_from(number).unwrap().to_be_bytes();
     let backends: Vec<_> = (1..=backends)
         .map(|port| {
-            SocketAddrV4::new(
-                Ipv4Addr::from([10, bytes[1], bytes[2], bytes[3]]),
-                u16::try_from(port).unwrap(),
-            )
+            SocketAddr::new([10, bytes[1], bytes[2], bytes[3]].into(), u16::try_from(port).unwrap())
         })
         .collect();
     tcp(&format!("11.{}.{}.{}:80", bytes[1], bytes[2], bytes[3]), &backends)
@@ -195,7 +197,7 @@ fn ten_thousand_vips_of_ten_backends() {
 
     let changes = plane.reconcile(&view).unwrap();
     assert_eq!((changes.added, changes.skipped.len()), (10_000, 0));
-    assert_eq!(ask("11.255.0.1:80".parse::<SocketAddrV4>().unwrap()).unwrap(), server.address);
+    assert_eq!(ask("11.255.0.1:80".parse::<SocketAddr>().unwrap()).unwrap(), server.address);
     let vips = plane.vips().unwrap();
     assert_eq!(vips.len(), 10_000);
     assert_eq!(vips.iter().map(|vip| vip.backends.len()).sum::<usize>(), 99_991);
@@ -226,7 +228,7 @@ fn full_map_is_named_and_what_has_room_is_served() {
     let error = changes.skipped[0].to_string();
     assert!(error.ends_with(": map vips: full, all 32768 entries are taken"), "{error}");
     // In the order of addresses, the one that is asked for is early.
-    assert_eq!(ask("11.0.0.1:1".parse::<SocketAddrV4>().unwrap()).unwrap(), server.address);
+    assert_eq!(ask("11.0.0.1:1".parse::<SocketAddr>().unwrap()).unwrap(), server.address);
 
     // There is room again at once when others go.
     let mut view = vec![served];

@@ -1,6 +1,6 @@
 //! Policies, and their change on a running agent.
 
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 
 use aya::maps::{Array, Map, MapData};
 use muster_dataplane::{Config, DataPlane, Policy};
@@ -16,7 +16,7 @@ const VIP: &str = "11.0.0.1:80";
 
 /// How many of 60 connections the first of two backends gets, of which the first is known to be
 /// slow and the second to be busy.
-fn share_of_the_slow(config: &Config, plane: &mut DataPlane, backends: &[SocketAddrV4]) -> usize {
+fn share_of_the_slow(config: &Config, plane: &mut DataPlane, backends: &[SocketAddr]) -> usize {
     plane.reconcile(&[tcp(VIP, backends)]).unwrap();
     let data = MapData::from_pin(config.directory().unwrap().join("counters")).unwrap();
     let mut map: Array<_, Counters> = Map::from_map_data(data).unwrap().try_into().unwrap();
@@ -32,7 +32,7 @@ fn share_of_the_slow(config: &Config, plane: &mut DataPlane, backends: &[SocketA
             counters.started = counters.successes + if is_slow { 0 } else { 2 };
             map.set(place, counters, 0).unwrap();
         }
-        share += usize::from(ask(VIP.parse::<SocketAddrV4>().unwrap()).unwrap() == backends[0]);
+        share += usize::from(ask(VIP.parse::<SocketAddr>().unwrap()).unwrap() == backends[0]);
     }
     share
 }
@@ -56,7 +56,7 @@ fn policy_decides_and_may_change_when_the_agent_is_started_again() {
                     &[u32::from(*backend == backends[0]), u32::from(*backend == backends[1])],
                 )])
                 .unwrap();
-            assert_eq!(ask(VIP.parse::<SocketAddrV4>().unwrap()).unwrap(), *backend);
+            assert_eq!(ask(VIP.parse::<SocketAddr>().unwrap()).unwrap(), *backend);
         }
         let share = share_of_the_slow(&config, &mut plane, &backends);
         assert!(wanted.contains(&share), "{policy:?}: {share}");

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd as _, OwnedFd},
     sync::{
         Arc,
@@ -14,16 +14,16 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, connect, socket},
+    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket},
 };
 
 /// Longer than anything on loopback takes; a failure, not a measure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server on 127.0.0.1, until dropped.
+/// A server, on 127.0.0.1 if nothing else is said, until dropped.
 pub(crate) struct Server {
     /// Where it listens.
-    pub(crate) address: SocketAddrV4,
+    pub(crate) address: SocketAddr,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -33,13 +33,13 @@ pub(crate) struct Server {
 impl Server {
     /// Accepts connections, and writes its address to each.
     pub(crate) fn tcp() -> Self {
-        Self::at(Ipv4Addr::LOCALHOST)
+        Self::at(Ipv4Addr::LOCALHOST.into())
     }
 
     /// The same at another address of this network.
-    pub(crate) fn at(address: Ipv4Addr) -> Self {
+    pub(crate) fn at(address: IpAddr) -> Self {
         let listener = TcpListener::bind((address, 0)).unwrap();
-        let address = v4(listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
         Self::run(address, move |stop| {
             while let Ok((mut stream, _)) = listener.accept() {
                 if stop.load(Ordering::Relaxed) {
@@ -51,10 +51,24 @@ impl Server {
         })
     }
 
+    /// A TCP server at `::1`.
+    pub(crate) fn tcp6() -> Self {
+        Self::at(Ipv6Addr::LOCALHOST.into())
+    }
+
     /// Answers every datagram with its address.
     pub(crate) fn udp() -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = v4(socket.local_addr().unwrap());
+        Self::udp_at(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// The same at `::1`.
+    pub(crate) fn udp6() -> Self {
+        Self::udp_at(Ipv6Addr::LOCALHOST.into())
+    }
+
+    fn udp_at(address: IpAddr) -> Self {
+        let socket = UdpSocket::bind((address, 0)).unwrap();
+        let address = socket.local_addr().unwrap();
         Self::run(address, move |stop| {
             let mut buffer = [0; 64];
             while let Ok((_, from)) = socket.recv_from(&mut buffer) {
@@ -66,7 +80,7 @@ impl Server {
         })
     }
 
-    fn run(address: SocketAddrV4, serve: impl FnOnce(&AtomicBool) + Send + 'static) -> Self {
+    fn run(address: SocketAddr, serve: impl FnOnce(&AtomicBool) + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         let thread = Some(std::thread::spawn(move || serve(&flag)));
@@ -79,7 +93,7 @@ impl Drop for Server {
         self.stop.store(true, Ordering::Relaxed);
         // Wakes it, whichever protocol it speaks.
         let _ = TcpStream::connect(self.address);
-        if let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
+        if let Ok(socket) = UdpSocket::bind((self.address.ip(), 0)) {
             let _ = socket.send_to(b"stop", self.address);
         }
         if let Some(thread) = self.thread.take() {
@@ -89,7 +103,7 @@ impl Drop for Server {
 }
 
 /// Several servers, and their addresses in order.
-pub(crate) fn servers(count: usize, start: fn() -> Server) -> (Vec<Server>, Vec<SocketAddrV4>) {
+pub(crate) fn servers(count: usize, start: fn() -> Server) -> (Vec<Server>, Vec<SocketAddr>) {
     let mut servers: Vec<Server> = (0..count).map(|_| start()).collect();
     servers.sort_by_key(|server| server.address);
     let addresses = servers.iter().map(|server| server.address).collect();
@@ -97,26 +111,26 @@ pub(crate) fn servers(count: usize, start: fn() -> Server) -> (Vec<Server>, Vec<
 }
 
 /// Which server answers a TCP connection.
-pub(crate) fn ask(to: impl Into<SocketAddr>) -> std::io::Result<SocketAddrV4> {
-    let mut stream = TcpStream::connect(to.into())?;
+pub(crate) fn ask(to: SocketAddr) -> std::io::Result<SocketAddr> {
+    let mut stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer.parse().unwrap())
 }
 
-fn v4(address: SocketAddr) -> SocketAddrV4 {
-    match address {
-        SocketAddr::V4(address) => address,
-        SocketAddr::V6(address) => panic!("{address} is not IPv4"),
-    }
+/// The same address, as an IPv6 socket has it.
+pub(crate) fn mapped(address: SocketAddr) -> SocketAddr {
+    let IpAddr::V4(ip) = address.ip() else { panic!("{address} is not IPv4") };
+    SocketAddr::new(ip.to_ipv6_mapped().into(), address.port())
 }
 
 /// A TCP socket whose handshake has begun and is waited for by nobody.
-pub(crate) fn begin_connect(to: SocketAddrV4) -> OwnedFd {
+pub(crate) fn begin_connect(to: SocketAddr) -> OwnedFd {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
-    let begun = connect(socket.as_raw_fd(), &SockaddrIn::from(to));
+    let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let socket = socket(family, SockType::Stream, flags, None).unwrap();
+    let begun = connect(socket.as_raw_fd(), &SockaddrStorage::from(to));
     assert_eq!(begun, Err(Errno::EINPROGRESS));
     socket
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{ErrorKind, Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, SocketAddr},
     os::fd::AsRawFd as _,
     time::Duration,
 };
@@ -23,7 +23,7 @@ const DELAY: Duration = Duration::from_millis(40);
 
 /// An address whose packets come back from a user-space device, each after [`DELAY`], with
 /// source and destination exchanged: who connects to it reaches a server of this machine.
-fn slow_address() -> Ipv4Addr {
+fn slow_address() -> IpAddr {
     let tun = File::options().read(true).write(true).open("/dev/net/tun").unwrap();
     let mut request = [0u8; 40];
     request[..5].copy_from_slice(b"slow0");
@@ -36,7 +36,7 @@ fn slow_address() -> Ipv4Addr {
     ip("addr add 10.98.0.1/24 dev slow0");
     // Ends with the network namespace, whose device is then gone.
     std::thread::spawn(move || mirror(tun));
-    Ipv4Addr::new(10, 98, 0, 2)
+    [10, 98, 0, 2].into()
 }
 
 fn mirror(mut tun: File) {
@@ -63,11 +63,11 @@ fn slow_backend_gets_less() {
     let Some(mut machine) = Machine::new() else { return };
     let slow = slow_address();
     let (_servers, mut backends) = servers(3, Server::tcp);
-    let behind = Server::at(Ipv4Addr::new(10, 98, 0, 1));
-    backends.push(SocketAddrV4::new(slow, behind.address.port()));
+    let behind = Server::at([10, 98, 0, 1].into());
+    backends.push(SocketAddr::new(slow, behind.address.port()));
     let (_, mut plane) = machine.plane();
     plane.reconcile(&[tcp("11.0.0.1:80", &backends)]).unwrap();
-    let vip: SocketAddrV4 = "11.0.0.1:80".parse().unwrap();
+    let vip: SocketAddr = "11.0.0.1:80".parse().unwrap();
 
     let mut answers = [0, 0];
     for _ in 0..200 {

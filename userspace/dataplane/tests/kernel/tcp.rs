@@ -3,25 +3,25 @@
 use std::{
     collections::BTreeMap,
     io::ErrorKind,
-    net::{Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream},
 };
 
 use muster_dataplane::{BackendStatus, DataPlane, Protocol};
 
 use crate::{
     machine::{Machine, enter, silent_address, wait_until},
-    server::{Server, ask, begin_connect, servers},
+    server::{Server, ask, begin_connect, mapped, servers},
     view::{tcp, udp, weighted},
 };
 
 const VIP: &str = "11.0.0.1:80";
 
-fn vip() -> SocketAddrV4 {
+fn vip() -> SocketAddr {
     VIP.parse().unwrap()
 }
 
 /// How often each server answers at the VIP.
-fn answers(count: usize) -> BTreeMap<SocketAddrV4, usize> {
+fn answers(count: usize) -> BTreeMap<SocketAddr, usize> {
     let mut answers = BTreeMap::new();
     for _ in 0..count {
         *answers.entry(ask(vip()).unwrap()).or_default() += 1;
@@ -66,7 +66,7 @@ fn backend_of_weight_zero_gets_no_connections_and_keeps_those_it_has() {
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let (_, mut plane) = machine.plane();
 
-    let SocketAddr::V4(draining) = held.local_addr().unwrap() else { unreachable!() };
+    let draining = held.local_addr().unwrap();
     plane.reconcile(&[tcp(VIP, &[draining])]).unwrap();
     let client = TcpStream::connect(vip()).unwrap();
     let (server, _) = held.accept().unwrap();
@@ -75,7 +75,7 @@ fn backend_of_weight_zero_gets_no_connections_and_keeps_those_it_has() {
     let changes = plane.reconcile(&[weighted(tcp(VIP, &all), &[0, 1, 1])]).unwrap();
     assert_eq!(changes.changed, 1);
     assert!(!answers(100).contains_key(&draining));
-    assert_eq!(client.peer_addr().unwrap(), vip().into());
+    assert_eq!(client.peer_addr().unwrap(), vip());
     assert_eq!(server.peer_addr().unwrap(), client.local_addr().unwrap());
 
     let drained = backends(&plane).into_iter().find(|b| b.address == draining).unwrap();
@@ -86,12 +86,12 @@ fn backend_of_weight_zero_gets_no_connections_and_keeps_those_it_has() {
 fn program_sees_the_vip_as_its_peer() {
     let Some(mut machine) = Machine::new() else { return };
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let SocketAddr::V4(address) = server.local_addr().unwrap() else { unreachable!() };
+    let address = server.local_addr().unwrap();
     let (_, mut plane) = machine.plane();
     plane.reconcile(&[tcp(VIP, &[address])]).unwrap();
 
     let client = TcpStream::connect(vip()).unwrap();
-    assert_eq!(client.peer_addr().unwrap(), vip().into());
+    assert_eq!(client.peer_addr().unwrap(), vip());
     // The server sees the client's own address: no NAT.
     let (stream, _) = server.accept().unwrap();
     assert_eq!(stream.peer_addr().unwrap(), client.local_addr().unwrap());
@@ -108,7 +108,7 @@ fn ipv6_socket_reaches_the_vip_by_its_mapped_address() {
     plane.reconcile(&[tcp(VIP, &[server.address])]).unwrap();
 
     // As Java does by default.
-    let mapped = SocketAddr::from((vip().ip().to_ipv6_mapped(), vip().port()));
+    let mapped = mapped(vip());
     assert_eq!(ask(mapped).unwrap(), server.address);
     let client = TcpStream::connect(mapped).unwrap();
     assert_eq!(client.peer_addr().unwrap(), mapped);
@@ -205,7 +205,7 @@ fn connections_are_counted_by_what_became_of_them() {
     assert!(counted.healthy);
 
     // Nobody listens there: refused at once.
-    let closed: SocketAddrV4 = "127.0.0.1:1".parse().unwrap();
+    let closed: SocketAddr = "127.0.0.1:1".parse().unwrap();
     plane.reconcile(&[tcp(VIP, &[closed])]).unwrap();
     for _ in 0..4 {
         assert_eq!(ask(vip()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
@@ -224,7 +224,7 @@ fn connections_are_counted_by_what_became_of_them() {
 #[test]
 fn handshake_under_way_is_pending_until_given_up() {
     let Some(mut machine) = Machine::new() else { return };
-    let silent = SocketAddrV4::new(silent_address(), 80);
+    let silent = SocketAddr::new(silent_address(), 80);
     let (_, mut plane) = machine.plane();
     plane.reconcile(&[tcp(VIP, &[silent])]).unwrap();
 
@@ -244,7 +244,7 @@ fn handshake_under_way_is_pending_until_given_up() {
 fn failing_backend_is_passed_over() {
     let Some(mut machine) = Machine::new() else { return };
     let server = Server::tcp();
-    let closed: SocketAddrV4 = "127.0.0.1:1".parse().unwrap();
+    let closed: SocketAddr = "127.0.0.1:1".parse().unwrap();
     let (_, mut plane) = machine.plane();
     plane.reconcile(&[tcp(VIP, &[server.address, closed])]).unwrap();
 

@@ -2,20 +2,20 @@
 
 use std::{
     io::{self, ErrorKind},
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, UdpSocket},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
 };
 
 use muster_dataplane::{DataPlane, Protocol};
 
 use crate::{
     machine::Machine,
-    server::{PATIENCE, Server, ask, servers},
+    server::{PATIENCE, Server, ask, mapped, servers},
     view::{tcp, udp},
 };
 
 const VIP: &str = "11.0.0.1:53";
 
-fn vip() -> SocketAddrV4 {
+fn vip() -> SocketAddr {
     VIP.parse().unwrap()
 }
 
@@ -26,16 +26,13 @@ fn client() -> UdpSocket {
 }
 
 /// Which server answered, and whom the answer seems to come from.
-fn answer(socket: &UdpSocket) -> io::Result<(SocketAddrV4, SocketAddr)> {
+fn answer(socket: &UdpSocket) -> io::Result<(SocketAddr, SocketAddr)> {
     let mut buffer = [0; 64];
     let (length, from) = socket.recv_from(&mut buffer)?;
     Ok((str::from_utf8(&buffer[..length]).unwrap().parse().unwrap(), from))
 }
 
-fn exchange(
-    socket: &UdpSocket,
-    to: impl Into<SocketAddr>,
-) -> io::Result<(SocketAddrV4, SocketAddr)> {
+fn exchange(socket: &UdpSocket, to: impl Into<SocketAddr>) -> io::Result<(SocketAddr, SocketAddr)> {
     socket.send_to(b"who?", to.into())?;
     answer(socket)
 }
@@ -54,10 +51,10 @@ fn answers_come_from_the_vip() {
 
     let socket = client();
     let (server, from) = exchange(&socket, vip()).unwrap();
-    assert_eq!(from, vip().into());
+    assert_eq!(from, vip());
     // One socket, one backend: a conversation stays at one server.
     for _ in 0..20 {
-        assert_eq!(exchange(&socket, vip()).unwrap(), (server, vip().into()));
+        assert_eq!(exchange(&socket, vip()).unwrap(), (server, vip()));
     }
     assert_eq!(flows(&plane), 1);
     // Direct datagrams stay direct, on the same socket.
@@ -86,20 +83,20 @@ fn connected_socket_talks_to_the_vip() {
 
     let socket = client();
     socket.connect(vip()).unwrap();
-    assert_eq!(socket.peer_addr().unwrap(), vip().into());
+    assert_eq!(socket.peer_addr().unwrap(), vip());
     socket.send(b"who?").unwrap();
-    assert_eq!(answer(&socket).unwrap(), (server.address, vip().into()));
+    assert_eq!(answer(&socket).unwrap(), (server.address, vip()));
     assert_eq!(flows(&plane), 1);
 
     // The same socket, connected to something else.
     let other = Server::udp();
     socket.connect(other.address).unwrap();
-    assert_eq!(socket.peer_addr().unwrap(), other.address.into());
+    assert_eq!(socket.peer_addr().unwrap(), other.address);
     socket.send(b"who?").unwrap();
-    assert_eq!(answer(&socket).unwrap(), (other.address, other.address.into()));
+    assert_eq!(answer(&socket).unwrap(), (other.address, other.address));
     // And to the VIP's backend itself, whose VIP is forgotten.
     socket.connect(server.address).unwrap();
-    assert_eq!(socket.peer_addr().unwrap(), server.address.into());
+    assert_eq!(socket.peer_addr().unwrap(), server.address);
 }
 
 #[test]
@@ -128,7 +125,7 @@ fn ipv6_socket_reaches_the_vip_by_its_mapped_address() {
     let server = Server::udp();
     let (_, mut plane) = machine.plane();
     plane.reconcile(&[udp(VIP, &[server.address])]).unwrap();
-    let mapped = SocketAddr::from((vip().ip().to_ipv6_mapped(), vip().port()));
+    let mapped = mapped(vip());
 
     let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -155,7 +152,7 @@ fn vip_without_a_backend_refuses() {
 fn new_backends_get_the_next_datagram_and_the_old_ones_answer_still_counts() {
     let Some(mut machine) = Machine::new() else { return };
     let late = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let SocketAddr::V4(late_address) = late.local_addr().unwrap() else { unreachable!() };
+    let late_address = late.local_addr().unwrap();
     let server = Server::udp();
     let (_, mut plane) = machine.plane();
 
@@ -166,9 +163,9 @@ fn new_backends_get_the_next_datagram_and_the_old_ones_answer_still_counts() {
     let (_, asker) = late.recv_from(&mut buffer).unwrap();
 
     plane.reconcile(&[udp(VIP, &[server.address])]).unwrap();
-    assert_eq!(exchange(&socket, vip()).unwrap(), (server.address, vip().into()));
+    assert_eq!(exchange(&socket, vip()).unwrap(), (server.address, vip()));
     late.send_to(late_address.to_string().as_bytes(), asker).unwrap();
-    assert_eq!(answer(&socket).unwrap(), (late_address, vip().into()));
+    assert_eq!(answer(&socket).unwrap(), (late_address, vip()));
 }
 
 #[test]

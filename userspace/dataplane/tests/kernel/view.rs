@@ -1,17 +1,17 @@
 //! Cluster views, in few words.
 
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 
 use muster_api::muster::{Backend, Vip, VipKey};
 use muster_dataplane::Protocol;
 
 /// A VIP with backends of weight 1.
-pub(crate) fn tcp(address: &str, backends: &[SocketAddrV4]) -> Vip {
+pub(crate) fn tcp(address: &str, backends: &[SocketAddr]) -> Vip {
     vip(address, Protocol::Tcp, backends)
 }
 
 /// A UDP VIP with backends of weight 1.
-pub(crate) fn udp(address: &str, backends: &[SocketAddrV4]) -> Vip {
+pub(crate) fn udp(address: &str, backends: &[SocketAddr]) -> Vip {
     vip(address, Protocol::Udp, backends)
 }
 
@@ -23,14 +23,14 @@ pub(crate) fn weighted(mut vip: Vip, weights: &[u32]) -> Vip {
     vip
 }
 
-fn vip(address: &str, protocol: Protocol, backends: &[SocketAddrV4]) -> Vip {
-    let address: SocketAddrV4 = address.parse().unwrap();
+fn vip(address: &str, protocol: Protocol, backends: &[SocketAddr]) -> Vip {
+    let address: SocketAddr = address.parse().unwrap();
     let key = VipKey {
         address: address.ip().to_string(),
         port: address.port().into(),
         protocol: protocol.into(),
     };
-    let backend = |address: &SocketAddrV4| Backend {
+    let backend = |address: &SocketAddr| Backend {
         address: address.ip().to_string(),
         port: address.port().into(),
         weight: 1,
