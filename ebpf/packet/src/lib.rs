@@ -28,6 +28,8 @@ mod pick;
 mod policy;
 mod vip;
 
+pub mod maglev;
+
 pub use address::Address;
 pub use backend::{Backend, Slot, Target, UNCOUNTED};
 pub use choice::{Choice, choose, next, steady};
