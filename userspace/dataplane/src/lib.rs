@@ -24,6 +24,7 @@ mod plan;
 mod plane;
 mod platform;
 mod router;
+mod stale;
 mod status;
 mod syscall;
 mod table;

@@ -22,7 +22,7 @@ use tracing::{debug, info};
 use crate::{
     Error,
     hook::{HOOKS, Hook},
-    syscall,
+    syscall::{self, CgroupLink},
     tables::{self, Tables},
 };
 
@@ -120,7 +120,7 @@ impl Pins {
         };
         let attached =
             syscall::cgroup_link(&link).map_err(Error::file("BPF_OBJ_GET_INFO_BY_FD", &path))?;
-        if attached.cgroup != cgroup {
+        if attached.is_none_or(|link| link.cgroup != cgroup) {
             // The cgroup was removed and made anew, or another one is configured.
             debug!(hook = hook.0, "link belongs to another cgroup");
             return Ok(false);
@@ -159,6 +159,27 @@ impl Pins {
         Ok(())
     }
 
+    /// True if an agent may come back to what is pinned here: the cgroup that its programs are
+    /// attached to is there, and with it perhaps its containers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`], also if something is pinned among the links that is none.
+    pub(crate) fn has_cgroup(&self) -> Result<bool, Error> {
+        // Links of other kinds alone do not tell that the agent is gone.
+        let (mut without, mut others) = (false, false);
+        for path in list(&self.links())? {
+            let link = syscall::open_pinned(&path).map_err(Error::file("BPF_OBJ_GET", &path))?;
+            let link = syscall::cgroup_link(&link);
+            match link.map_err(Error::file("BPF_OBJ_GET_INFO_BY_FD", path))? {
+                Some(CgroupLink { cgroup: 0 }) => without = true,
+                Some(_) => return Ok(true),
+                None => others = true,
+            }
+        }
+        Ok(others && !without)
+    }
+
     /// Detaches all programs and unpins everything.
     pub(crate) fn remove(&self) -> Result<(), Error> {
         for path in list(&self.links())? {
@@ -184,7 +205,7 @@ fn next(path: &Path) -> PathBuf {
 }
 
 /// The paths in a folder; none if it is not there.
-fn list(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn list(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

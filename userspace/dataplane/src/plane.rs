@@ -15,7 +15,7 @@ use crate::{
     object,
     pins::Pins,
     plan::{self, Current},
-    platform, status,
+    platform, stale, status,
     tables::Tables,
 };
 
@@ -75,6 +75,7 @@ impl DataPlane {
         platform::prepare(config)?;
         let pins = Pins::new(config.directory()?);
         let lock = Lock::take(pins.directory())?;
+        stale::remove(pins.directory());
 
         let adopt = pins.adoptable();
         let mut object = object::load(adopt.then(|| pins.directory()))?;

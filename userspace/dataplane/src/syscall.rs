@@ -24,6 +24,9 @@ const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 const BPF_LINK_DETACH: libc::c_int = 34;
 
+/// `BPF_LINK_TYPE_CGROUP`.
+const CGROUP: u32 = 3;
+
 /// Which cgroup a link is attached to. 0 if that cgroup is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CgroupLink {
@@ -117,8 +120,8 @@ pub(crate) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// What a cgroup link is attached to. Linux 5.8.
-pub(crate) fn cgroup_link(link: impl AsFd) -> io::Result<CgroupLink> {
+/// What a cgroup link is attached to; `None` for a link of another kind. Linux 5.8.
+pub(crate) fn cgroup_link(link: impl AsFd) -> io::Result<Option<CgroupLink>> {
     let mut info = LinkInfo::default();
     let mut attr = InfoAttr {
         bpf_fd: raw(link.as_fd()),
@@ -126,7 +129,7 @@ pub(crate) fn cgroup_link(link: impl AsFd) -> io::Result<CgroupLink> {
         info: &raw mut info as u64,
     };
     bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
-    Ok(CgroupLink { cgroup: info.cgroup_id })
+    Ok((info.kind == CGROUP).then_some(CgroupLink { cgroup: info.cgroup_id }))
 }
 
 /// Replaces the program behind a link: from one connection to the next, with no moment in

@@ -19,6 +19,7 @@ mod process;
 mod server;
 mod slow;
 mod stack;
+mod stale;
 mod tcp;
 mod udp;
 mod view;

@@ -1,0 +1,111 @@
+//! What dead agents have left pinned, and who removes it.
+
+use std::{fs, net::SocketAddrV4, path::PathBuf};
+
+use aya::maps::{MapData, MapInfo};
+use muster_dataplane::{Config, DataPlane};
+
+use crate::{
+    machine::{Machine, enter, wait_until},
+    server::{Server, ask},
+    view::tcp,
+};
+
+const VIP: &str = "11.0.0.1:80";
+
+fn vip() -> SocketAddrV4 {
+    VIP.parse().unwrap()
+}
+
+/// Where an agent pins things.
+fn folder(config: &Config) -> PathBuf {
+    config.directory().unwrap()
+}
+
+/// An agent that served the VIP, and was killed.
+fn killed(machine: &mut Machine, server: &Server) -> Config {
+    let config = machine.agent();
+    let mut plane = DataPlane::open(&config).unwrap();
+    plane.reconcile(&[tcp(VIP, &[server.address])]).unwrap();
+    config
+}
+
+/// An agent starts until the pins of a dead one are gone: the kernel detaches programs a moment
+/// after their cgroup is removed.
+fn start_until_gone(agent: &Config, dead: &Config) {
+    wait_until("the pins are gone", || {
+        drop(DataPlane::open(agent).unwrap());
+        !folder(dead).exists()
+    });
+}
+
+#[test]
+fn pins_of_an_agent_whose_cgroup_is_gone_are_removed_by_another_that_starts() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let dead = killed(&mut machine, &server);
+    let resting = killed(&mut machine, &server);
+    fs::remove_dir(&dead.cgroup).unwrap();
+
+    let own = machine.agent();
+    start_until_gone(&own, &dead);
+    let mut plane = DataPlane::open(&own).unwrap();
+    enter(&own.cgroup);
+    plane.reconcile(&[tcp(VIP, &[server.address])]).unwrap();
+    assert_eq!(ask(vip()).unwrap(), server.address);
+    // The other's cgroup is there, and its VIPs are served.
+    enter(&resting.cgroup);
+    assert_eq!(ask(vip()).unwrap(), server.address);
+    let before = MapInfo::from_pin(folder(&resting).join("vips")).unwrap().id();
+    drop(plane);
+    drop(DataPlane::open(&resting).unwrap());
+    assert_eq!(MapInfo::from_pin(folder(&resting).join("vips")).unwrap().id(), before);
+    assert!(folder(&own).exists());
+
+    // Its name comes back after all.
+    let plane = DataPlane::open(&dead).unwrap();
+    assert!(plane.vips().unwrap().is_empty());
+    assert!(folder(&dead).exists());
+}
+
+#[test]
+fn pins_of_an_agent_that_runs_stay_whatever_became_of_its_cgroup() {
+    let Some(mut machine) = Machine::new() else { return };
+    let running = machine.agent();
+    let plane = DataPlane::open(&running).unwrap();
+    fs::remove_dir(&running.cgroup).unwrap();
+    let server = Server::tcp();
+    let dead = killed(&mut machine, &server);
+    fs::remove_dir(&dead.cgroup).unwrap();
+    let other = machine.agent();
+    start_until_gone(&other, &dead);
+    drop(DataPlane::open(&other).unwrap());
+    assert!(folder(&running).join("links/connect4").exists());
+    drop(plane);
+    start_until_gone(&other, &running);
+}
+
+#[test]
+fn what_an_agent_left_that_was_killed_while_it_first_opened_is_removed() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let halfway = killed(&mut machine, &server);
+    fs::remove_dir_all(folder(&halfway).join("links")).unwrap();
+    let (_, plane) = machine.plane();
+    assert!(!folder(&halfway).exists());
+    drop(plane);
+}
+
+#[test]
+fn what_is_not_an_agents_is_left_alone() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let odd = killed(&mut machine, &server);
+    fs::remove_dir(&odd.cgroup).unwrap();
+    let map = MapData::from_pin(folder(&odd).join("meta")).unwrap();
+    let strange = folder(&odd).join("links/strange");
+    map.pin(&strange).unwrap();
+    drop(machine.plane());
+    assert!(strange.exists());
+    fs::remove_file(strange).unwrap();
+}
