@@ -89,6 +89,11 @@ fn what_a_command_returns_is_told_when_it_changes_and_after_a_crash() {
         peer.kill("t", Some(grace(20)));
         let status = peer.expect(TaskState::TaskKilled).await;
         assert_eq!(status.check_status.unwrap().command.unwrap().exit_code, None);
+        let nested = site.sandbox("t").join("containers");
+        eventually("nothing is left of the checks", || {
+            std::fs::read_dir(&nested).is_ok_and(|entries| entries.count() == 0)
+        })
+        .await;
     });
 }
 

@@ -137,8 +137,12 @@ fn processes(world: &World) -> Vec<PathBuf> {
     all.map(|entry| entry.path()).filter(|process| ours(process)).collect()
 }
 
-fn mounts() -> usize {
-    std::fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count()
+/// What is mounted in directories of `world`, out of its containers.
+fn mounts(world: &World) -> Vec<String> {
+    let own = world.directory.path().canonicalize().unwrap();
+    let all = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let own = all.lines().filter(|line| line.contains(own.to_str().unwrap()));
+    own.map(str::to_owned).collect()
 }
 
 /// Sandboxes of commands that agents ran in containers.
@@ -155,7 +159,7 @@ fn an_agent_killed_at_every_step_leaves_nothing_for_good() {
     // The image's layer is extracted by then, which is another story.
     world.output("c", "true");
     world.run(world.containerizer().destroy("c")).unwrap();
-    let mounted = mounts();
+    let mounted = mounts(&world);
     let (mut adopted, mut lost, mut calls) = (0, 0, Vec::new());
     for point in 1..POINTS_MAX {
         world.stop();
@@ -177,7 +181,7 @@ fn an_agent_killed_at_every_step_leaves_nothing_for_good() {
         assert_eq!(world.leftovers(), NOTHING, "killed at {point}: {end:?}");
         assert_eq!(sandboxes_of_commands(&world), NOTHING, "killed at {point}: {end:?}");
         world.await_that("no process is left", || processes(&world).is_empty());
-        assert_eq!(mounts(), mounted, "killed at {point}: {end:?}");
+        assert_eq!(mounts(&world), mounted, "killed at {point}: {end:?}");
         match end {
             End::Killed(call) => calls.push(call),
             End::Done => {
