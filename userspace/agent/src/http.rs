@@ -71,6 +71,8 @@ pub(crate) fn router(look: Look) -> Router {
         .route("/version", get(version))
         .route("/flags", get(flags))
         .route("/state", get(state))
+        // As old clients ask for it.
+        .route("/state.json", get(state))
         .route("/containers", get(containers::containers))
         .route("/monitor/statistics", get(containers::statistics))
         .route("/monitor/statistics.json", get(containers::statistics))

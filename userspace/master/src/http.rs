@@ -35,6 +35,8 @@ pub fn router(kernel: Kernel) -> Router {
         .route("/version", get(|kernel, jsonp| read(kernel, jsonp, |_| version())))
         .route("/flags", get(|kernel, jsonp| read(kernel, jsonp, state::flags)))
         .route("/state", get(|kernel, jsonp| read(kernel, jsonp, state::state)))
+        // As old clients ask for it.
+        .route("/state.json", get(|kernel, jsonp| read(kernel, jsonp, state::state)))
         .route("/slaves", get(|kernel, jsonp| read(kernel, jsonp, state::slaves)))
         .route("/frameworks", get(|kernel, jsonp| read(kernel, jsonp, state::frameworks)))
         .route("/roles", get(|kernel, jsonp| read(kernel, jsonp, roles::roles)))

@@ -90,7 +90,9 @@ fn state_and_statistics_are_those_of_the_machine() {
         assert!(std::fs::exists(format!("{directory}/stdout")).unwrap(), "{directory}");
         let past = &state["frameworks"][0]["completed_executors"][0]["completed_tasks"][0];
         assert_eq!(past["state"], "TASK_FINISHED");
-        assert_eq!(get(&site.url("/slave(1)/state")).await.json()["id"], "m-S0");
+        for path in ["/slave(1)/state", "/state.json"] {
+            assert_eq!(get(&site.url(path)).await.json()["id"], "m-S0");
+        }
 
         let statistics = get(&site.url("/monitor/statistics")).await.json();
         let [of_task] = &statistics.as_array().unwrap()[..] else { panic!("{statistics}") };

@@ -51,7 +51,9 @@ async fn flags_are_shown() {
     })
     .await;
     assert_eq!(rig.get("/flags").await.1, json!({ "flags": { "roles": "a,b" } }));
-    assert_eq!(rig.get("/state").await.1["flags"], json!({ "roles": "a,b" }));
+    for path in ["/state", "/state.json", "/master/state.json"] {
+        assert_eq!(rig.get(path).await.1["flags"], json!({ "roles": "a,b" }), "{path}");
+    }
 }
 
 #[tokio::test]
