@@ -78,6 +78,12 @@ fn one_by_itself_outlives_the_agent_until_it_is_removed() {
         expect(site, 202, &asked).await;
         let sandbox = site.path("work/containers/own");
         eventually("it runs", || sandbox.join("starts").exists()).await;
+        // One that cannot be launched by that name takes nothing away from it.
+        let mut wrong = launch("own", line);
+        let container = json!({"type": "MESOS", "hostname": "no name"});
+        wrong["launch_container"]["container"] = container;
+        expect(site, 400, &wrong).await;
+        assert!(sandbox.join("starts").exists());
         let usage = shown(site, "own").await.unwrap()["resource_statistics"].clone();
         assert_eq!(usage["mem_soft_limit_bytes"], 48 << 20, "{usage}");
         assert_eq!(usage["mem_limit_bytes"], 64 << 20, "{usage}");

@@ -1,13 +1,15 @@
 //! `LAUNCH_CONTAINER` and `LAUNCH_NESTED_CONTAINER`.
 #![expect(deprecated, reason = "operators' tools say it")]
 
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use axum::http::StatusCode;
 use muster_api::mesos::agent::Call;
 use muster_api::mesos::agent::call::Type;
 use muster_api::mesos::{ContainerId, TaskInfo};
-use muster_containerizer::{ContainerSpec, Error};
+use muster_containerizer::{ContainerSpec, Error, remove_tree};
 use tokio::task::spawn_blocking;
 
 use super::super::Look;
@@ -25,16 +27,17 @@ pub(super) async fn launch(look: &Look, kind: Type, call: &Call) -> Result<Statu
     let own = look.containers.own().clone();
     // To its end, whether somebody waits for that or not.
     let launched = tokio::spawn(async move {
-        let sandbox = spec.parent.is_none().then(|| spec.sandbox.clone());
-        if let Some(sandbox) = sandbox.clone() {
-            on_disk(sandbox, |sandbox| std::fs::create_dir_all(sandbox)).await?;
+        let mut made = None;
+        if spec.parent.is_none() && on_disk(spec.sandbox.clone(), make).await? {
+            made = Some(spec.sandbox.clone());
         }
         match own.launch(spec).await {
             Ok(_) => Ok(StatusCode::OK),
             Err(Error::Exists { .. }) => Ok(StatusCode::ACCEPTED),
             Err(error) => {
-                if let Some(sandbox) = sandbox {
-                    on_disk(sandbox, |sandbox| std::fs::remove_dir_all(sandbox)).await?;
+                // Another one's, of the same id, is not to be touched.
+                if let Some(sandbox) = made {
+                    on_disk(sandbox, remove_tree).await?;
                 }
                 Err(refusal(field, &error))
             }
@@ -116,11 +119,23 @@ pub(super) fn missing(id: &str) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, format!("Container {id} cannot be found"))
 }
 
+/// Makes a sandbox; `false` if there is one.
+fn make(sandbox: &Path) -> io::Result<bool> {
+    if let Some(parent) = sandbox.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::create_dir(sandbox) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Does something with a sandbox where that may block.
-pub(super) async fn on_disk(
+pub(super) async fn on_disk<T: Send + 'static>(
     sandbox: PathBuf,
-    act: impl FnOnce(&PathBuf) -> std::io::Result<()> + Send + 'static,
-) -> Result<(), Refusal> {
+    act: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> Result<T, Refusal> {
     let at = sandbox.display().to_string();
     let done = spawn_blocking(move || act(&sandbox)).await.map_err(|error| broken(&error))?;
     done.map_err(|error| {

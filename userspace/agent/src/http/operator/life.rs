@@ -1,14 +1,12 @@
 //! `WAIT_CONTAINER`, `KILL_CONTAINER` and `REMOVE_CONTAINER`, and the same of nested ones.
 #![expect(deprecated, reason = "operators' tools say it")]
 
-use std::io;
-
 use axum::http::StatusCode;
 use muster_api::mesos::ContainerId;
 use muster_api::mesos::agent::call::Type;
 use muster_api::mesos::agent::response::{Type as Kind, WaitContainer, WaitNestedContainer};
 use muster_api::mesos::agent::{Call, Response};
-use muster_containerizer::{Error, Termination, split_id};
+use muster_containerizer::{Error, Termination, remove_tree, split_id};
 
 use super::super::Look;
 use super::super::call::{Refusal, bad_request};
@@ -127,11 +125,7 @@ pub(super) async fn remove(look: &Look, kind: Type, call: &Call) -> Result<Statu
     look.sessions.forget(&name);
     if parent.is_none() {
         // What a removal left that was cut short.
-        on_disk(sandbox, |sandbox| match std::fs::remove_dir_all(sandbox) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        })
-        .await?;
+        on_disk(sandbox, remove_tree).await?;
     }
     Ok(StatusCode::OK)
 }
