@@ -5,9 +5,9 @@
 //! offsets and sizes of all fields of all keys and values go into one number.
 
 use crate::{
-    Backend, Bucket, Counted, Counters, Endpoint, Flow, Flows, Forwarded, Forwarding, Known,
-    KnownAddress, Latency, MAX_BACKENDS, MAX_BUCKETS, MAX_CONNECTIONS, MAX_COUNTERS, MAX_KNOWN,
-    MAX_TRACKED, MAX_VIPS, Networks, Peer, Slot, Tracked, Vip,
+    Backend, Bucket, Counted, Counters, Endpoint, Flow, Flows, Forwarded, Forwarding, Handshakes,
+    Known, KnownAddress, Latency, MAX_BACKENDS, MAX_BUCKETS, MAX_CONNECTIONS, MAX_COUNTERS,
+    MAX_KNOWN, MAX_TRACKED, MAX_VIPS, Networks, Peer, Slot, Tracked, Vip,
 };
 
 /// Defines a key or value of a map.
@@ -106,12 +106,13 @@ impl MapShape {
 }
 
 /// Every map of the object. `meta` is the last, and is to be put in place last.
-pub const MAPS: [MapShape; 14] = [
+pub const MAPS: [MapShape; 15] = [
     MapShape::new::<Endpoint, Vip>("vips", MAX_VIPS),
     MapShape::new::<u32, Networks>("networks", 1),
     MapShape::new::<Slot, Backend>("backends", MAX_BACKENDS),
     MapShape::new::<Endpoint, Counted>("counted", MAX_COUNTERS),
     MapShape::new::<u32, Counters>("counters", MAX_COUNTERS),
+    MapShape::new::<u32, Handshakes>("handshakes", MAX_COUNTERS),
     MapShape::new::<u32, Peer>("connections", MAX_CONNECTIONS),
     MapShape::new::<i32, Peer>("peers", 0),
     MapShape::new::<i32, Flows>("flows", 0),
@@ -134,6 +135,7 @@ pub const fn fingerprint() -> u64 {
         Counted::FINGERPRINT,
         Latency::FINGERPRINT,
         Counters::FINGERPRINT,
+        Handshakes::FINGERPRINT,
         Peer::FINGERPRINT,
         Flow::FINGERPRINT,
         Flows::FINGERPRINT,

@@ -20,6 +20,7 @@ mod counters;
 mod endpoint;
 mod flows;
 mod forward;
+mod handshakes;
 mod latency;
 mod layout;
 mod networks;
@@ -42,6 +43,7 @@ pub use forward::{
     Bucket, FIRST_PORT, Forwarded, Forwarding, Known, KnownAddress, LAST_PORT, MAX_BUCKETS,
     MAX_KNOWN, MAX_TRACKED, Tracked, WAYS,
 };
+pub use handshakes::{Handshakes, LATENCY_BUCKETS};
 pub use latency::{Latency, TICK_NS, ticks};
 pub use layout::{MAPS, MapShape, Meta, fingerprint};
 pub use networks::Networks;

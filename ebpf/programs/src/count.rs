@@ -1,9 +1,9 @@
 //! What becomes of connections, written to their backends' counters.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use muster_packet::{BREAKER_FAILURES, Latency, Target, ticks};
+use muster_packet::{BREAKER_FAILURES, Handshakes, Latency, Target, ticks};
 
-use crate::{atomic, balance::counters};
+use crate::{atomic, balance::counters, maps::HANDSHAKES};
 
 /// A connection's life, as it is counted.
 #[derive(Clone, Copy)]
@@ -18,7 +18,12 @@ pub enum Event {
         successes: u64,
     },
     /// It never will be, or not in time.
-    Failed,
+    Failed {
+        /// 1 if it was answered, by a reset or an ICMP error.
+        refused: u64,
+        /// 1 if it was not answered in time.
+        timeouts: u64,
+    },
     /// A datagram flow: begins and succeeds at once.
     Flow,
 }
@@ -57,8 +62,18 @@ pub fn count(target: &Target<'_>, event: Event) {
             unsafe { (Latency::from_bits(latency.read_volatile()), row.read_volatile()) };
         // What was known of a backend before it was down is not worth much.
         let known = if failures < u64::from(BREAKER_FAILURES) { known } else { Latency::default() };
-        store(latency, known.after(ticks(now_ns).wrapping_sub(since), now_ns).bits());
+        let took = ticks(now_ns).wrapping_sub(since);
+        store(latency, known.after(took, now_ns).bits());
         store(row, 0);
+        if let Some(handshakes) = HANDSHAKES.get_ptr_mut(target.counter) {
+            // SAFETY: a live map value, and a bucket is below their number.
+            let (bucket, sum) = unsafe {
+                let first = (&raw mut (*handshakes).latency).cast::<u64>();
+                (first.add(Handshakes::bucket(took) as usize), &raw mut (*handshakes).sum)
+            };
+            add(bucket, 1);
+            add(sum, u64::from(took));
+        }
     };
     match event {
         Event::Started => add(started, 1),
@@ -66,11 +81,18 @@ pub fn count(target: &Target<'_>, event: Event) {
             add(successes, more);
             learn(since);
         }
-        Event::Failed => {
+        Event::Failed { refused, timeouts } => {
             add(failures, 1);
             add(row, 1);
             // SAFETY: takes no arguments.
             store(last, unsafe { bpf_ktime_get_ns() });
+            if let Some(handshakes) = HANDSHAKES.get_ptr_mut(target.counter) {
+                // SAFETY: a live map value; only addresses are taken.
+                let (of_refused, of_timeouts) =
+                    unsafe { (&raw mut (*handshakes).refused, &raw mut (*handshakes).timeouts) };
+                add(of_refused, refused);
+                add(of_timeouts, timeouts);
+            }
         }
         Event::Flow => {
             add(started, 1);

@@ -6,9 +6,9 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use muster_packet::{
-    Backend, Bucket, Counted, Counters, Endpoint, Flows, Forwarded, Forwarding, Known, KnownAddress,
-    MAX_BACKENDS, MAX_BUCKETS, MAX_CONNECTIONS, MAX_COUNTERS, MAX_KNOWN, MAX_TRACKED, MAX_VIPS, Meta,
-    Networks, Peer, Slot, Tracked, Vip,
+    Backend, Bucket, Counted, Counters, Endpoint, Flows, Forwarded, Forwarding, Handshakes, Known,
+    KnownAddress, MAX_BACKENDS, MAX_BUCKETS, MAX_CONNECTIONS, MAX_COUNTERS, MAX_KNOWN, MAX_TRACKED,
+    MAX_VIPS, Meta, Networks, Peer, Slot, Tracked, Vip,
 };
 
 /// Memory grows with use instead of being taken for the worst case.
@@ -33,6 +33,10 @@ pub static COUNTED: HashMap<Endpoint, Counted, MAX_COUNTERS, GROWS> = HashMap::n
 /// What became of connections, by backend.
 #[btf_map(name = "counters")]
 pub static COUNTERS: Array<Counters, MAX_COUNTERS> = Array::new();
+
+/// How handshakes went, each backend's at the place of its counters.
+#[btf_map(name = "handshakes")]
+pub static HANDSHAKES: Array<Handshakes, MAX_COUNTERS> = Array::new();
 
 /// What TCP sockets were connected to, each at the place its cookie says.
 #[btf_map(name = "connections")]

@@ -80,10 +80,10 @@ impl Socket {
     pub fn forget(self) {
         // A socket that is connected again and again may have had both.
         if let Some(record) = self.placed() {
-            record.end(0);
+            record.end(0, false);
         }
         if let Some(record) = self.kept() {
-            record.end(0);
+            record.end(0, false);
         }
     }
 
@@ -122,7 +122,7 @@ impl Socket {
     #[inline(always)]
     fn take(self, place: *mut Peer, tag: u64) -> bool {
         let record = Record::read(place);
-        (record.tag == 0 || Peer::is_of(record.tag, self.cookie)) && record.end(tag)
+        (record.tag == 0 || Peer::is_of(record.tag, self.cookie)) && record.end(tag, false)
     }
 
     /// Where the socket keeps its record. Null if it has none, or no memory for one.
@@ -192,6 +192,15 @@ impl Record {
         }
     }
 
+    /// The handshake was not answered in time, which counts as a failure.
+    #[inline(always)]
+    pub fn be_late(self) {
+        let (backend, counter) = (self.backend(), self.counter());
+        if self.retag(Peer::retag(self.tag, Stage::Late)) {
+            failed(&backend, counter, 0, 1);
+        }
+    }
+
     /// Moves the connection to another stage, and counts what that means for its backend.
     #[inline(always)]
     pub fn advance(self, stage: Stage, event: Event) {
@@ -202,16 +211,17 @@ impl Record {
     }
 
     /// Ends what the record says: from now on it has the tag of something else, or 0. If a
-    /// handshake was under way, it has failed, unless it has before. False if the tag is another by now.
+    /// handshake was under way, it has failed, unless it has before: `refused` by the other
+    /// side, or given up by this one. False if the tag is another by now.
     #[inline(always)]
-    pub fn end(self, tag: u64) -> bool {
+    pub fn end(self, tag: u64, refused: bool) -> bool {
         if !Peer::is_at(self.tag, Stage::Pending) {
             return self.retag(tag);
         }
         let (backend, counter) = (self.backend(), self.counter());
         let ended = self.retag(tag);
         if ended {
-            failed(&backend, counter);
+            failed(&backend, counter, u64::from(refused), 0);
         }
         ended
     }
@@ -221,8 +231,8 @@ impl Record {
 /// seldom, and the programs' code should fit into the processor's cache.
 #[cold]
 #[inline(never)]
-fn failed(backend: &Endpoint, counter: u32) {
-    count(&Target { backend, counter }, Event::Failed);
+fn failed(backend: &Endpoint, counter: u32, refused: u64, timeouts: u64) {
+    count(&Target { backend, counter }, Event::Failed { refused, timeouts });
 }
 
 /// Writes an endpoint word by word: as a whole it would be a call of memmove.

@@ -18,11 +18,11 @@ pub fn release(ctx: SockContext) -> i32 {
         let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
         let socket = Socket { cookie, sk: ctx.sock };
         if let Some(record) = socket.record()
-            && !record.end(0)
+            && !record.end(0, false)
             // Its handshake was decided this very moment, on another processor.
             && let Some(record) = socket.record()
         {
-            record.end(0);
+            record.end(0, false);
         }
     }
     ALLOW

@@ -77,7 +77,8 @@ fn decide(ctx: &SockOpsContext) {
         let _ = ctx.set_cb_flags((ctx.cb_flags() & !callbacks) as i32);
     }
     if state == CLOSE {
-        record.end(0);
+        // Were it the program that gives it up, its socket would have been released before.
+        record.end(0, true);
     } else {
         let successes = u64::from(Peer::is_at(record.tag, Stage::Pending));
         let event = Event::Completed { since: record.since(), successes };
@@ -90,7 +91,7 @@ fn decide(ctx: &SockOpsContext) {
 fn late(ctx: &SockOpsContext) {
     let Some(record) = socket(ctx).record() else { return };
     if Peer::is_at(record.tag, Stage::Pending) {
-        record.advance(Stage::Late, Event::Failed);
+        record.be_late();
     }
 }
 

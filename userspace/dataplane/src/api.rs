@@ -18,7 +18,8 @@ pub struct BackendState {
     pub total_sucesses: u64,
     /// True if new connections may be sent to it.
     pub is_healthy: bool,
-    /// A histogram in minuteman's code, but always empty in what 1.8 answers.
+    /// A histogram in minuteman's code, but always empty in what 1.8 answers; and what is
+    /// counted here is counted from the beginning, not of the last minute.
     pub latency_last_60s: Map<String, Value>,
 }
 
@@ -75,32 +76,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::status::testing;
 
+    /// With one handshake under way and three that failed.
     fn backend(port: u16, successes: u64) -> BackendStatus {
-        BackendStatus {
-            address: format!("10.0.0.1:{port}").parse().unwrap(),
-            weight: 1,
-            healthy: true,
-            pending: 1,
-            successes,
-            failures: 3,
-            latency: None,
-        }
+        BackendStatus { pending: 1, failures: 3, ..testing::backend(port, successes) }
     }
 
     #[test]
     fn vips_are_minutemans_json() {
         let state: VipsState = [
-            VipStatus {
-                address: "11.0.0.1:80".parse().unwrap(),
-                protocol: Protocol::Tcp,
-                backends: vec![backend(31000, 2)],
-            },
-            VipStatus {
-                address: "11.0.0.2:80".parse().unwrap(),
-                protocol: Protocol::Tcp,
-                backends: vec![],
-            },
+            testing::vip(80, Protocol::Tcp, vec![backend(31000, 2)]),
+            testing::vip(81, Protocol::Tcp, vec![]),
         ]
         .into_iter()
         .collect();
@@ -114,18 +101,14 @@ mod tests {
                     "is_healthy": true,
                     "latency_last_60s": {},
                 }},
-                "11.0.0.2:80": {},
+                "11.0.0.1:81": {},
             }})
         );
     }
 
     #[test]
     fn protocols_of_one_address_are_merged() {
-        let vip = |protocol, backends| VipStatus {
-            address: "11.0.0.1:53".parse().unwrap(),
-            protocol,
-            backends,
-        };
+        let vip = |protocol, backends| testing::vip(53, protocol, backends);
         let state: VipsState = [
             vip(Protocol::Tcp, vec![backend(53, 5)]),
             vip(Protocol::Udp, vec![backend(53, 7), backend(54, 8)]),

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_packet::{Backend, Counted, Counters, Endpoint, MAX_COUNTERS, Networks, Slot, Vip};
+use muster_packet::{
+    Backend, Counted, Counters, Endpoint, Handshakes, MAX_COUNTERS, Networks, Slot, Vip,
+};
 use tracing::warn;
 
 use crate::{
@@ -69,6 +71,7 @@ pub(crate) fn apply(tables: &mut Tables, current: Current, plan: Plan) -> Result
 
 /// Gives a backend counters. They are its own before anybody can find them.
 fn begin_counting(tables: &mut Tables, backend: Endpoint, counter: u32) -> Result<(), Error> {
+    tables.handshakes.set(counter, Handshakes::default())?;
     tables.counters.set(counter, Counters::new(backend))?;
     tables.counted.insert(backend, Counted::new(counter))
 }

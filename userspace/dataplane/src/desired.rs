@@ -64,6 +64,36 @@ pub enum Skipped {
     },
 }
 
+// === impl Skipped ===
+
+impl Skipped {
+    /// What the kernel said, if the view itself is good.
+    pub(crate) fn error(&self) -> Option<&crate::Error> {
+        match self {
+            Self::Count { error, .. } | Self::Write { error, .. } => Some(error),
+            Self::NoKey { .. } | Self::Field { .. } | Self::Twice { .. } => None,
+        }
+    }
+
+    /// The VIP or backend that it is about.
+    pub(crate) fn subject(&self) -> &str {
+        match self {
+            Self::NoKey { name } => name,
+            Self::Field { vip, .. } | Self::Twice { vip } | Self::Write { vip, .. } => vip,
+            Self::Count { backend, .. } => backend,
+        }
+    }
+
+    /// What becomes of those like it.
+    pub(crate) fn consequence(&self) -> &'static str {
+        match self {
+            Self::Write { .. } => "VIPs stay as they were",
+            Self::Count { .. } => "backends are served, but not counted",
+            Self::NoKey { .. } | Self::Field { .. } | Self::Twice { .. } => "left out",
+        }
+    }
+}
+
 /// Why a field is refused.
 type Reason = &'static str;
 

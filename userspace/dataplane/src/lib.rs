@@ -16,14 +16,23 @@ mod apply;
 mod config;
 mod desired;
 mod error;
+mod exometer;
 mod hook;
+mod latencies;
 mod lock;
+mod looking;
+mod names;
+mod net;
 mod object;
 mod pins;
 mod plan;
 mod plane;
 mod platform;
+mod prometheus;
+mod report;
 mod router;
+mod skips;
+mod snapshot;
 mod stale;
 mod status;
 mod syscall;
@@ -34,13 +43,21 @@ pub use api::{BackendState, VipState, VipsState};
 pub use config::Config;
 pub use desired::Skipped;
 pub use error::Error;
+pub use latencies::Latencies;
+pub use net::net_router;
 pub use plane::{Changes, DataPlane};
 pub use platform::cgroup2_mount;
+pub use report::{BackendReport, Report, SkippedReport, VipReport, monitor_router};
 pub use router::router;
+pub use skips::Skips;
+pub use snapshot::{MapUse, Snapshot};
 pub use status::{BackendStatus, VipStatus};
 
 /// By what backends are chosen.
 pub use muster_packet::Policy;
+
+/// Whether a backend gets new connections.
+pub use muster_packet::Tier;
 
 /// Transport protocol of a VIP.
 pub use muster_api::muster::Protocol;

@@ -1,21 +1,25 @@
 //! The data plane of one agent.
 
-use std::{fs, io, net::SocketAddr};
+use std::{collections::BTreeMap, fs, io, net::SocketAddr};
 
 use aya::Ebpf;
 use muster_api::muster::{Protocol, Vip};
 use muster_packet::{Endpoint, MAX_COUNTERS, Slot, TCP, UDP};
 use nix::time::{ClockId, clock_gettime};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
-    BackendStatus, Config, Error, Skipped, VipStatus, apply,
+    BackendStatus, Config, Error, MapUse, Skipped, Skips, Snapshot, VipStatus, apply,
     desired::desired,
     lock::Lock,
+    names::Names,
     object,
     pins::Pins,
     plan::{self, Current},
-    platform, stale, status,
+    platform,
+    skips::{News, Told},
+    stale,
+    status,
     tables::Tables,
 };
 
@@ -44,6 +48,9 @@ pub struct DataPlane {
     tables: Tables,
     /// Programs that wait for their maps to be filled before they replace the attached ones.
     staged: Option<Ebpf>,
+    names: Names,
+    skips: Skips,
+    told: Told,
     _lock: Lock,
 }
 
@@ -80,7 +87,16 @@ impl DataPlane {
         let adopt = pins.adoptable();
         let mut object = object::load(adopt.then(|| pins.directory()))?;
         let tables = Tables::take(&mut object)?;
-        let mut plane = Self { config: config.clone(), pins, tables, staged: None, _lock: lock };
+        let mut plane = Self {
+            config: config.clone(),
+            pins,
+            tables,
+            staged: None,
+            names: Names::default(),
+            skips: Skips::default(),
+            told: Told::default(),
+            _lock: lock,
+        };
         if adopt {
             info!(agent = config.agent, "adopted the pinned maps");
             plane.pins.attach(&mut object, &plane.config.cgroup)?;
@@ -124,11 +140,24 @@ impl DataPlane {
         let plan = plan::plan(&current, &desired, self.config.policy);
         let mut changes = apply::apply(&mut self.tables, current, plan)?;
         changes.skipped.splice(0..0, skipped);
+        self.names = Names::of(vips);
+        self.skips = Skips::of(&changes.skipped);
+        for news in self.told.news(&changes.skipped) {
+            match news {
+                News::Worse(line) => warn!("{line}"),
+                News::Better(line) => info!("{line}"),
+            }
+        }
         if let Some(object) = self.staged.take() {
             self.publish(object)?;
             info!(agent = self.config.agent, "replaced the maps of another layout");
         }
         Ok(changes)
+    }
+
+    /// What of the view of the last [`reconcile`](Self::reconcile) is not applied.
+    pub fn skips(&self) -> &Skips {
+        &self.skips
     }
 
     /// Every VIP as the kernel serves it, with what was counted, sorted by address.
@@ -137,6 +166,15 @@ impl DataPlane {
     ///
     /// [`Error::Map`].
     pub fn vips(&self) -> Result<Vec<VipStatus>, Error> {
+        Ok(self.snapshot()?.vips)
+    }
+
+    /// All that the maps say, read once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`].
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
         let now = now_ns()?;
         let current = Current::new(
             self.tables.vips.entries()?,
@@ -144,20 +182,34 @@ impl DataPlane {
             self.tables.counted.entries()?,
         );
         let counters = self.tables.counters.first(current.counters())?;
+        let handshakes = self.tables.handshakes.first(current.counters())?;
+        let known = |at: u32| {
+            let at = at as usize;
+            Some((*counters.get(at)?, *handshakes.get(at)?))
+        };
         let vips = current.vips.iter().map(|(vip, entry)| VipStatus {
             address: vip.socket_address(),
             protocol: status::protocol(*vip),
+            name: self.names.get(vip.socket_address(), status::protocol(*vip)),
+            policy: status::policy(entry),
             backends: current
                 .tables
                 .get(&entry.table)
                 .into_iter()
                 .flat_map(|table| table.values())
-                .map(|slot| {
-                    BackendStatus::new(slot, counters.get(slot.counter as usize).copied(), now)
-                })
+                .map(|slot| BackendStatus::new(slot, known(slot.counter), now))
                 .collect(),
         });
-        Ok(vips.collect())
+        let slots = current.tables.values().map(BTreeMap::len).sum();
+        Ok(Snapshot {
+            maps: vec![
+                MapUse::new("vips", current.vips.len()),
+                MapUse::new("backends", slots),
+                MapUse::new("counters", current.counted.len()),
+            ],
+            skips: self.skips.clone(),
+            vips: vips.collect(),
+        })
     }
 
     /// One VIP, or `None` if there is none at this address.
@@ -174,12 +226,18 @@ impl DataPlane {
             let slot = Slot { table: entry.table, index };
             // The lock on the plane keeps the table from being replaced meanwhile.
             if let Some(slot) = self.tables.backends.get(&slot)? {
-                let is_counted = (slot.counter as usize) < MAX_COUNTERS;
-                let counters = is_counted.then(|| self.tables.counters.get(slot.counter));
-                backends.push(BackendStatus::new(&slot, counters.transpose()?, now));
+                let known = if (slot.counter as usize) < MAX_COUNTERS {
+                    let (of, at) = (&self.tables, slot.counter);
+                    Some((of.counters.get(at)?, of.handshakes.get(at)?))
+                } else {
+                    None
+                };
+                backends.push(BackendStatus::new(&slot, known, now));
             }
         }
-        Ok(Some(VipStatus { address: key.socket_address(), protocol, backends }))
+        let address = key.socket_address();
+        let (name, policy) = (self.names.get(address, protocol), status::policy(&entry));
+        Ok(Some(VipStatus { address, protocol, name, policy, backends }))
     }
 
     /// Detaches and unpins everything of an agent, and removes its cgroup if nothing is in

@@ -3,35 +3,34 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
 };
 use muster_api::muster::Protocol;
 use serde::Serialize;
 use serde_json::json;
-use tracing::error;
 
 use crate::{
     DataPlane, Error, VipStatus,
     api::{self, VipState, VipsState},
+    exometer,
+    looking::{Shared, look, survey},
 };
 
-type Shared = Arc<Mutex<DataPlane>>;
-
-/// `/vips`, `/vip/<ip>:<port>` and `/backend/<ip>:<port>` of a data plane. IPv6 addresses are in
-/// brackets.
+/// `/vips`, `/vip/<ip>:<port>`, `/backend/<ip>:<port>` and `/metrics` of a data plane. IPv6
+/// addresses are in brackets.
 pub fn router(plane: Arc<Mutex<DataPlane>>) -> Router {
     Router::new()
         .route("/vips", get(vips))
         .route("/vip/{address}", get(vip))
         .route("/backend/{address}", get(backend))
+        .route("/metrics", get(metrics))
         .with_state(plane)
 }
 
@@ -43,7 +42,12 @@ enum Answer<T> {
 }
 
 async fn vips(State(plane): State<Shared>) -> Response {
-    read(plane, |plane| Ok(Answer::Found(plane.vips()?.into_iter().collect::<VipsState>()))).await
+    let made = survey(plane, |all| Json(all.vips.into_iter().collect::<VipsState>()));
+    made.await.into_response()
+}
+
+async fn metrics(State(plane): State<Shared>) -> Response {
+    survey(plane, |all| Json(exometer::metrics(&all))).await.into_response()
 }
 
 async fn vip(State(plane): State<Shared>, Path(address): Path<String>) -> Response {
@@ -77,22 +81,13 @@ async fn backend(State(plane): State<Shared>, Path(address): Path<String>) -> Re
     .await
 }
 
-/// Reads the maps on a thread that may block: with thousands of VIPs that takes a while.
 async fn read<T: Serialize + Send + 'static>(
     plane: Shared,
     with: impl FnOnce(&DataPlane) -> Result<Answer<T>, Error> + Send + 'static,
 ) -> Response {
-    let answer = tokio::task::spawn_blocking(move || {
-        // A panic while the lock was held left the maps as a kill would: readable.
-        let plane: MutexGuard<'_, DataPlane> = plane.lock().unwrap_or_else(PoisonError::into_inner);
-        with(&plane)
-    });
-    let problem = match answer.await {
-        Ok(Ok(Answer::Found(value))) => return Json(value).into_response(),
-        Ok(Ok(Answer::Error(name))) => return Json(json!({ "error": name })).into_response(),
-        Ok(Err(problem)) => problem.to_string(),
-        Err(problem) => problem.to_string(),
-    };
-    error!(problem, "reading the data plane");
-    (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "error": problem }))).into_response()
+    match look(plane, with).await {
+        Ok(Answer::Found(value)) => Json(value).into_response(),
+        Ok(Answer::Error(name)) => Json(json!({ "error": name })).into_response(),
+        Err(response) => response,
+    }
 }

@@ -3,7 +3,11 @@
 use std::{net::SocketAddr, time::Duration};
 
 use muster_api::muster::Protocol;
-use muster_packet::{Backend, Counters, Endpoint, TICK_NS, UDP};
+use muster_packet::{
+    Backend, Counters, Endpoint, Handshakes, Policy, TICK_NS, Tier, UDP, Vip as Entry,
+};
+
+use crate::Latencies;
 
 /// A VIP as the kernel serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +16,11 @@ pub struct VipStatus {
     pub address: SocketAddr,
     /// TCP or UDP.
     pub protocol: Protocol,
+    /// What it is called, if the view has been applied since the agent started and gives it a
+    /// name: `web.marathon.l4lb.thisdcos.directory`.
+    pub name: Option<String>,
+    /// By what its backends are chosen; `None` if another build wrote it.
+    pub policy: Option<Policy>,
     /// Its backends: those that take connections, then the draining ones.
     pub backends: Vec<BackendStatus>,
 }
@@ -26,40 +35,95 @@ pub struct BackendStatus {
     /// True if it takes connections: it is not draining, and its breaker is closed (fewer
     /// than 5 failures in a row, or 30 s since the last).
     pub healthy: bool,
+    /// Whether it gets new connections, as far as its breaker is concerned.
+    pub tier: Tier,
     /// Handshakes under way.
     pub pending: u64,
+    /// Handshakes begun; for UDP, flows.
+    pub started: u64,
     /// Handshakes completed; for UDP, flows begun.
     pub successes: u64,
     /// Connections that closed before the handshake was complete, or whose SYN was not
     /// answered in time.
     pub failures: u64,
+    /// Of the failures, those that were answered by a reset or an ICMP error.
+    pub refused: u64,
+    /// Of the failures, those that were not answered in time.
+    pub timeouts: u64,
+    /// How long handshakes took since it is counted.
+    pub latencies: Latencies,
     /// How long handshakes take, as choices go by it: a moving average that fades when
     /// nothing is measured. `None` if nothing is known.
     pub latency: Option<Duration>,
 }
 
+/// What the maps have counted of one backend.
+pub(crate) type Known = (Counters, Handshakes);
+
 // === impl BackendStatus ===
 
 impl BackendStatus {
     /// From what the maps hold, at a time of `CLOCK_MONOTONIC` in ns.
-    pub(crate) fn new(slot: &Backend, counters: Option<Counters>, now_ns: u64) -> Self {
+    pub(crate) fn new(slot: &Backend, counted: Option<Known>, now_ns: u64) -> Self {
         // Others' counters, or none, are those of a backend of which nothing is known.
-        let counters = counters.filter(|of| of.backend == slot.backend).unwrap_or_default();
+        let counted = counted.filter(|(of, _)| of.backend == slot.backend);
+        let (counters, handshakes) = counted.unwrap_or_default();
         let latency = counters.latency.at(now_ns);
         Self {
             address: slot.backend.socket_address(),
             weight: slot.weight,
             healthy: slot.weight > 0 && counters.admits(now_ns),
+            tier: counters.tier(now_ns),
             pending: counters.pending(),
+            started: counters.started,
             successes: counters.successes,
             failures: counters.failures,
+            refused: handshakes.refused,
+            timeouts: handshakes.timeouts,
+            latencies: Latencies::from(&handshakes),
             latency: (latency > 0).then(|| Duration::from_nanos(u64::from(latency) * TICK_NS)),
         }
     }
 }
 
+/// By what a VIP's backends are chosen.
+pub(crate) fn policy(entry: &Entry) -> Option<Policy> {
+    Policy::ALL.into_iter().find(|policy| policy.number() == entry.policy)
+}
+
 pub(crate) fn protocol(endpoint: Endpoint) -> Protocol {
     if endpoint.protocol == UDP { Protocol::Udp } else { Protocol::Tcp }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// 11.0.0.1 at this port.
+    pub(crate) fn vip(port: u16, protocol: Protocol, backends: Vec<BackendStatus>) -> VipStatus {
+        VipStatus {
+            address: format!("11.0.0.1:{port}").parse().unwrap(),
+            protocol,
+            name: None,
+            policy: Some(Policy::default()),
+            backends,
+        }
+    }
+
+    /// A slot of its own VIP.
+    pub(super) fn slot(end: Endpoint, weight: u32) -> Backend {
+        Backend { vip: end, backend: end, threshold: u32::MAX, weight, counter: 0, alias: 0 }
+    }
+
+    /// 10.0.0.1 at this port, with so many successes in a microsecond each.
+    pub(crate) fn backend(port: u16, successes: u64) -> BackendStatus {
+        let end = Endpoint::v4([10, 0, 0, 1], port, muster_packet::TCP);
+        let slot = slot(end, 1);
+        let counters = Counters { started: successes, successes, ..Counters::new(end) };
+        let mut handshakes = Handshakes { sum: successes, ..Handshakes::default() };
+        handshakes.latency[0] = successes;
+        BackendStatus::new(&slot, Some((counters, handshakes)), 0)
+    }
 }
 
 #[cfg(test)]
@@ -69,8 +133,7 @@ mod tests {
     use super::*;
 
     fn slot(weight: u32) -> Backend {
-        let end = Endpoint::v4([10, 0, 0, 1], 80, TCP);
-        Backend { vip: end, backend: end, threshold: u32::MAX, weight, counter: 0, alias: 0 }
+        testing::slot(Endpoint::v4([10, 0, 0, 1], 80, TCP), weight)
     }
 
     #[test]
@@ -83,7 +146,8 @@ mod tests {
         };
         assert!(BackendStatus::new(&slot(1), None, now).healthy);
         assert!(!BackendStatus::new(&slot(0), None, now).healthy);
-        assert!(!BackendStatus::new(&slot(1), Some(failing), now).healthy);
-        assert!(BackendStatus::new(&slot(1), Some(failing), now + 30_000_000_001).healthy);
+        let failing = Some((failing, Handshakes::default()));
+        assert!(!BackendStatus::new(&slot(1), failing, now).healthy);
+        assert!(BackendStatus::new(&slot(1), failing, now + 30_000_000_001).healthy);
     }
 }

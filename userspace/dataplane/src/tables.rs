@@ -6,7 +6,9 @@ use aya::{
     Ebpf, Pod,
     maps::{Array, HashMap, Map, MapData, MapError},
 };
-use muster_packet::{Backend, Counted, Counters, Endpoint, MAPS, Meta, Networks, Slot, Vip};
+use muster_packet::{
+    Backend, Counted, Counters, Endpoint, Handshakes, MAPS, Meta, Networks, Slot, Vip,
+};
 use nix::libc;
 
 use crate::{Error, syscall};
@@ -39,6 +41,7 @@ pub(crate) struct Tables {
     pub(crate) backends: Table<Slot, Backend>,
     pub(crate) counted: Table<Endpoint, Counted>,
     pub(crate) counters: Indexed<Counters>,
+    pub(crate) handshakes: Indexed<Handshakes>,
 }
 
 // === impl Tables ===
@@ -52,6 +55,7 @@ impl Tables {
             backends: Table::take(object, "backends")?,
             counted: Table::take(object, "counted")?,
             counters: Indexed::take(object, "counters")?,
+            handshakes: Indexed::take(object, "handshakes")?,
         })
     }
 
@@ -63,6 +67,7 @@ impl Tables {
             (self.backends.name, &self.backends.map),
             (self.counted.name, &self.counted.map),
             (self.counters.name, &self.counters.map),
+            (self.handshakes.name, &self.handshakes.map),
         ]
         .into_iter()
         .find_map(|(of, map)| (of == name).then_some(map))

@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::fd::{AsRawFd as _, OwnedFd},
+    time::Duration,
 };
 
 use aya::maps::{Array, Map, MapData};
@@ -165,6 +166,10 @@ fn late_handshake_is_a_failure_and_its_completion_closes_the_breaker() {
     drop(late);
     let shown = backend(&plane, hanging.address);
     assert_eq!((shown.successes, shown.failures, shown.pending), (0, 5, 0));
+    assert_eq!((shown.timeouts, shown.refused), (5, 0));
+    // Those that were completed took longer than the kernel waits before it sends a SYN again.
+    assert!(shown.latencies.count() >= 1);
+    assert!(shown.latencies.min().unwrap() >= Duration::from_millis(500), "{shown:?}");
     assert_eq!(ask(vip()).unwrap(), hanging.address);
 }
 

@@ -1,14 +1,15 @@
 //! What is in the maps, and what is not written to them.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     process::Command,
 };
 
 use aya::maps::{Array, HashMap, Map, MapData};
 use muster_api::muster::{Backend, Vip as View};
-use muster_dataplane::{Config, DataPlane, Error, Protocol};
-use muster_packet::{Endpoint, MAX_VIPS, Networks, Policy, TCP, Vip};
+use muster_dataplane::{Config, DataPlane, Error, Protocol, Skips};
+use muster_packet::{Endpoint, LATENCY_BUCKETS, MAX_VIPS, Networks, Policy, TCP, Vip};
 use serde_json::Value;
 
 use crate::{
@@ -81,6 +82,12 @@ fn bpftool_shows_named_fields() {
     assert_eq!(counters["backend"]["port"], server.address.port());
     assert_eq!(counters["successes"], 1);
     assert!(counters["latency"]["average"].as_u64().unwrap() > 0);
+    let handshakes = bpftool(&config, "lookup", "handshakes", "key 0 0 0 0");
+    let handshakes = &handshakes["formatted"]["value"];
+    let buckets = handshakes["latency"].as_array().unwrap();
+    assert_eq!(buckets.len(), LATENCY_BUCKETS);
+    assert_eq!(buckets.iter().map(|count| count.as_u64().unwrap()).sum::<u64>(), 1);
+    assert_eq!((&handshakes["refused"], &handshakes["timeouts"]), (&0.into(), &0.into()));
     assert_eq!(dump(&config, "meta").len(), 1);
 }
 
@@ -227,6 +234,11 @@ fn full_map_is_named_and_what_has_room_is_served() {
     assert_eq!(changes.skipped.len(), 3);
     let error = changes.skipped[0].to_string();
     assert!(error.ends_with(": map vips: full, all 32768 entries are taken"), "{error}");
+    let snapshot = plane.snapshot().unwrap();
+    assert_eq!(snapshot.skips.full, BTreeMap::from([("vips", 3)]));
+    assert_eq!(snapshot.skips.total(), 3);
+    let uses = snapshot.maps.iter().find(|uses| uses.name == "vips").unwrap();
+    assert_eq!((uses.entries, uses.capacity), (MAX_VIPS, MAX_VIPS));
     // In the order of addresses, the one that is asked for is early.
     assert_eq!(ask("11.0.0.1:1".parse::<SocketAddr>().unwrap()).unwrap(), server.address);
 
@@ -235,6 +247,7 @@ fn full_map_is_named_and_what_has_room_is_served() {
     view.extend((0..MAX_VIPS - 1).map(|number| numbered(number + 40_000, 0)));
     let changes = plane.reconcile(&view).unwrap();
     assert_eq!((changes.added, changes.unchanged, changes.skipped.len()), (MAX_VIPS - 1, 1, 0));
+    assert_eq!(plane.skips(), &Skips::default());
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn slow_backend_gets_less() {
     plane.reconcile(&[tcp("11.0.0.1:80", &backends)]).unwrap();
     let vip: SocketAddr = "11.0.0.1:80".parse().unwrap();
 
-    let mut answers = [0, 0];
+    let mut answers = [0u64, 0];
     for _ in 0..200 {
         let answer = ask(vip).unwrap();
         answers[usize::from(answer == behind.address)] += 1;
@@ -82,4 +82,9 @@ fn slow_backend_gets_less() {
     let known = latency(backends[3]).unwrap();
     assert!(known >= DELAY, "{known:?}");
     assert!(latency(backends[0]).unwrap() < known);
+    let slow = &shown.iter().find(|b| b.address == backends[3]).unwrap().latencies;
+    assert_eq!(slow.count(), answers[1]);
+    assert!(slow.mean().unwrap() >= DELAY && slow.max().unwrap() >= DELAY, "{slow:?}");
+    // In the bucket that it belongs to, or a later one.
+    assert!(slow.min().unwrap() * 2 >= DELAY, "{slow:?}");
 }
