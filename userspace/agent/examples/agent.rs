@@ -1,7 +1,7 @@
 //! An agent alone: what the tests start, kill and start again.
 //!
 //! `agent launch` is the containers' helper; `agent run <json>` runs an agent as the JSON
-//! says: `dir`, `name`, `master`, `ip`, `port`, `vip_port`, `resources`, `cgroups_root`,
+//! says: `dir`, `name`, `master`, `ip`, `port`, `vip_port`, `net_port`, `resources`, `cgroups_root`,
 //! `bpffs`, `recover`, `insecure_registry`, `image_gc_config` and, in seconds, `executor_registration` and `executor_reregistration`.
 
 use std::net::IpAddr;
@@ -63,6 +63,8 @@ fn config(json: &Value, log_level: LogLevel) -> Result<Config, Box<dyn std::erro
         ip: text("ip").parse::<IpAddr>()?,
         port: port("port")?,
         vip_port: port("vip_port")?,
+        net_ip: IpAddr::from([127, 0, 0, 1]),
+        net_port: json["net_port"].as_u64().map(u16::try_from).transpose()?,
         vip_policy: muster_agent::Policy::default(),
         hostname: text("name"),
         name: text("name"),

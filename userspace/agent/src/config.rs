@@ -11,9 +11,12 @@ use muster_containerizer::{Fetching, ImageLimits, Isolation, Logger, Registries}
 use muster_dataplane::Policy;
 use serde_json::Value;
 
-use crate::{Containerizers, LogLevel, Patience};
+use crate::{Containerizers, Error, LogLevel, Patience};
 
 pub use image_gc::ImageGc;
+
+/// Minuteman listens at 61421, dcos-net at 62080.
+const NET_ABOVE_VIP: u16 = 62_080 - 61_421;
 
 /// What an agent does with what an earlier one of the same directories left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +39,12 @@ pub struct Config {
     pub port: u16,
     /// `--vip-port`: of the VIPs' HTTP interface; 0 takes any that is free.
     pub vip_port: u16,
+    /// `--net-ip`: address of dcos-net's HTTP interface, normally the machine's own.
+    pub net_ip: IpAddr,
+    /// `--net-port`: of dcos-net's HTTP interface; 0 takes any that is free. By default as far
+    /// above `--vip-port` as it is in DC/OS, so that agents that share a machine differ in it as
+    /// well.
+    pub net_port: Option<u16>,
     /// `--vip-policy`: by what a VIP's backends are chosen.
     pub vip_policy: Policy,
     /// `--hostname`: the machine's name in the cluster.
@@ -86,6 +95,19 @@ pub struct Config {
 impl Config {
     /// How long sandboxes are kept unless told otherwise: a week.
     pub const GC_DELAY: Duration = Duration::from_hours(7 * 24);
+
+    /// The port of dcos-net's HTTP interface.
+    pub(crate) fn net_port(&self) -> Result<u16, Error> {
+        match (self.net_port, self.vip_port) {
+            (Some(port), _) => Ok(port),
+            (None, 0) => Ok(0),
+            (None, port) => port.checked_add(NET_ABOVE_VIP).ok_or_else(|| Error::Flag {
+                flag: "vip-port",
+                value: port.to_string(),
+                problem: "there is no port so far above it; give one with --net-port".to_owned(),
+            }),
+        }
+    }
 
     /// The flags as `/flags` and `/state` show them: text, as in Mesos.
     pub(crate) fn flags(&self) -> Value {

@@ -64,8 +64,8 @@ impl Look {
     }
 }
 
-/// The agent's routes.
-pub(crate) fn router(look: Look) -> Router {
+/// The agent's routes, and `more`.
+pub(crate) fn router(look: Look, more: Router) -> Router {
     let routes = Router::new()
         .route("/health", get(health))
         .route("/version", get(version))
@@ -86,7 +86,8 @@ pub(crate) fn router(look: Look) -> Router {
         .route("/metrics/snapshot", get(metrics::snapshot))
         .route("/api/v1", post(operator::call))
         .route("/api/v1/executor", post(executor::call))
-        .with_state(look);
+        .with_state(look)
+        .merge(more);
     Router::new().merge(routes.clone()).nest("/slave(1)", routes)
 }
 

@@ -44,6 +44,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         IpAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
     };
     let vips = listen("vip-port", (any, config.vip_port).into()).await?;
+    let net = listen("net-port", (config.net_ip, config.net_port()?).into()).await?;
     let containers = Containers::new(&config)?;
     let plane_config = plane(&config, &machine);
     let plane = spawn_blocking(move || DataPlane::open(&plane_config)).await??;
@@ -63,8 +64,10 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         inputs.clone(),
     );
     let mut services = JoinSet::new();
-    services.spawn(serve(api, http::router(look)));
+    let monitor = muster_dataplane::monitor_router(Arc::clone(&plane));
+    services.spawn(serve(api, http::router(look, monitor)));
     services.spawn(serve(vips, muster_dataplane::router(Arc::clone(&plane))));
+    services.spawn(serve(net, muster_dataplane::net_router(Arc::clone(&plane))));
     services.spawn(collect_garbage(Arc::clone(&agent), config.work_dir.clone(), config.gc_delay));
     services.spawn(containers.clone().collect_garbage());
     if let Some(gc) = config.image_gc.clone() {

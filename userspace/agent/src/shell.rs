@@ -188,16 +188,15 @@ async fn persist(store: Arc<Redb>, batch: Batch) -> Result<Input, Error> {
 
 async fn reconcile(plane: Arc<Mutex<DataPlane>>, vips: Vec<Vip>) -> Result<Input, Error> {
     let result = spawn_blocking(move || {
-        plane.lock().unwrap_or_else(PoisonError::into_inner).reconcile(&vips)
+        let mut plane = plane.lock().unwrap_or_else(PoisonError::into_inner);
+        plane.reconcile(&vips).map(|changes| (changes, plane.skips().clone()))
     });
-    let result = result.await?.map(|changes| {
-        for skipped in &changes.skipped {
-            tracing::warn!("a part of the cluster view cannot be applied: {skipped}");
-        }
+    let result = result.await?.map(|(changes, skips)| {
         if !changes.is_empty() {
             let (added, changed, removed) = (changes.added, changes.changed, changes.removed);
             tracing::info!(added, changed, removed, "VIPs");
         }
+        skips
     });
     Ok(Input::Reconciled(result.map_err(|error| error.to_string())))
 }

@@ -26,6 +26,12 @@ pub(crate) struct Flags {
     /// Port of the VIPs' HTTP interface.
     #[arg(long, env = "MUSTER_VIP_PORT", default_value_t = 61421)]
     vip_port: u16,
+    /// Address of dcos-net's HTTP interface.
+    #[arg(long, env = "MUSTER_NET_IP", default_value = "127.0.0.1")]
+    net_ip: IpAddr,
+    /// Port of dcos-net's HTTP interface; by default 659 above --vip-port, which is 62080.
+    #[arg(long, env = "MUSTER_NET_PORT")]
+    net_port: Option<u16>,
     /// By what the backends of VIPs are chosen, of two that are drawn by weight.
     #[arg(long, env = "MUSTER_VIP_POLICY", value_enum, default_value_t)]
     vip_policy: VipPolicy,
@@ -141,6 +147,8 @@ pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> anyhow::Result<()>
         ip: flags.ip,
         port: flags.port,
         vip_port: flags.vip_port,
+        net_ip: flags.net_ip,
+        net_port: flags.net_port,
         vip_policy: match flags.vip_policy {
             VipPolicy::P2cEwma => muster_agent::Policy::P2cEwma,
             VipPolicy::LeastPending => muster_agent::Policy::LeastPending,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use muster_api::mesos::TaskStatus;
 use muster_api::muster::MasterMessage;
 use muster_containerizer::Termination;
+use muster_dataplane::Skips;
 
 use super::{ExecutorKey, Finding, Purpose};
 use crate::checkpoint::Checkpoint;
@@ -54,8 +55,8 @@ pub enum Input {
     /// The batch of the last [`Output::Persist`](super::Output::Persist) is on disk, or why not.
     Persisted(Result<(), String>),
     /// The data plane now does what the last [`Output::Reconcile`](super::Output::Reconcile)
-    /// asked, or why not.
-    Reconciled(Result<(), String>),
+    /// asked, but for this; or why not.
+    Reconciled(Result<Skips, String>),
     /// A timer is over.
     Timer(Timer),
 }

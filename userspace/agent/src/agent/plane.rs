@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use muster_dataplane::Skips;
+
 use super::{Agent, Io, Output, Timer, View};
 
 /// Pause before a failed reconciliation is tried again.
@@ -14,6 +16,7 @@ pub(crate) struct Plane {
     running: bool,
     stale: bool,
     failing: bool,
+    skips: Skips,
 }
 
 impl Plane {
@@ -24,10 +27,11 @@ impl Plane {
     }
 
     /// The reconciliation under way is over.
-    pub(crate) fn reconciled(&mut self, io: &mut Io, view: &View, result: Result<(), String>) {
+    pub(crate) fn reconciled(&mut self, io: &mut Io, view: &View, result: Result<Skips, String>) {
         self.running = false;
         match result {
-            Ok(()) => {
+            Ok(skips) => {
+                self.skips = skips;
                 if std::mem::take(&mut self.failing) {
                     tracing::info!("the data plane follows the cluster view again");
                 }
@@ -41,6 +45,11 @@ impl Plane {
                 io.outbox.now(Output::Timer { after: RETRY, timer: Timer::Reconcile });
             }
         }
+    }
+
+    /// What of the view the data plane does not do.
+    pub(crate) fn skips(&self) -> &Skips {
+        &self.skips
     }
 
     /// The pause after a failure is over.
@@ -61,6 +70,11 @@ impl Agent {
     /// The VIPs of the view may differ from what the data plane does.
     pub(super) fn vips_changed(&mut self) {
         self.plane.changed(&mut self.io, &self.view);
+    }
+
+    /// What of the cluster's VIPs the data plane does not serve as the view says, and why.
+    pub fn vips_skipped(&self) -> &Skips {
+        self.plane.skips()
     }
 }
 
@@ -121,15 +135,15 @@ mod tests {
         for from in 1..=3_u32 {
             assert!(reconciled(&rig.say(delta(from.into(), from + 1))).is_empty());
         }
-        assert_eq!(reconciled(&rig.feed(Input::Reconciled(Ok(())))), [4]);
-        assert!(reconciled(&rig.feed(Input::Reconciled(Ok(())))).is_empty());
+        assert_eq!(reconciled(&rig.feed(Input::Reconciled(Ok(Skips::default())))), [4]);
+        assert!(reconciled(&rig.feed(Input::Reconciled(Ok(Skips::default())))).is_empty());
     }
 
     #[test]
     fn a_change_of_agents_alone_reconciles_nothing() {
         let mut rig = Rig::registered();
         snapshot(&mut rig);
-        rig.feed(Input::Reconciled(Ok(())));
+        rig.feed(Input::Reconciled(Ok(Skips::default())));
         let agents_removed = vec!["m-S9".to_owned()];
         let delta =
             ViewDelta { epoch: "e".into(), from: 1, to: 2, agents_removed, ..Default::default() };
@@ -149,10 +163,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_skipped_is_known_until_it_is_not() {
+        let mut rig = Rig::registered();
+        snapshot(&mut rig);
+        let skips = Skips { full: [("vips", 3)].into(), ..Skips::default() };
+        rig.feed(Input::Reconciled(Ok(skips.clone())));
+        assert_eq!(rig.agent.vips_skipped(), &skips);
+        // A failure says nothing about it.
+        rig.say(delta(1, 2));
+        rig.feed(Input::Reconciled(Err("no".into())));
+        assert_eq!(rig.agent.vips_skipped(), &skips);
+        rig.timer(Timer::Reconcile);
+        rig.feed(Input::Reconciled(Ok(Skips::default())));
+        assert_eq!(rig.agent.vips_skipped().total(), 0);
+    }
+
+    #[test]
     fn the_last_state_is_kept_while_the_master_is_away() {
         let mut rig = Rig::registered();
         snapshot(&mut rig);
-        rig.feed(Input::Reconciled(Ok(())));
+        rig.feed(Input::Reconciled(Ok(Skips::default())));
         let outputs = rig.link(LinkEvent::Disconnected { error: "gone".into() });
         assert!(reconciled(&outputs).is_empty());
         assert_eq!(rig.agent.view().vips().count(), 1);

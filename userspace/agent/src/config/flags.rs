@@ -35,6 +35,8 @@ fn general(config: &Config) -> Value {
         "ip": config.ip.to_string(),
         "port": config.port.to_string(),
         "vip_port": config.vip_port.to_string(),
+        "net_ip": config.net_ip.to_string(),
+        "net_port": config.net_port().ok().map(|port| port.to_string()),
         "vip_policy": config.vip_policy.name(),
         "hostname": config.hostname,
         "name": config.name,

@@ -70,6 +70,19 @@ impl Metrics {
         self.count("slave/status_updates_pending", pending as u64);
         self.count("slave/checkpoints_pending", agent.unwritten() as u64);
         self.resources(agent);
+        self.vips(agent);
+    }
+
+    /// How many VIPs there are, and how many are not served as the view says, and why.
+    fn vips(&mut self, agent: &Agent) {
+        let skips = agent.vips_skipped();
+        self.count("slave/vips", agent.view().vips().count() as u64);
+        self.count("slave/vips_skipped", skips.total() as u64);
+        self.count("slave/vips_skipped/failed", skips.failed as u64);
+        self.count("slave/vips_skipped/invalid", skips.invalid as u64);
+        for (map, count) in skips.by_map() {
+            self.count(&format!("slave/vips_skipped/map_full/{map}"), count as u64);
+        }
     }
 
     /// Totals, what tasks hold, and the fraction of it, of each scalar Mesos counts.

@@ -26,6 +26,8 @@ fn what_keeps_an_agent_from_starting_is_named() {
         };
         refused(&|c| c["port"] = port.into(), &["--port", &port.to_string(), "in use"]);
         refused(&|c| c["vip_port"] = port.into(), &["--vip-port", &port.to_string(), "in use"]);
+        refused(&|c| c["net_port"] = port.into(), &["--net-port", &port.to_string(), "in use"]);
+        refused(&|c| c["vip_port"] = 65_000.into(), &["--vip-port", "65000", "--net-port"]);
         refused(&|c| c["master"] = "".into(), &["--master", "HOST:PORT"]);
         refused(&|c| c["resources"] = "cpus:many".into(), &["--resources", "cpus"]);
         refused(&|c| c["name"] = "".into(), &["--name"]);

@@ -108,6 +108,11 @@ impl Site {
         format!("http://127.0.0.1:{}{path}", self.config["vip_port"])
     }
 
+    /// The URL of a path of dcos-net's HTTP interface.
+    pub(crate) fn net_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.config["vip_port"].as_u64().unwrap() + 659)
+    }
+
     fn spawn(&self, config: &Value) -> Child {
         let own = std::env::current_exe().unwrap();
         let agent = own.parent().and_then(Path::parent).unwrap().join("examples/agent");

@@ -368,7 +368,10 @@ impl World {
             Output::Tell { .. } | Output::HangUp { .. } | Output::Update { .. } => {
                 self.act_for_executor(output);
             }
-            Output::Reconcile(_) => self.schedule(0.1, Event::Agent(Input::Reconciled(Ok(())))),
+            Output::Reconcile(_) => {
+                let skips = muster_dataplane::Skips::default();
+                self.schedule(0.1, Event::Agent(Input::Reconciled(Ok(skips))));
+            }
             Output::Timer { after, timer } => {
                 self.schedule(after.as_secs_f64(), Event::Agent(Input::Timer(timer)));
             }
