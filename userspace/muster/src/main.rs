@@ -16,6 +16,7 @@ mod registries;
 mod simulate;
 mod table;
 mod task;
+mod vip;
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -49,6 +50,8 @@ enum Command {
     Task(task::TaskFlags),
     /// The image store of an agent.
     Image(image::ImageFlags),
+    /// VIPs of a cluster, and what became of connections to them.
+    Vip(vip::VipFlags),
     /// Starts a container; run by the agent, never by hand.
     #[command(hide = true)]
     Launch {
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Simulate(flags) => return simulate::run(flags),
         Command::Task(flags) => return task::run(flags),
         Command::Image(flags) => return image::run(flags),
+        Command::Vip(flags) => return vip::run(flags),
         Command::Master(_) | Command::Agent(_) => {}
     }
     let filter = match log_filter(std::env::var_os(LOG).as_deref()) {
@@ -105,7 +109,8 @@ fn main() -> ExitCode {
             Command::Launch { .. }
             | Command::Simulate(_)
             | Command::Task(_)
-            | Command::Image(_) => Ok(()),
+            | Command::Image(_)
+            | Command::Vip(_) => Ok(()),
         });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,7 @@
 
 mod attach;
 mod client;
-mod cluster;
+pub(crate) mod cluster;
 mod detach;
 mod exec;
 mod log;

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const STATE_MAX: u64 = 1 << 30;
 
 /// A cluster, by its master's address.
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     master: String,
     client: Agent,
 }
@@ -57,7 +57,7 @@ impl Found {
 
 impl Cluster {
     /// The cluster whose master is at `HOST` or `HOST:PORT`.
-    pub(super) fn at(address: &str) -> Self {
+    pub(crate) fn at(address: &str) -> Self {
         let master = with_port(address, 5050);
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -72,13 +72,22 @@ impl Cluster {
         Ok(tasks(&state.with_context(|| format!("asking the master at {}", self.master))?))
     }
 
+    /// The HTTP interfaces of all registered agents, `ADDRESS:PORT`.
+    pub(crate) fn agents(&self) -> anyhow::Result<Vec<String>> {
+        let state = self.get(&self.master, "/state", &[]);
+        let state = state.with_context(|| format!("asking the master at {}", self.master))?;
+        let agents = state["slaves"].as_array().into_iter().flatten();
+        let pids = agents.filter_map(|agent| agent["pid"].as_str()?.split_once('@'));
+        Ok(pids.map(|(_, address)| address.to_owned()).collect())
+    }
+
     /// The one task that is called `id`, or whose id alone begins with that.
     pub(super) fn task(&self, id: &str) -> anyhow::Result<Found> {
         pick(self.tasks()?, id)
     }
 
     /// Asks an agent: `None` if it has no such thing.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &self,
         agent: &str,
         path: &str,
