@@ -18,8 +18,7 @@ use crate::{
     plan::{self, Current},
     platform,
     skips::{News, Told},
-    stale,
-    status,
+    stale, status,
     tables::Tables,
 };
 

@@ -1,6 +1,6 @@
 //! What dead agents have left pinned, and who removes it.
 
-use std::{fs, net::SocketAddrV4, path::PathBuf};
+use std::{fs, net::SocketAddr, path::PathBuf};
 
 use aya::maps::{MapData, MapInfo};
 use muster_dataplane::{Config, DataPlane};
@@ -13,7 +13,7 @@ use crate::{
 
 const VIP: &str = "11.0.0.1:80";
 
-fn vip() -> SocketAddrV4 {
+fn vip() -> SocketAddr {
     VIP.parse().unwrap()
 }
 
