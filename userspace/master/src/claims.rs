@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use muster_api::mesos::{TaskInfo, TaskState, TaskStatus};
 use muster_api::muster::Protocol;
-use muster_network::vip::{self, Host, Label, Pool};
+use muster_network::vip::{self, Family, Host, Label, Pool};
 
 use crate::view::{Claim, Key};
 
@@ -16,15 +16,15 @@ struct Wish {
     port: u16,
 }
 
-/// The claims of `task`, with addresses from `pool`; `assigned` is told of names that
-/// got their address just now. A label that makes no sense is logged and passed over:
+/// The claims of `task`, with addresses from `pool`, in the family of `address`, at which the
+/// task is reached; `assigned` is told of names that got theirs just now. A label that makes no sense is logged and passed over:
 /// frameworks validate their own, and one bad label must not take the others down.
 pub(crate) fn claims(
     task: &TaskInfo,
     framework: &str,
     address: IpAddr,
     pool: &mut Pool,
-    mut assigned: impl FnMut(&str, std::net::Ipv4Addr),
+    mut assigned: impl FnMut(&str, IpAddr),
 ) -> Vec<Claim> {
     let mut claims = Vec::new();
     for wish in wishes(task) {
@@ -32,12 +32,12 @@ pub(crate) fn claims(
             Host::Address(vip) => (vip, String::new()),
             Host::Name(label) => {
                 let service = vip::service(&label, framework);
-                match pool.assign(&service) {
+                match pool.assign(&service, Family::of(address)) {
                     Ok((vip, new)) => {
                         if new {
                             assigned(&service, vip);
                         }
-                        (vip.into(), vip::named(&label, framework))
+                        (vip, vip::named(&label, framework))
                     }
                     Err(error) => {
                         tracing::error!(task = %task.task_id, %error, "task gets no VIP");
@@ -136,7 +136,7 @@ mod tests {
         let claims =
             claims(&task, "marathon", address, &mut pool, |name, _| new.push(name.to_owned()));
         assert_eq!(new, ["web.marathon"]);
-        let web = pool.get("web.marathon").unwrap().to_string();
+        let web = pool.get("web.marathon", Family::V4).unwrap().to_string();
         let got: Vec<_> = claims
             .iter()
             .map(|c| (c.key.address.to_string(), c.key.port, c.key.protocol, c.port))
@@ -151,6 +151,26 @@ mod tests {
         );
         assert_eq!(claims[0].name, "web.marathon.l4lb.thisdcos.directory");
         assert_eq!(claims[1].name, "");
+    }
+
+    #[test]
+    fn task_at_an_ipv6_address_serves_its_name_at_one() {
+        let task = task(vec![(31000, "tcp", &[("VIP_0", "/web:80"), ("VIP_1", "fd02::1:81")])]);
+        let mut new = Vec::new();
+        let mut pool = Pool::default();
+        let mut at = |address: &str| {
+            let assigned = |_: &str, vip: IpAddr| new.push(vip);
+            claims(&task, "marathon", address.parse().unwrap(), &mut pool, assigned)
+        };
+        let six = at("fd00::7");
+        assert!(six[0].key.address.to_string().starts_with("fd01:c::"), "{six:?}");
+        assert_eq!(six[0].backend.to_string(), "fd00::7");
+        assert_eq!(six[1].key.address.to_string(), "fd02::1");
+        // The same name on another agent, with an address of the other family.
+        let four = at("10.0.0.7");
+        assert!(four[0].key.address.is_ipv4());
+        assert_eq!(four[0].name, six[0].name);
+        assert_eq!(new, [six[0].key.address, four[0].key.address]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! runs where: the cluster view it streams is whole before the first agent is back.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use muster_api::mesos::maintenance::Schedule;
 use muster_api::mesos::quota::QuotaConfig;
@@ -20,6 +20,7 @@ const FRAMEWORKS: &str = "registry.frameworks";
 const TASKS: &str = "registry.tasks";
 const EXECUTORS: &str = "registry.executors";
 const VIPS: &str = "registry.vips";
+const VIPS6: &str = "registry.vips6";
 const WEIGHTS: &str = "registry.weights";
 const QUOTAS: &str = "registry.quotas";
 const MACHINES: &str = "registry.machines";
@@ -38,8 +39,8 @@ pub struct Registry {
     pub tasks: Vec<AgentTask>,
     /// Executors that have not ended.
     pub executors: Vec<AgentExecutor>,
-    /// Addresses of named VIPs by service name.
-    pub vips: BTreeMap<String, Ipv4Addr>,
+    /// Service names of named VIPs, with their addresses: of each family at most one.
+    pub vips: Vec<(String, IpAddr)>,
     /// Weights by role.
     pub weights: BTreeMap<String, f64>,
     /// Quota by role, where there is any.
@@ -72,12 +73,12 @@ impl Registry {
             registry.executors.push(decode(EXECUTORS, &key, &value)?);
         }
         for (key, value) in store.scan(VIPS)? {
-            let address = <[u8; 4]>::try_from(value.as_slice()).map_err(|e| Error::Row {
-                table: VIPS,
-                key: key.clone(),
-                reason: e.to_string(),
-            })?;
-            registry.vips.insert(key, address.into());
+            let address = octets::<4>(VIPS, &key, &value)?;
+            registry.vips.push((key, address.into()));
+        }
+        for (key, value) in store.scan(VIPS6)? {
+            let address = octets::<16>(VIPS6, &key, &value)?;
+            registry.vips.push((key, address.into()));
         }
         for (key, value) in store.scan(WEIGHTS)? {
             let info: WeightInfo = decode(WEIGHTS, &key, &value)?;
@@ -95,6 +96,14 @@ impl Registry {
         }
         Ok(registry)
     }
+}
+
+fn octets<const N: usize>(table: &'static str, key: &str, value: &[u8]) -> Result<[u8; N], Error> {
+    value.try_into().map_err(|_| Error::Row {
+        table,
+        key: key.to_owned(),
+        reason: format!("{} bytes are no address, which has {N}", value.len()),
+    })
 }
 
 fn decode<M: Message + Default>(table: &'static str, key: &str, value: &[u8]) -> Result<M, Error> {
@@ -124,8 +133,8 @@ pub trait RegistryBatch {
     fn put_executor(&mut self, executor: &AgentExecutor);
     /// Forgets an executor.
     fn delete_executor(&mut self, framework: &str, agent: &str, executor: &str);
-    /// Gives a named VIP its address for good.
-    fn put_vip(&mut self, service: &str, address: Ipv4Addr);
+    /// Gives a named VIP its address of a family for good.
+    fn put_vip(&mut self, service: &str, address: IpAddr);
     /// Sets a role's weight.
     fn put_weight(&mut self, role: &str, weight: f64);
     /// Sets a role's quota.
@@ -188,8 +197,11 @@ impl RegistryBatch for Batch {
         self.delete(EXECUTORS, executor_key(framework, agent, executor));
     }
 
-    fn put_vip(&mut self, service: &str, address: Ipv4Addr) {
-        self.put(VIPS, service, address.octets().to_vec());
+    fn put_vip(&mut self, service: &str, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => self.put(VIPS, service, address.octets().to_vec()),
+            IpAddr::V6(address) => self.put(VIPS6, service, address.octets().to_vec()),
+        }
     }
 
     fn put_weight(&mut self, role: &str, weight: f64) {

@@ -11,4 +11,4 @@ mod pool;
 
 pub use label::{Host, Label, LabelError, is_vip_key};
 pub use name::{ZONE, named, service};
-pub use pool::{Pool, PoolError};
+pub use pool::{Family, Pool, PoolError};

@@ -2,7 +2,7 @@
 
 use muster_api::mesos::{DiscoveryInfo, Label, Labels, Port, Ports, TaskInfo, TaskState};
 use muster_api::muster::master_message::Message as ToAgent;
-use muster_api::muster::{ViewDelta, Vip};
+use muster_api::muster::{Register, ViewDelta, Vip};
 use muster_master::core::{Input, Output};
 
 use crate::world::*;
@@ -112,6 +112,35 @@ fn the_view_is_whole_before_the_first_agent_is_back() {
         view.extend(delta.vips_changed);
     }
     assert!(view.contains(&before[0]), "{view:?}");
+}
+
+#[test]
+fn name_has_an_address_of_each_family_that_it_has_backends_in_and_keeps_both() {
+    let mut world = World::new();
+    let one = world.agent(1, "one");
+    let outputs = world.register(2, Register { address: "fd00::2".into(), ..registration("two") });
+    let two = registered(&outputs);
+    let (framework, mut outputs) = world.framework(10, "marathon");
+    for (link, id, agent) in [(1, "t1", &one), (2, "t2", &two)] {
+        let offers = offers(&outputs, 10);
+        let offer = offers.iter().find(|offer| offer.agent_id.value == *agent).unwrap();
+        let wanted = with_vip(task(id, agent, "cpus:1;ports:[31000-31000]"));
+        world.call(10, launch(&offer.id, vec![wanted]));
+        let running = status(id, TaskState::TaskRunning, 1);
+        outputs.extend(world.update(link, &framework, running));
+    }
+    let vips = world.master.view().snapshot().vips;
+    let shown: Vec<_> = vips
+        .iter()
+        .map(|vip| (vip.key.as_ref().unwrap().address.as_str(), vip.backends[0].address.as_str()))
+        .collect();
+    let [(four, "10.0.0.1"), (six, "fd00::2")] = shown[..] else { panic!("{shown:?}") };
+    assert!(four.starts_with("11.") && six.starts_with("fd01:c::"), "{shown:?}");
+    assert!(vips.iter().all(|vip| vip.name == "web.marathon.l4lb.thisdcos.directory"));
+    assert!(vips.iter().all(|vip| vip.backends.len() == 1));
+    world.restart();
+    world.agent(3, "three");
+    assert_eq!(world.master.view().snapshot().vips, vips);
 }
 
 #[test]

@@ -36,7 +36,9 @@ pub enum LabelError {
     #[error("VIP label {0:?}: the name before the port has no letter or digit")]
     Name(String),
     /// The address has a meaning already.
-    #[error("VIP label {0:?}: {1} is a loopback, multicast, broadcast or unspecified address")]
+    #[error(
+        "VIP label {0:?}: {1} is a loopback, link-local, multicast, broadcast or unspecified address"
+    )]
     Address(String, IpAddr),
 }
 
@@ -58,7 +60,8 @@ impl FromStr for Label {
             .ok_or_else(|| LabelError::Port(value.to_owned(), port.to_owned()))?;
         // An IPv6 address may stand in brackets, as in a URL.
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        let host = match bare.parse() {
+        // An IPv4 address may be written as the IPv6 address that maps it.
+        let host = match bare.parse().map(|address: IpAddr| address.to_canonical()) {
             Ok(address) if !can_be_vip(address) => {
                 return Err(LabelError::Address(value.to_owned(), address));
             }
@@ -74,8 +77,12 @@ impl FromStr for Label {
 
 /// Whether `address` has no other meaning yet.
 fn can_be_vip(address: IpAddr) -> bool {
-    let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
-    !(is_broadcast || address.is_loopback() || address.is_multicast() || address.is_unspecified())
+    let is_special = match address {
+        IpAddr::V4(address) => address == Ipv4Addr::BROADCAST,
+        // It means another machine on each interface.
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    !(is_special || address.is_loopback() || address.is_multicast() || address.is_unspecified())
 }
 
 #[cfg(test)]
@@ -97,6 +104,7 @@ mod tests {
         assert_eq!(parse("10.1.2.3:80"), at("10.1.2.3", 80));
         assert_eq!(parse("fd01:c::1:80"), at("fd01:c::1", 80));
         assert_eq!(parse("[fd01:c::1]:80"), at("fd01:c::1", 80));
+        assert_eq!(parse("::ffff:10.1.2.3:80"), at("10.1.2.3", 80));
         // Not an address in strict notation, so a name.
         assert_eq!(parse("010.1.2.3:80"), named("010.1.2.3", 80));
     }
@@ -111,7 +119,9 @@ mod tests {
         for value in [":80", "/:80", "//./-:80"] {
             assert_eq!(parse(value), Err(LabelError::Name(value.into())));
         }
-        for address in ["127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::"] {
+        for address in
+            ["127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1"]
+        {
             let value = format!("{address}:80");
             let error = LabelError::Address(value.clone(), address.parse().unwrap());
             assert_eq!(parse(&value), Err(error));
