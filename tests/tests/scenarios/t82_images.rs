@@ -40,20 +40,6 @@ impl Registry {
         .unwrap();
         registry
     }
-
-    /// Has one of our images under this name; its digest.
-    fn push(&self, cluster: &Cluster, recipe: Recipe, name: &str) -> String {
-        let from = format!("oci:{}:latest", paths::images().join(recipe.name()).display());
-        let to = format!("docker://{REGISTRY}/library/{name}");
-        let skopeo = |arguments: &[&str]| {
-            let mut skopeo = Command::new("skopeo");
-            skopeo.arg("--insecure-policy").args(arguments);
-            cluster.agents()[0].netns().place(&mut skopeo).unwrap();
-            command::output(&mut skopeo).unwrap().trim().to_owned()
-        };
-        skopeo(&["copy", "--dest-tls-verify=false", &from, &to]);
-        skopeo(&["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &to])
-    }
 }
 
 impl Drop for Registry {
@@ -62,6 +48,20 @@ impl Drop for Registry {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Pushes one of our images under this name; its digest.
+fn push(cluster: &Cluster, recipe: Recipe, name: &str) -> String {
+    let from = format!("oci:{}:latest", paths::images().join(recipe.name()).display());
+    let to = format!("docker://{REGISTRY}/library/{name}");
+    let skopeo = |arguments: &[&str]| {
+        let mut skopeo = Command::new("skopeo");
+        skopeo.arg("--insecure-policy").args(arguments);
+        cluster.agents()[0].netns().place(&mut skopeo).unwrap();
+        command::output(&mut skopeo).unwrap().trim().to_owned()
+    };
+    skopeo(&["copy", "--dest-tls-verify=false", &from, &to]);
+    skopeo(&["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &to])
 }
 
 /// `muster image` on the agent's machine.
@@ -130,8 +130,8 @@ fn start(store: &Path) -> Option<(Cluster, Registry)> {
 fn t82_images_are_pulled_listed_removed_and_pruned() {
     let store = tempfile::tempdir().unwrap();
     let Some((mut cluster, registry)) = start(store.path()) else { return };
-    let busybox = registry.push(&cluster, Recipe::Busybox, "app:1");
-    let nginx = registry.push(&cluster, Recipe::Nginx, "other:1");
+    let busybox = push(&cluster, Recipe::Busybox, "app:1");
+    let nginx = push(&cluster, Recipe::Nginx, "other:1");
     assert_eq!(listed(&cluster), [[""; 3]; 0]);
     assert_eq!(done(&cluster, &["pull", "app:1"]), format!("app:1@{busybox}\n"));
     assert_eq!(done(&cluster, &["pull", "other:1"]), format!("other:1@{nginx}\n"));
@@ -139,10 +139,10 @@ fn t82_images_are_pulled_listed_removed_and_pruned() {
     assert_eq!(listed(&cluster), both);
 
     // A tag that has moved is known only to who asks.
-    assert_eq!(registry.push(&cluster, Recipe::Nginx, "app:1"), nginx);
+    assert_eq!(push(&cluster, Recipe::Nginx, "app:1"), nginx);
     assert_eq!(done(&cluster, &["pull", "app:1"]), format!("app:1@{busybox}\n"));
     assert_eq!(done(&cluster, &["pull", "--force", "app:1"]), format!("app:1@{nginx}\n"));
-    registry.push(&cluster, Recipe::Busybox, "app:1");
+    push(&cluster, Recipe::Busybox, "app:1");
     assert_eq!(done(&cluster, &["pull", "--force", "app:1"]), format!("app:1@{busybox}\n"));
 
     let (_, error) = fails(&cluster, &["pull", "none:1"]);
