@@ -8,10 +8,12 @@ mod architecture;
 mod assembly;
 mod compiler;
 mod filter;
+mod guard;
 mod profile;
 #[cfg(test)]
 mod simulation;
 
 pub(crate) use compiler::Surroundings;
 pub(crate) use filter::{Filter, Instruction};
+pub(crate) use guard::projects;
 pub(crate) use profile::Profile;

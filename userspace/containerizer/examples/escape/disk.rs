@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::thread;
 
-use super::Tried;
+use super::{Tried, called};
 
 const MB: usize = 1 << 20;
 
@@ -14,6 +14,12 @@ const MB: usize = 1 << 20;
 pub(super) fn attempt(name: &str, arguments: &[String]) -> Option<Tried> {
     let directory = Path::new(arguments.first().map_or(".", String::as_str));
     let much = arguments.get(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+    match name {
+        "leave-project" => return Some(leave(directory)),
+        "leave-project-by-flags" => return Some(leave_by_flags(directory)),
+        "leave-project-by-call" => return Some(leave_by_call(directory)),
+        _ => {}
+    }
     let filled = match name {
         "fill" => fill(File::create(directory.join("filled")), much),
         "fill-without-a-name" => nameless(directory).and_then(|file| fill(Ok(file), much)),
@@ -96,4 +102,60 @@ fn files(directory: &Path, much: usize) -> io::Result<Option<File>> {
         }
     }
     Ok(None)
+}
+
+/// `struct fsxattr` (linux/fs.h).
+#[repr(C)]
+struct Attributes {
+    flags: u32,
+    extent_size: u32,
+    extents: u32,
+    project: u32,
+    copy_extent_size: u32,
+    padding: [u8; 8],
+}
+
+/// Takes a directory, and what will be made in it, out of its project.
+fn leave(directory: &Path) -> Tried {
+    let directory = File::open(directory)?;
+    let none = Attributes {
+        flags: 0,
+        extent_size: 0,
+        extents: 0,
+        project: 0,
+        copy_extent_size: 0,
+        padding: [0; 8],
+    };
+    // SAFETY: `FS_IOC_FSSETXATTR` reads such a structure.
+    called(unsafe { libc::ioctl(directory.as_raw_fd(), 0x401c_5820, &raw const none) }.into())
+}
+
+/// Has what will be made in a directory belong to no project.
+fn leave_by_flags(directory: &Path) -> Tried {
+    let directory = File::open(directory)?;
+    let mut flags: libc::c_long = 0;
+    // SAFETY: `FS_IOC_GETFLAGS` writes no more than that.
+    called(unsafe { libc::ioctl(directory.as_raw_fd(), 0x8008_6601, &raw mut flags) }.into())?;
+    // Without `FS_PROJINHERIT_FL`.
+    flags &= !0x2000_0000;
+    // SAFETY: `FS_IOC_SETFLAGS` reads no more than that.
+    called(unsafe { libc::ioctl(directory.as_raw_fd(), 0x4008_6602, &raw const flags) }.into())
+}
+
+/// As [`leave`], by `file_setattr(2)`.
+fn leave_by_call(directory: &Path) -> Tried {
+    let directory = File::open(directory)?;
+    // `struct file_attr` of Linux 6.17: flags, and four numbers of which one is the project.
+    let none = [0_u64; 3];
+    // SAFETY: the call reads as many bytes as it is told, and a path that is empty.
+    called(unsafe {
+        libc::syscall(
+            469,
+            directory.as_raw_fd(),
+            c"".as_ptr(),
+            none.as_ptr(),
+            size_of_val(&none),
+            libc::AT_EMPTY_PATH,
+        )
+    })
 }

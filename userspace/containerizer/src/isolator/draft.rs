@@ -52,6 +52,7 @@ pub(crate) struct Draft {
     capabilities: Option<Capabilities>,
     no_new_privs: bool,
     seccomp: Option<Filter>,
+    guard: Option<Filter>,
     oom_score: Option<i32>,
     rlimits: Vec<Rlimit>,
     notes: BTreeMap<String, Value>,
@@ -92,6 +93,7 @@ impl Draft {
             capabilities: None,
             no_new_privs: false,
             seccomp: None,
+            guard: None,
             oom_score: None,
             rlimits: Vec::new(),
             notes: BTreeMap::new(),
@@ -232,6 +234,11 @@ impl Draft {
         self.decide("seccomp", |draft| &mut draft.seccomp, filter)
     }
 
+    /// Filters its system calls beside that: what it must not call in any case.
+    pub(crate) fn guard(&mut self, filter: Filter) -> Result<(), Error> {
+        self.decide("guard", |draft| &mut draft.guard, filter)
+    }
+
     /// Sets how soon the kernel kills it when the machine's memory runs out (proc(5),
     /// `oom_score_adj`).
     pub(crate) fn oom_score(&mut self, score: i32) -> Result<(), Error> {
@@ -292,6 +299,7 @@ impl Draft {
             capabilities: self.capabilities,
             no_new_privs: self.no_new_privs,
             seccomp: self.seccomp,
+            guard: self.guard,
             oom_score: self.oom_score,
             rlimits: self.rlimits,
         };

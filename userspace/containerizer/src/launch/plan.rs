@@ -129,6 +129,9 @@ pub(crate) struct Process {
     pub(crate) no_new_privs: bool,
     /// Its filter of system calls; `None` lets it make any.
     pub(crate) seccomp: Option<Filter>,
+    /// What it must not call whatever that says.
+    #[serde(default)]
+    pub(crate) guard: Option<Filter>,
     /// Its `oom_score_adj` (proc(5)), 0 to 1000; `None` is 0.
     pub(crate) oom_score: Option<i32>,
     /// Its resource limits; what is not among them is as the agent's.

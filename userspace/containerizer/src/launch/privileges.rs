@@ -25,6 +25,9 @@ pub(super) fn restrict(process: &Process, identity: &Identity) -> Result<(), Set
     if let Some(capabilities) = &process.capabilities {
         bound(capabilities.bounding)?;
     }
+    if let Some(guard) = &process.guard {
+        seccomp::install(guard)?;
+    }
     if let Some(filter) = &process.seccomp
         && !process.no_new_privs
     {

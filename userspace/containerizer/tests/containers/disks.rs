@@ -26,14 +26,30 @@ pub(crate) struct Loop {
 impl Loop {
     /// A new one of `size` bytes, of the `kind` that mkfs knows.
     pub(crate) fn new(world: &World, kind: &str, size: u64) -> Self {
-        Self::with(world, kind, size, c"").unwrap()
+        Self::with(world, kind, size, &[], c"").unwrap()
     }
 
-    /// The same with options for its mount; the kernel's error if it does not know them.
-    pub(crate) fn with(
+    /// The same with project quotas; `None` if the kernel has none for it.
+    pub(crate) fn with_projects(world: &World, kind: &str, size: u64) -> Option<Self> {
+        let make: &[_] = match kind {
+            "ext4" => &["-O", "project,quota", "-E", "quotatype=prjquota"],
+            _ => &[],
+        };
+        match Self::with(world, kind, size, make, c"prjquota") {
+            Err(Errno::INVAL) => {
+                eprintln!("skipped: this kernel has no quotas of {kind}");
+                None
+            }
+            disk => Some(disk.unwrap()),
+        }
+    }
+
+    /// Made and mounted with options; the kernel's error if it does not know them.
+    fn with(
         world: &World,
         kind: &str,
         size: u64,
+        make: &[&str],
         options: &CStr,
     ) -> Result<Self, Errno> {
         let (image, at) = (world.work().join("disk"), world.work().join("mounted"));
@@ -45,7 +61,7 @@ impl Loop {
             assert!(output.status.success(), "{program}: {output:?}");
             String::from_utf8(output.stdout).unwrap()
         };
-        output(&format!("mkfs.{kind}"), &["-q", image.to_str().unwrap()]);
+        output(&format!("mkfs.{kind}"), &[&["-q"], make, &[image.to_str().unwrap()]].concat());
         let device = output("losetup", &["--find", "--show", image.to_str().unwrap()]);
         let device = PathBuf::from(device.trim());
         let mounted = Self { device, at };

@@ -20,7 +20,7 @@ use super::{ProjectRange, btrfs, project};
 use crate::error::At as _;
 use crate::isolator::{Draft, Isolation, Isolator, Request, Subject, Watch};
 use crate::launch::plan::Plan;
-use crate::{Error, Resources, Usage};
+use crate::{Error, Resources, Usage, seccomp};
 
 /// The file of a checkpoint with the number of the container's project.
 const PROJECT: &str = "project";
@@ -160,6 +160,11 @@ impl Isolator for Keeper {
             tracing::info!(isolator = self.name, sandbox = %sandbox.display(), means = %kind, "disk space");
         }
         draft.note(&kind)?;
+        let kept = self.enforcement != Enforcement::None && !draft.has_ids();
+        if kept && matches!(kind, Kind::Project { .. }) {
+            let field = "isolation";
+            draft.guard(seccomp::projects().map_err(|reason| Error::Config { field, reason })?)?;
+        }
         let projects = matches!(self.enforcement, Enforcement::Projects { .. });
         if projects && kind != (Kind::Project { limited: true }) {
             return Err(Error::Unsupported {

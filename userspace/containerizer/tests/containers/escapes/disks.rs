@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use muster_containerizer::{Cause, ContainerSpec, Termination};
-use rustix::io::Errno;
 
 use super::super::disks::{Loop, btrfs, on};
 use super::super::world::World;
@@ -107,11 +106,45 @@ fn filling_btrfs_ends_at_the_limit() {
 
 #[test]
 fn filling_xfs_with_project_quotas_ends_at_the_limit() {
-    let Some(world) = enforcing() else { return };
-    match Loop::with(&world, "xfs", 400 * MB, c"prjquota") {
-        Err(Errno::INVAL) => eprintln!("skipped: this kernel has no quotas of XFS"),
-        disk => refused(&world, &disk.unwrap()),
+    projects("xfs");
+}
+
+#[test]
+fn filling_ext4_with_project_quotas_ends_at_the_limit() {
+    projects("ext4");
+}
+
+/// With project quotas: nothing leads out of them.
+fn projects(kind: &str) {
+    let Some(mut world) = enforcing() else { return };
+    let Some(disk) = Loop::with_projects(&world, kind, 400 * MB) else { return };
+    refused(&world, &disk);
+    let attempts = ["leave-project", "leave-project-by-flags", "leave-project-by-call"];
+    let attempts: Vec<String> =
+        attempts.iter().map(|how| format!("{how} /mnt/mesos/sandbox")).collect();
+    let attempts: Vec<&str> = attempts.iter().map(String::as_str).collect();
+    let told = |world: &World, id: &str| {
+        let spec = on(&disk, id, trying(world, id, &attempts));
+        world.launch(spec).unwrap();
+        assert_eq!(world.wait(id), Termination::Exited(0));
+        let text = fs::read_to_string(disk.at.join(id).join("stdout")).unwrap();
+        world.run(world.containerizer().destroy(id)).unwrap();
+        fs::remove_dir_all(disk.at.join(id)).unwrap();
+        let errno = |line: &str| line.split(' ').nth(1).unwrap().parse::<i32>().unwrap();
+        text.lines().map(errno).collect::<Vec<_>>()
+    };
+    // Nor where no profile filters what is called.
+    for names in ["", ",-linux/seccomp"] {
+        world.restart_with(|isolation| {
+            let disk = "cgroups,filesystem/linux,docker/runtime,disk/du";
+            isolation.names = format!("{disk}{names}");
+        });
+        let id = format!("closed{}", names.len());
+        assert_eq!(told(&world, &id), [libc::EPERM; 3], "{kind}{names}");
     }
+    // Without a limit there is nothing to get out of.
+    world.restart_with(|isolation| isolation.enforce_disk_quota = false);
+    assert_eq!(told(&world, "open")[..1], [0], "{kind}: it would fail anywhere");
 }
 
 /// On a filesystem that limits by itself: whoever takes too much is refused more, and goes on.
