@@ -30,3 +30,5 @@ mod t85_docker;
 mod t90_live_connections;
 #[cfg(test)]
 mod t91_sick_backend;
+#[cfg(test)]
+mod t92_real_programs;

@@ -136,6 +136,11 @@ fn t85_a_bridged_container_answers_at_its_host_port_and_at_its_vip() {
     assert_eq!(page.body.trim(), "hello from docker");
     let running = engine.docker(&["ps", "--format", "{{.Image}} {{.Ports}}"]).unwrap();
     assert!(running.contains(IMAGE) && running.contains("->8080/tcp"), "{running}");
+    // From its own network, through the VIP and the machine's port, to itself.
+    let id = engine.docker(&["ps", "--quiet"]).unwrap();
+    let url = format!("http://{vip}/index.html");
+    let page = ["exec", id.trim(), "/bin/busybox", "wget", "-q", "-O", "-", &url];
+    assert_eq!(engine.docker(&page).unwrap().trim(), "hello from docker");
 
     // One that never becomes ready keeps the old one, and its deployment.
     cluster
