@@ -32,3 +32,5 @@ mod t90_live_connections;
 mod t91_sick_backend;
 #[cfg(test)]
 mod t92_real_programs;
+#[cfg(test)]
+mod t93_stopped_backend;

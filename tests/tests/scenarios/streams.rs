@@ -25,8 +25,7 @@ pub(crate) fn app(instances: usize) -> Value {
         "cpus": 0.1,
         "mem": 512,
         "instances": instances,
-        // Of the machine: without an image.
-        "cmd": format!("exec {PROGRAM} serve $PORT0 $MESOS_TASK_ID"),
+        "cmd": serve(4096),
         "portDefinitions": [
             { "port": 0, "protocol": "tcp", "labels": { "VIP_0": "/streams:80" } }
         ],
@@ -37,6 +36,12 @@ pub(crate) fn app(instances: usize) -> Value {
             "gracePeriodSeconds": 60, "maxConsecutiveFailures": 1_000_000,
         }]
     })
+}
+
+/// The command of [`app`], of which `backlog` connections and one may wait to be accepted.
+pub(crate) fn serve(backlog: u32) -> String {
+    // Of the machine: without an image.
+    format!("exec {PROGRAM} serve $PORT0 $MESOS_TASK_ID {backlog}")
 }
 
 /// Lets this process, and so all that it starts, have enough files open for `connections`.
@@ -114,6 +119,12 @@ impl Streams {
     /// Exchanges something on all that are held.
     pub(crate) fn exchange(&mut self) -> Exchanged {
         self.ask("exchange")
+    }
+
+    /// Opens `count` connections at once, and closes each that has exchanged something, or has
+    /// not for seconds.
+    pub(crate) fn burst(&mut self, count: u64, vip: &str) -> Opened {
+        self.ask(&format!("burst {count} {vip}"))
     }
 
     /// Begins making new connections, one after the other.

@@ -139,7 +139,7 @@ fn name_server(cluster: &mut Cluster) {
     let server = format!("@{vip}");
     for index in 0..2 {
         for protocol in ["+notcp", "+tcp"] {
-            let ask = [&server, "app.test", protocol, "+tries=1", "+time=5"].map(|word| &*word);
+            let ask = [server.as_str(), "app.test", protocol, "+tries=1", "+time=5"];
             let answer = cluster
                 .wait_for("the name server to answer", WITHIN, |cluster| {
                     let said = try_run(cluster, index, "dig", &ask);

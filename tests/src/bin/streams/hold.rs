@@ -1,16 +1,21 @@
 //! The client: commands in, answers out.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::Failure;
 use crate::churn::Churn;
-use crate::stream::Stream;
+use crate::stream::{Stream, brief};
 
 /// Connections that are opened, or asked, at the same time.
 const WIDTH: usize = 128;
+
+/// How long a connection of a burst may take: longer than a handshake that counts as failed.
+const BRIEF: Duration = Duration::from_secs(4);
 
 /// Carries out commands until standard input ends.
 pub(crate) async fn run() -> Result<(), Failure> {
@@ -22,6 +27,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
         let answer = match (words.as_slice(), &churn) {
             (["open", count, to], _) => open(&mut held, count.parse()?, to.parse()?).await?,
             (["exchange"], _) => exchange(&mut held).await?,
+            (["burst", count, to], _) => burst(count.parse()?, to.parse()?).await?,
             (["churn", to], None) => {
                 churn = Some(Churn::start(to.parse()?));
                 json!({})
@@ -35,11 +41,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
 }
 
 /// Opens connections; says who serves how many, and why others failed.
-async fn open(
-    held: &mut Vec<Stream>,
-    count: usize,
-    to: std::net::SocketAddr,
-) -> Result<Value, Failure> {
+async fn open(held: &mut Vec<Stream>, count: usize, to: SocketAddr) -> Result<Value, Failure> {
     let (mut opened, mut failed) = (BTreeMap::<String, u64>::new(), Vec::new());
     let mut tasks = JoinSet::new();
     for number in 0..count + WIDTH {
@@ -57,6 +59,20 @@ async fn open(
         }
         if number < count {
             tasks.spawn(Stream::open(to));
+        }
+    }
+    Ok(json!({ "opened": opened, "failed": failed }))
+}
+
+/// Opens connections, all at once, exchanges something on each and closes it; says who answered
+/// how many, and how many were given up.
+async fn burst(count: usize, to: SocketAddr) -> Result<Value, Failure> {
+    let (mut opened, mut failed) = (BTreeMap::<String, u64>::new(), Vec::new());
+    let mut tasks: JoinSet<_> = (0..count).map(|_| brief(to, BRIEF)).collect();
+    while let Some(done) = tasks.join_next().await {
+        match done? {
+            Ok(server) => *opened.entry(server).or_default() += 1,
+            Err(reason) => failed.push(reason),
         }
     }
     Ok(json!({ "opened": opened, "failed": failed }))

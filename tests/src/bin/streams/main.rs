@@ -1,10 +1,12 @@
 //! Long-lived TCP connections for the scenarios: a server that names itself, and a client that
 //! holds thousands of connections and proves that each of them lives.
 //!
-//! `streams serve PORT NAME` answers each line on each connection with `NAME`.
+//! `streams serve PORT NAME BACKLOG` answers each line on each connection with `NAME`; handshakes
+//! of more than `BACKLOG` connections and one are not answered while it accepts none.
 //!
 //! `streams hold` takes commands from standard input, one a line, and answers each with a line of
-//! JSON: `open COUNT ADDRESS:PORT`, `exchange`, `churn ADDRESS:PORT`, `churned`.
+//! JSON: `open COUNT ADDRESS:PORT`, `exchange`, `burst COUNT ADDRESS:PORT`, `churn ADDRESS:PORT`,
+//! `churned`.
 #![forbid(unsafe_code)]
 
 mod churn;
@@ -31,8 +33,8 @@ async fn run() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["serve", port, name] => serve::run(port.parse()?, name).await,
+        ["serve", port, name, backlog] => serve::run(port.parse()?, name, backlog.parse()?).await,
         ["hold"] => hold::run().await,
-        _ => Err("usage: streams serve PORT NAME, or streams hold".into()),
+        _ => Err("usage: streams serve PORT NAME BACKLOG, or streams hold".into()),
     }
 }

@@ -8,15 +8,12 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::Failure;
 
-/// Handshakes that may wait to be accepted: more than a client begins at a time.
-const BACKLOG: u32 = 4096;
-
 /// Serves until it is killed.
-pub(crate) async fn run(port: u16, name: &str) -> Result<(), Failure> {
+pub(crate) async fn run(port: u16, name: &str, backlog: u32) -> Result<(), Failure> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.bind((Ipv4Addr::UNSPECIFIED, port).into())?;
-    let listener = socket.listen(BACKLOG)?;
+    let listener = socket.listen(backlog)?;
     let answer: Arc<str> = format!("{name}\n").into();
     loop {
         let (stream, _) = listener.accept().await?;

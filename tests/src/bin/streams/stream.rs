@@ -47,6 +47,14 @@ impl Stream {
     }
 }
 
+/// A connection that is given up when it has exchanged nothing after `patience`.
+pub(crate) async fn brief(to: SocketAddr, patience: Duration) -> Result<String, String> {
+    match timeout(patience, Stream::open(to)).await {
+        Ok(opened) => opened.map(|stream| stream.server),
+        Err(_) => Err(format!("no answer within {patience:?}")),
+    }
+}
+
 async fn patient<T>(io: impl Future<Output = std::io::Result<T>>) -> Result<T, String> {
     match timeout(PATIENCE, io).await {
         Ok(result) => result.map_err(|error| error.to_string()),
