@@ -42,7 +42,7 @@ impl Lock {
         loop {
             fs::create_dir_all(directory).map_err(Error::file("mkdir", directory))?;
             match Self::of(directory) {
-                Err(Error::Busy { .. }) if tries < TRIES => thread::sleep(PAUSE),
+                Err(Error::Busy { .. }) if tries < TRIES => thread::park_timeout(PAUSE),
                 // Another agent has just removed the folder as a dead one's.
                 Ok(None) => {}
                 Ok(Some(lock)) => return Ok(lock),
@@ -102,7 +102,7 @@ mod tests {
         let held = Lock::of(dir.path()).unwrap().unwrap();
         thread::scope(|scope| {
             scope.spawn(|| Lock::take(dir.path()).unwrap());
-            thread::sleep(PAUSE);
+            thread::park_timeout(PAUSE);
             drop(held);
         });
     }

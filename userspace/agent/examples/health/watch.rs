@@ -67,7 +67,7 @@ impl Watch {
             if start.elapsed() > PATIENCE {
                 return Err(format!("{} agents have not changed", missing.len()).into());
             }
-            std::thread::sleep(PAUSE);
+            std::thread::park_timeout(PAUSE);
         }
         Ok(took)
     }
