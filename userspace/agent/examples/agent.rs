@@ -65,6 +65,7 @@ fn config(json: &Value, log_level: LogLevel) -> Result<Config, Box<dyn std::erro
         vip_port: port("vip_port")?,
         net_ip: IpAddr::from([127, 0, 0, 1]),
         net_port: json["net_port"].as_u64().map(u16::try_from).transpose()?,
+        vip_backend: muster_agent::VipBackend::default(),
         vip_policy: muster_agent::Policy::default(),
         hostname: text("name"),
         name: text("name"),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use muster_containerizer::{Fetching, ImageLimits, Isolation, Logger, Registries};
-use muster_dataplane::Policy;
+use muster_dataplane::{Policy, VipBackend};
 use serde_json::Value;
 
 use crate::{Containerizers, Error, LogLevel, Patience};
@@ -45,6 +45,8 @@ pub struct Config {
     /// above `--vip-port` as it is in DC/OS, so that agents that share a machine differ in it as
     /// well.
     pub net_port: Option<u16>,
+    /// `--vip-backend`: by what VIPs are served.
+    pub vip_backend: VipBackend,
     /// `--vip-policy`: by what a VIP's backends are chosen.
     pub vip_policy: Policy,
     /// `--hostname`: the machine's name in the cluster.

@@ -117,6 +117,7 @@ fn plane(config: &Config, machine: &Machine) -> muster_dataplane::Config {
         bpffs: config.bpffs.clone(),
         cgroup: machine.cgroup.clone(),
         policy: config.vip_policy,
+        backend: config.vip_backend,
     }
 }
 

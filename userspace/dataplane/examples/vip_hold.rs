@@ -1,7 +1,7 @@
 //! Holds one VIP for a bench: loads the data plane on a cgroup, programs the VIP, says
 //! `ready`, and removes all of it when standard input ends.
 //!
-//! `vip_hold AGENT CGROUP VIP:PORT BACKEND:PORT…` (IPv4, TCP)
+//! `vip_hold AGENT CGROUP ebpf|nfqueue VIP:PORT BACKEND:PORT…` (IPv4, TCP)
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use muster_api::muster::{Backend, Vip, VipKey};
-use muster_dataplane::{Config, DataPlane, Policy, Protocol};
+use muster_dataplane::{Config, DataPlane, Policy, Protocol, VipBackend};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -30,6 +30,9 @@ fn hold() -> Result<(), Failure> {
     let mut arguments = env::args().skip(1);
     let agent = arguments.next().ok_or("the agent's name is missing")?;
     let cgroup = PathBuf::from(arguments.next().ok_or("the cgroup is missing")?);
+    let by = arguments.next().ok_or("ebpf or nfqueue is missing")?;
+    let backend = VipBackend::ALL.into_iter().find(|backend| backend.name() == by);
+    let backend = backend.ok_or("VIPs are served by ebpf or nfqueue")?;
     let vip: SocketAddrV4 = arguments.next().ok_or("the VIP is missing")?.parse()?;
     let backends = arguments
         .map(|backend| {
@@ -42,8 +45,13 @@ fn hold() -> Result<(), Failure> {
             })
         })
         .collect::<Result<Vec<_>, Failure>>()?;
-    let config =
-        Config { agent, bpffs: PathBuf::from("/sys/fs/bpf"), cgroup, policy: Policy::default() };
+    let config = Config {
+        agent,
+        bpffs: PathBuf::from("/sys/fs/bpf"),
+        cgroup,
+        policy: Policy::default(),
+        backend,
+    };
     let held = program(&config, vip, backends).and_then(|plane| {
         println!("ready");
         // The end of standard input, also by the death of who holds its other end.

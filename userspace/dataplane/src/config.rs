@@ -18,6 +18,37 @@ pub struct Config {
     pub cgroup: PathBuf,
     /// By what backends are chosen.
     pub policy: Policy,
+    /// By what VIPs are served.
+    pub backend: VipBackend,
+}
+
+/// By what VIPs are served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VipBackend {
+    /// eBPF, unless the kernel lacks what it takes; then NFQUEUE.
+    #[default]
+    Auto,
+    /// eBPF programs on the agent's cgroup. Linux 6.1.
+    Ebpf,
+    /// minuteman's rules: SYNs are queued to the agent. TCP over IPv4; Linux 3.13 and ipset,
+    /// iptables, NFQUEUE, conntrack and ctnetlink in it.
+    Nfqueue,
+}
+
+// === impl VipBackend ===
+
+impl VipBackend {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Ebpf, Self::Nfqueue];
+
+    /// As `--vip-backend` has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Ebpf => "ebpf",
+            Self::Nfqueue => "nfqueue",
+        }
+    }
 }
 
 // === impl Config ===
@@ -52,7 +83,8 @@ mod tests {
 
     fn directory(agent: &str) -> Result<PathBuf, Error> {
         let policy = Policy::default();
-        Config { agent: agent.to_owned(), bpffs: "/b".into(), cgroup: "/c".into(), policy }
+        let backend = VipBackend::default();
+        Config { agent: agent.to_owned(), bpffs: "/b".into(), cgroup: "/c".into(), policy, backend }
             .directory()
     }
 

@@ -22,6 +22,20 @@ pub enum Error {
         running: String,
     },
 
+    /// The kernel does not describe its types.
+    #[error("{path}: missing; VIPs by eBPF need a kernel with BTF (CONFIG_DEBUG_INFO_BTF)")]
+    NoBtf {
+        /// Where it would be.
+        path: &'static str,
+    },
+
+    /// The kernel does not know a file system that is needed.
+    #[error("the kernel knows no file system {name}, which VIPs by eBPF need")]
+    NoFileSystem {
+        /// As `/proc/filesystems` would have it.
+        name: &'static str,
+    },
+
     /// There is no bpffs at the configured place.
     #[error("{path}: no bpffs is mounted there; mount it: mount -t bpf bpf {path}")]
     NoBpffs {
@@ -43,6 +57,64 @@ pub enum Error {
     Busy {
         /// The agent's folder in bpffs.
         path: PathBuf,
+    },
+
+    /// Another process reads a queue.
+    #[error(
+        "NFQUEUE {queue}: in use by another process, or CAP_NET_ADMIN is missing; one agent of a \
+         network can serve VIPs by NFQUEUE"
+    )]
+    QueueBusy {
+        /// Its number.
+        queue: u16,
+    },
+
+    /// A queue cannot be had.
+    #[error(
+        "NFQUEUE {queue}: {source}; the kernel needs CONFIG_NETFILTER_NETLINK_QUEUE (module \
+         nfnetlink_queue)"
+    )]
+    Queue {
+        /// Its number.
+        queue: u16,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+
+    /// The kernel refused something that was asked by netlink.
+    #[error("{step}: {source}")]
+    Netlink {
+        /// What was being done.
+        step: &'static str,
+        /// Its answer.
+        source: io::Error,
+    },
+
+    /// A program is not installed.
+    #[error("{name} is not installed; install it: apt-get install {package}")]
+    NoProgram {
+        /// Its name.
+        name: &'static str,
+        /// The package of Debian that has it.
+        package: &'static str,
+    },
+
+    /// A program failed.
+    #[error("{command}: {message}")]
+    Command {
+        /// As one would type it.
+        command: String,
+        /// What it said.
+        message: String,
+    },
+
+    /// VIPs can be served by no means.
+    #[error("VIPs can be served neither by eBPF ({ebpf}) nor by NFQUEUE ({nfqueue})")]
+    NoBackend {
+        /// Why not by eBPF.
+        ebpf: Box<Error>,
+        /// Why not by NFQUEUE.
+        nfqueue: Box<Error>,
     },
 
     /// A file operation failed.
@@ -143,6 +215,18 @@ impl Error {
     /// True if a map has no room for another entry.
     pub(crate) fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })
+    }
+
+    /// True if it is the kernel that lacks something, so that no setting would help.
+    pub(crate) fn is_lacking(&self) -> bool {
+        matches!(
+            self,
+            Self::Kernel { .. }
+                | Self::NoBtf { .. }
+                | Self::NoFileSystem { .. }
+                | Self::Load { .. }
+                | Self::Program { .. }
+        )
     }
 
     pub(crate) fn file(

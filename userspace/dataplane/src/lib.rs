@@ -7,6 +7,10 @@
 //! [`DataPlane::reconcile`] makes the maps say what the cluster view says, and [`router`]
 //! shows them as minuteman did.
 //!
+//! Where the kernel lacks what that takes, or by choice ([`VipBackend`]), it is done as minuteman
+//! did it: SYNs to VIPs are queued to this process, which leads each to a backend by an entry
+//! in the connection table.
+//!
 //! # Minimum kernel version
 //!
 //! Linux 6.1, with BTF, bpffs and cgroup v2 (of which a hybrid tree's empty one is enough).
@@ -14,6 +18,7 @@
 mod api;
 mod apply;
 mod config;
+mod dataplane;
 mod desired;
 mod error;
 mod exometer;
@@ -23,6 +28,7 @@ mod lock;
 mod looking;
 mod names;
 mod net;
+mod nfqueue;
 mod object;
 mod pins;
 mod plan;
@@ -40,12 +46,13 @@ mod table;
 mod tables;
 
 pub use api::{BackendState, VipState, VipsState};
-pub use config::Config;
+pub use config::{Config, VipBackend};
+pub use dataplane::DataPlane;
 pub use desired::Skipped;
 pub use error::Error;
 pub use latencies::Latencies;
 pub use net::net_router;
-pub use plane::{Changes, DataPlane};
+pub use plane::Changes;
 pub use platform::cgroup2_mount;
 pub use report::{BackendReport, Report, SkippedReport, VipReport, monitor_router};
 pub use router::router;

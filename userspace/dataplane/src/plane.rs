@@ -1,4 +1,4 @@
-//! The data plane of one agent.
+//! The data plane of one agent, by eBPF.
 
 use std::{collections::BTreeMap, fs, io, net::SocketAddr};
 
@@ -6,23 +6,24 @@ use aya::Ebpf;
 use muster_api::muster::{Protocol, Vip};
 use muster_packet::{Endpoint, MAX_COUNTERS, Slot, TCP, UDP};
 use nix::time::{ClockId, clock_gettime};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::{
     BackendStatus, Config, Error, MapUse, Skipped, Skips, Snapshot, VipStatus, apply,
     desired::desired,
+    hook::HOOKS,
     lock::Lock,
     names::Names,
     object,
     pins::Pins,
     plan::{self, Current},
     platform,
-    skips::{News, Told},
+    skips::Told,
     stale, status,
     tables::Tables,
 };
 
-/// What [`DataPlane::reconcile`] did.
+/// What [`DataPlane::reconcile`](crate::DataPlane::reconcile) did.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// VIPs that were not there before.
@@ -37,11 +38,11 @@ pub struct Changes {
     pub skipped: Vec<Skipped>,
 }
 
-/// The data plane of one agent, open in one process.
+/// The data plane of one agent by eBPF, open in one process.
 ///
 /// Dropping it changes nothing in the kernel: VIPs are served on, and the next
-/// [`DataPlane::open`] takes over.
-pub struct DataPlane {
+/// [`EbpfPlane::open`] takes over.
+pub(crate) struct EbpfPlane {
     config: Config,
     pins: Pins,
     tables: Tables,
@@ -62,9 +63,9 @@ impl Changes {
     }
 }
 
-// === impl DataPlane ===
+// === impl EbpfPlane ===
 
-impl DataPlane {
+impl EbpfPlane {
     /// Opens an agent's data plane: loads and attaches the programs, or takes over what an
     /// earlier process left, putting right what it left unfinished.
     ///
@@ -77,7 +78,7 @@ impl DataPlane {
     /// What the machine lacks and how to get it ([`Error::Kernel`], [`Error::NoBpffs`],
     /// [`Error::NoCgroup`]), [`Error::Busy`] if another process has it open, or what the kernel
     /// refused.
-    pub fn open(config: &Config) -> Result<Self, Error> {
+    pub(crate) fn open(config: &Config) -> Result<Self, Error> {
         platform::prepare(config)?;
         let pins = Pins::new(config.directory()?);
         let lock = Lock::take(pins.directory())?;
@@ -129,7 +130,7 @@ impl DataPlane {
     ///
     /// [`Error::Map`] if the maps cannot be read or shrunk. The next call goes on from
     /// whatever was reached.
-    pub fn reconcile(&mut self, vips: &[Vip]) -> Result<Changes, Error> {
+    pub(crate) fn reconcile(&mut self, vips: &[Vip]) -> Result<Changes, Error> {
         let (desired, skipped) = desired(vips);
         let current = Current::new(
             self.tables.vips.entries()?,
@@ -141,12 +142,7 @@ impl DataPlane {
         changes.skipped.splice(0..0, skipped);
         self.names = Names::of(vips);
         self.skips = Skips::of(&changes.skipped);
-        for news in self.told.news(&changes.skipped) {
-            match news {
-                News::Worse(line) => warn!("{line}"),
-                News::Better(line) => info!("{line}"),
-            }
-        }
+        self.told.tell(&changes.skipped);
         if let Some(object) = self.staged.take() {
             self.publish(object)?;
             info!(agent = self.config.agent, "replaced the maps of another layout");
@@ -155,17 +151,8 @@ impl DataPlane {
     }
 
     /// What of the view of the last [`reconcile`](Self::reconcile) is not applied.
-    pub fn skips(&self) -> &Skips {
+    pub(crate) fn skips(&self) -> &Skips {
         &self.skips
-    }
-
-    /// Every VIP as the kernel serves it, with what was counted, sorted by address.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Map`].
-    pub fn vips(&self) -> Result<Vec<VipStatus>, Error> {
-        Ok(self.snapshot()?.vips)
     }
 
     /// All that the maps say, read once.
@@ -173,7 +160,7 @@ impl DataPlane {
     /// # Errors
     ///
     /// [`Error::Map`].
-    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
         let now = now_ns()?;
         let current = Current::new(
             self.tables.vips.entries()?,
@@ -216,7 +203,11 @@ impl DataPlane {
     /// # Errors
     ///
     /// [`Error::Map`].
-    pub fn vip(&self, address: SocketAddr, protocol: Protocol) -> Result<Option<VipStatus>, Error> {
+    pub(crate) fn vip(
+        &self,
+        address: SocketAddr,
+        protocol: Protocol,
+    ) -> Result<Option<VipStatus>, Error> {
         let Some(key) = endpoint(address, protocol) else { return Ok(None) };
         let Some(entry) = self.tables.vips.get(&key)? else { return Ok(None) };
         let now = now_ns()?;
@@ -239,19 +230,43 @@ impl DataPlane {
         Ok(Some(VipStatus { address, protocol, name, policy, backends }))
     }
 
-    /// Detaches and unpins everything of an agent, and removes its cgroup if nothing is in
-    /// it. An agent that has nothing is no error.
+    /// True if anything of an agent is pinned.
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] if a process has it open; [`Error::NoBpffs`]; [`Error::File`].
-    pub fn remove(config: &Config) -> Result<(), Error> {
+    /// [`Error::AgentName`].
+    pub(crate) fn exists(config: &Config) -> Result<bool, Error> {
+        Ok(platform::check_bpffs(&config.bpffs).is_ok() && config.directory()?.exists())
+    }
+
+    /// How many programs there are.
+    pub(crate) fn programs() -> usize {
+        HOOKS.len()
+    }
+
+    /// Detaches and unpins everything of an agent.
+    ///
+    /// # Errors
+    ///
+    /// As [`remove`](Self::remove).
+    pub(crate) fn unpin(config: &Config) -> Result<(), Error> {
         platform::check_bpffs(&config.bpffs)?;
         let directory = config.directory()?;
         if directory.exists() {
             let _lock = Lock::take(&directory)?;
             Pins::new(directory).remove()?;
         }
+        Ok(())
+    }
+
+    /// Detaches and unpins everything of an agent, and removes its cgroup if nothing is in
+    /// it. An agent that has nothing is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] if a process has it open; [`Error::NoBpffs`]; [`Error::File`].
+    pub(crate) fn remove(config: &Config) -> Result<(), Error> {
+        Self::unpin(config)?;
         // Others may have things in these.
         for shared in [config.bpffs.join("muster"), config.cgroup.clone()] {
             match fs::remove_dir(&shared) {
@@ -272,7 +287,8 @@ impl DataPlane {
     }
 }
 
-fn endpoint(address: SocketAddr, protocol: Protocol) -> Option<Endpoint> {
+/// A VIP's key.
+pub(crate) fn endpoint(address: SocketAddr, protocol: Protocol) -> Option<Endpoint> {
     let number = match protocol {
         Protocol::Tcp => TCP,
         Protocol::Udp => UDP,
@@ -282,7 +298,7 @@ fn endpoint(address: SocketAddr, protocol: Protocol) -> Option<Endpoint> {
 }
 
 /// The clock that programs read.
-fn now_ns() -> Result<u64, Error> {
+pub(crate) fn now_ns() -> Result<u64, Error> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC)
         .map_err(|errno| Error::Call { call: "clock_gettime", source: errno.into() })?;
     let ns = now.tv_sec().saturating_mul(1_000_000_000).saturating_add(now.tv_nsec());

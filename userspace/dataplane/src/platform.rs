@@ -16,6 +16,9 @@ const BPF_FS_MAGIC: FsType = FsType(0xcafe_4a11);
 /// Checks kernel, bpffs and cgroup tree, and makes the cgroup.
 pub(crate) fn prepare(config: &Config) -> Result<(), Error> {
     check_kernel()?;
+    check_btf(Path::new(BTF))?;
+    let known = fs::read_to_string(FILE_SYSTEMS).map_err(Error::file("read", FILE_SYSTEMS))?;
+    ["bpf", "cgroup2"].into_iter().try_for_each(|name| check_file_system(name, &known))?;
     check_bpffs(&config.bpffs)?;
     make_cgroup(&config.cgroup)
 }
@@ -33,6 +36,26 @@ fn check_kernel() -> Result<(), Error> {
     }
     let Version { major, minor, patch } = running;
     Err(Error::Kernel { running: format!("{major}.{minor}.{patch}") })
+}
+
+/// Where the kernel describes its types.
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// The file systems it knows.
+const FILE_SYSTEMS: &str = "/proc/filesystems";
+
+fn check_btf(path: &Path) -> Result<(), Error> {
+    if path.exists() { Ok(()) } else { Err(Error::NoBtf { path: BTF }) }
+}
+
+fn check_file_system(name: &'static str, known: &str) -> Result<(), Error> {
+    let is_known = known.lines().any(|line| line.split_whitespace().next_back() == Some(name));
+    if is_known { Ok(()) } else { Err(Error::NoFileSystem { name }) }
+}
+
+/// The version that runs, for people to read.
+pub(crate) fn kernel() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
 /// Checks that bpffs is mounted at `path`.
@@ -91,6 +114,18 @@ mod tests {
         let error = make_cgroup(&path).unwrap_err();
         assert!(error.to_string().contains("not in a cgroup v2 tree"), "{error}");
         assert!(!dir.path().join("muster").exists());
+    }
+
+    #[test]
+    fn what_the_kernel_lacks_is_told_from_what_is_not_set_up() {
+        let known = "nodev\tsysfs\nnodev\tcgroup2\n\text4\n";
+        check_file_system("cgroup2", known).unwrap();
+        check_file_system("ext4", known).unwrap();
+        let error = check_file_system("bpf", known).unwrap_err();
+        assert!(error.is_lacking() && error.to_string().contains("no file system bpf"), "{error}");
+        let error = check_btf(Path::new("/no/such/file")).unwrap_err();
+        assert!(error.is_lacking() && error.to_string().contains("CONFIG_DEBUG_INFO_BTF"));
+        assert!(!Error::NoBpffs { path: "/b".into() }.is_lacking());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use muster_packet::MAPS;
+use tracing::{info, warn};
 
 use crate::{Error, Skipped};
 
@@ -30,7 +31,7 @@ pub(crate) struct Told {
 
 /// What is to be said now.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum News {
+enum News {
     /// Something is not applied that was before, or is new.
     Worse(String),
     /// Something is over.
@@ -70,9 +71,19 @@ const CAN_FILL: [&str; 4] = ["vips", "backends", "counted", "counters"];
 // === impl Told ===
 
 impl Told {
+    /// Logs what has changed since the last time.
+    pub(crate) fn tell(&mut self, skipped: &[Skipped]) {
+        for news in self.news(skipped) {
+            match news {
+                News::Worse(line) => warn!("{line}"),
+                News::Better(line) => info!("{line}"),
+            }
+        }
+    }
+
     /// What has changed since the last time. A map that is full is named once, however many
     /// VIPs it has no room for.
-    pub(crate) fn news(&mut self, skipped: &[Skipped]) -> Vec<News> {
+    fn news(&mut self, skipped: &[Skipped]) -> Vec<News> {
         let (mut full, mut others) = (BTreeMap::<_, Vec<_>>::new(), BTreeSet::new());
         for part in skipped {
             match part.error() {

@@ -1,6 +1,9 @@
 //! What the maps say, for people and programs to read.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{SocketAddr, SocketAddrV4},
+    time::Duration,
+};
 
 use muster_api::muster::Protocol;
 use muster_packet::{
@@ -89,6 +92,11 @@ impl BackendStatus {
 /// By what a VIP's backends are chosen.
 pub(crate) fn policy(entry: &Entry) -> Option<Policy> {
     Policy::ALL.into_iter().find(|policy| policy.number() == entry.policy)
+}
+
+/// The address of an IPv4 endpoint; `None` of an IPv6 one.
+pub(crate) fn v4(endpoint: &Endpoint) -> Option<SocketAddrV4> {
+    Some(SocketAddrV4::new(endpoint.ipv4()?.into(), endpoint.port))
 }
 
 pub(crate) fn protocol(endpoint: Endpoint) -> Protocol {

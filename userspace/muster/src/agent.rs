@@ -32,6 +32,10 @@ pub(crate) struct Flags {
     /// Port of dcos-net's HTTP interface; by default 659 above --vip-port, which is 62080.
     #[arg(long, env = "MUSTER_NET_PORT")]
     net_port: Option<u16>,
+    /// By what VIPs are served: eBPF, or iptables and queues as minuteman did; "auto" is eBPF
+    /// unless the kernel lacks what it takes.
+    #[arg(long, env = "MUSTER_VIP_BACKEND", value_enum, default_value_t)]
+    vip_backend: VipBackend,
     /// By what the backends of VIPs are chosen, of two that are drawn by weight.
     #[arg(long, env = "MUSTER_VIP_POLICY", value_enum, default_value_t)]
     vip_policy: VipPolicy,
@@ -126,6 +130,17 @@ enum Recover {
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum VipBackend {
+    /// eBPF, unless the kernel lacks what it takes; then NFQUEUE.
+    #[default]
+    Auto,
+    /// eBPF programs on the agent's cgroup.
+    Ebpf,
+    /// iptables' rules, an ipset and queues that the agent reads; TCP over IPv4 only.
+    Nfqueue,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum VipPolicy {
     /// The lower product of connect latency and handshakes under way.
     #[default]
@@ -149,6 +164,11 @@ pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> anyhow::Result<()>
         vip_port: flags.vip_port,
         net_ip: flags.net_ip,
         net_port: flags.net_port,
+        vip_backend: match flags.vip_backend {
+            VipBackend::Auto => muster_agent::VipBackend::Auto,
+            VipBackend::Ebpf => muster_agent::VipBackend::Ebpf,
+            VipBackend::Nfqueue => muster_agent::VipBackend::Nfqueue,
+        },
         vip_policy: match flags.vip_policy {
             VipPolicy::P2cEwma => muster_agent::Policy::P2cEwma,
             VipPolicy::LeastPending => muster_agent::Policy::LeastPending,

@@ -153,7 +153,7 @@ impl Arm {
         let cgroup = Cgroup::create(&format!("muster/{agent}"))?;
         let program = paths::target().join("release/examples/vip_hold");
         let mut hold = Command::new(&program);
-        hold.arg(agent).arg(cgroup.directory()).arg(VIP).args(backends);
+        hold.arg(agent).arg(cgroup.directory()).args(["ebpf", VIP]).args(backends);
         hold.stdin(Stdio::piped()).stdout(Stdio::piped());
         self.cgroup = Some(cgroup);
         let mut holder = site.start_program(hold, &self.netns)?;

@@ -37,6 +37,7 @@ fn general(config: &Config) -> Value {
         "vip_port": config.vip_port.to_string(),
         "net_ip": config.net_ip.to_string(),
         "net_port": config.net_port().ok().map(|port| port.to_string()),
+        "vip_backend": config.vip_backend.name(),
         "vip_policy": config.vip_policy.name(),
         "hostname": config.hostname,
         "name": config.name,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use muster_api::muster::Vip;
-use muster_dataplane::{Config, DataPlane, Policy, cgroup2_mount};
+use muster_dataplane::{Config, DataPlane, Policy, VipBackend, cgroup2_mount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::Failure;
@@ -36,6 +36,7 @@ impl Bed {
             bpffs: PathBuf::from("/sys/fs/bpf"),
             cgroup: root.join(name),
             policy: Policy::default(),
+            backend: VipBackend::Ebpf,
         };
         let outside = root.join(mine.pathname.trim_start_matches('/'));
 

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use muster_dataplane::{Config, DataPlane, Policy};
+use muster_dataplane::{Config, DataPlane, Policy, VipBackend};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
@@ -94,9 +94,25 @@ impl Machine {
             bpffs: self.bpffs.clone(),
             agent: format!("{}.{agent}", self.name),
             policy: Policy::default(),
+            backend: VipBackend::default(),
         };
         self.agents.push(config.clone());
         config
+    }
+
+    /// An agent whose VIPs are served by this, open, in a network with a route to VIPs, and
+    /// this process in its cgroup.
+    pub(crate) fn plane_by(&mut self, backend: VipBackend) -> (Config, DataPlane) {
+        ip("link add uplink0 type veth peer name uplink1");
+        ip("link set uplink0 up");
+        ip("link set uplink1 up");
+        ip("addr add 10.98.0.1/24 dev uplink0");
+        ip("route add 11.0.0.0/8 dev uplink0");
+        let config = Config { backend, ..self.agent() };
+        let plane = DataPlane::open(&config).unwrap();
+        fs::create_dir_all(&config.cgroup).unwrap();
+        enter(&config.cgroup);
+        (config, plane)
     }
 
     /// A cgroup that no agent's programs are attached to.

@@ -7,6 +7,7 @@
 )]
 
 mod adoption;
+mod backends;
 mod breaker;
 mod budget;
 mod connections;
@@ -14,12 +15,14 @@ mod http;
 mod ipv6;
 mod machine;
 mod maps;
+mod nfqueue;
 mod policy;
 mod process;
 mod server;
 mod slow;
 mod stack;
 mod stale;
+mod switching;
 mod tcp;
 mod udp;
 mod view;

@@ -14,7 +14,9 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket},
+    sys::socket::{
+        AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
+    },
 };
 
 /// Longer than anything on loopback takes; a failure, not a measure.
@@ -98,6 +100,54 @@ impl Drop for Server {
         }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+    }
+}
+
+/// Sends back what it gets, on any number of connections, for as long as the process lives.
+pub(crate) fn echo() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            std::thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
+        }
+    });
+    address
+}
+
+/// Connections to [`echo`]es that are used from time to time.
+pub(crate) struct Live(Vec<TcpStream>);
+
+impl Live {
+    pub(crate) fn connect(to: SocketAddr, count: usize) -> Self {
+        let connect = |_| {
+            let stream = TcpStream::connect(to).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream
+        };
+        let live = Self((0..count).map(connect).collect());
+        live.check();
+        live
+    }
+
+    /// All of them still work.
+    pub(crate) fn check(&self) {
+        for mut stream in &self.0 {
+            stream.write_all(b"alive").unwrap();
+            let mut answer = [0; 5];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"alive");
+        }
+    }
+}
+
+impl Live {
+    /// Ends all of them with a reset.
+    pub(crate) fn reset(self) {
+        for stream in self.0 {
+            let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+            setsockopt(&stream, sockopt::Linger, &linger).unwrap();
         }
     }
 }

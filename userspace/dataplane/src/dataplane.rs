@@ -1,0 +1,223 @@
+//! The data plane of one agent, by whichever means.
+
+use std::net::SocketAddr;
+
+use muster_api::muster::{Protocol, Vip};
+use tracing::{error, info, warn};
+
+use crate::{
+    Changes, Config, Error, Skips, Snapshot, VipBackend, VipStatus,
+    nfqueue::{self, Nfqueue, Retiring},
+    plane::{EbpfPlane, endpoint},
+    platform,
+};
+
+/// The data plane of one agent, open in one process.
+///
+/// Dropping it changes nothing in the kernel, and the next [`DataPlane::open`] takes over. By
+/// eBPF, VIPs are served meanwhile; by NFQUEUE, connections go on and new ones wait.
+pub struct DataPlane {
+    active: Active,
+    former: Option<Former>,
+    config: Config,
+}
+
+/// What serves VIPs.
+enum Active {
+    Ebpf(Box<EbpfPlane>),
+    Nfqueue(Box<Nfqueue>),
+}
+
+/// What served them when the agent ran with another `--vip-backend`.
+enum Former {
+    Ebpf,
+    Nfqueue(Retiring),
+}
+
+// === impl DataPlane ===
+
+impl DataPlane {
+    /// Opens an agent's data plane, taking over what an earlier process left, and putting right
+    /// what it left unfinished.
+    ///
+    /// What an earlier process served by the other means goes on being served until the first
+    /// [`reconcile`](Self::reconcile).
+    ///
+    /// # Errors
+    ///
+    /// What the machine lacks and how to get it: [`Error::Kernel`], [`Error::NoBtf`],
+    /// [`Error::NoBpffs`], [`Error::NoCgroup`], [`Error::NoProgram`], [`Error::NoBackend`];
+    /// [`Error::Busy`] or [`Error::QueueBusy`] if another process has it open; or what the
+    /// kernel refused.
+    pub fn open(config: &Config) -> Result<Self, Error> {
+        let active = match config.backend {
+            VipBackend::Ebpf => Active::Ebpf(Box::new(EbpfPlane::open(config)?)),
+            VipBackend::Nfqueue => Active::Nfqueue(Box::new(Nfqueue::open(config)?)),
+            VipBackend::Auto => choose(config)?,
+        };
+        let former = match active {
+            Active::Ebpf(_) => former_nfqueue(config),
+            Active::Nfqueue(_) => EbpfPlane::exists(config)?.then_some(Former::Ebpf),
+        };
+        Ok(Self { active, former, config: config.clone() })
+    }
+
+    /// By what VIPs are served; never [`VipBackend::Auto`].
+    pub fn backend(&self) -> VipBackend {
+        match self.active {
+            Active::Ebpf(_) => VipBackend::Ebpf,
+            Active::Nfqueue(_) => VipBackend::Nfqueue,
+        }
+    }
+
+    /// Makes the kernel serve exactly these VIPs.
+    ///
+    /// Writes only what differs, so it may be called any number of times with the same view. A
+    /// connection sees each VIP either with its old backends or with its new ones. A VIP whose
+    /// backends are all of weight 0, or that has none, refuses connections (`ECONNREFUSED`).
+    /// Parts of the view that cannot be applied are named in [`Changes::skipped`]; everything
+    /// else is applied. What served VIPs by the other means is then given up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`], [`Error::Command`]. The next call goes on from whatever was reached.
+    pub fn reconcile(&mut self, vips: &[Vip]) -> Result<Changes, Error> {
+        let changes = match &mut self.active {
+            Active::Ebpf(plane) => plane.reconcile(vips),
+            Active::Nfqueue(plane) => plane.reconcile(vips),
+        }?;
+        self.former = self.former.take().and_then(|former| former.give_up(&self.config, vips));
+        Ok(changes)
+    }
+
+    /// Every VIP as it is served, with what was counted, sorted by address.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`].
+    pub fn vips(&self) -> Result<Vec<VipStatus>, Error> {
+        Ok(self.snapshot()?.vips)
+    }
+
+    /// All that there is to tell, read once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`].
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        match &self.active {
+            Active::Ebpf(plane) => plane.snapshot(),
+            Active::Nfqueue(plane) => plane.snapshot(),
+        }
+    }
+
+    /// What of the view of the last [`reconcile`](Self::reconcile) is not applied.
+    pub fn skips(&self) -> &Skips {
+        match &self.active {
+            Active::Ebpf(plane) => plane.skips(),
+            Active::Nfqueue(plane) => plane.skips(),
+        }
+    }
+
+    /// One VIP, or `None` if there is none at this address.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`].
+    pub fn vip(&self, address: SocketAddr, protocol: Protocol) -> Result<Option<VipStatus>, Error> {
+        match &self.active {
+            Active::Ebpf(plane) => plane.vip(address, protocol),
+            Active::Nfqueue(plane) => {
+                endpoint(address, protocol).map_or(Ok(None), |vip| plane.vip(vip))
+            }
+        }
+    }
+
+    /// Removes everything of an agent, whichever means served its VIPs, and its cgroup if
+    /// nothing is in it. An agent that has nothing is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] or [`Error::QueueBusy`] if a process has it open; [`Error::NoBpffs`];
+    /// [`Error::File`]; [`Error::Command`].
+    pub fn remove(config: &Config) -> Result<(), Error> {
+        match nfqueue::remove() {
+            // Another agent of this network serves its VIPs by NFQUEUE.
+            Err(Error::QueueBusy { .. }) if config.backend == VipBackend::Ebpf => {}
+            result => result?,
+        }
+        match EbpfPlane::remove(config) {
+            // Then there is nothing to remove.
+            Err(Error::NoBpffs { .. }) if config.backend == VipBackend::Nfqueue => Ok(()),
+            result => result,
+        }
+    }
+}
+
+/// eBPF, unless this kernel lacks what it takes.
+fn choose(config: &Config) -> Result<Active, Error> {
+    let lacking = match EbpfPlane::open(config) {
+        Ok(plane) => {
+            let (kernel, programs) = (platform::kernel(), EbpfPlane::programs());
+            info!(
+                "VIPs are served by eBPF: Linux {kernel} has BTF, bpffs and cgroup v2, and has \
+                 taken all {programs} programs"
+            );
+            return Ok(Active::Ebpf(Box::new(plane)));
+        }
+        Err(error) if error.is_lacking() => error,
+        Err(error) => return Err(error),
+    };
+    match Nfqueue::open(config) {
+        Ok(plane) => {
+            warn!("VIPs are served by NFQUEUE, TCP over IPv4 only, as eBPF cannot be: {lacking}");
+            Ok(Active::Nfqueue(Box::new(plane)))
+        }
+        Err(nfqueue) => {
+            Err(Error::NoBackend { ebpf: Box::new(lacking), nfqueue: Box::new(nfqueue) })
+        }
+    }
+}
+
+/// What there is of NFQUEUE in this network, unless it is another agent's.
+fn former_nfqueue(config: &Config) -> Option<Former> {
+    match nfqueue::exists().and_then(|exists| exists.then(|| Nfqueue::open(config)).transpose()) {
+        Ok(plane) => plane.map(Retiring::new).map(Former::Nfqueue),
+        Err(Error::QueueBusy { .. }) => {
+            info!("another agent of this network serves its VIPs by NFQUEUE");
+            None
+        }
+        // VIPs are served all the same.
+        Err(error) => {
+            error!(%error, "what is left of NFQUEUE cannot be removed");
+            None
+        }
+    }
+}
+
+// === impl Former ===
+
+impl Former {
+    /// Gives up what is not needed any more now that others serve this view. What is left of
+    /// it, if anything.
+    fn give_up(self, config: &Config, vips: &[Vip]) -> Option<Self> {
+        match self {
+            Self::Ebpf => match EbpfPlane::unpin(config) {
+                Ok(()) => {
+                    info!("VIPs are no longer served by eBPF; its connections go on");
+                    None
+                }
+                Err(error) => {
+                    error!(%error, "what is left of eBPF cannot be removed");
+                    Some(self)
+                }
+            },
+            Self::Nfqueue(mut retiring) => {
+                if let Err(error) = retiring.follow(vips) {
+                    error!(%error, "NFQUEUE, which is being given up, has old backends");
+                }
+                Some(Self::Nfqueue(retiring))
+            }
+        }
+    }
+}

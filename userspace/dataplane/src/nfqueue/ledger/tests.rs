@@ -1,0 +1,165 @@
+use muster_packet::{BREAKER_BACKOFF_NS, Policy};
+use rand::SeedableRng as _;
+
+use super::*;
+use crate::{desired::Desired, plan::plan};
+
+const SECOND: u64 = 1_000_000_000;
+const NOW: u64 = 1_000 * SECOND;
+
+fn vip() -> Endpoint {
+    Endpoint::v4([11, 0, 0, 1], 80, TCP)
+}
+
+fn backend(number: u8) -> Endpoint {
+    Endpoint::v4([10, 0, 0, number], 8080, TCP)
+}
+
+fn flow(port: u16) -> Flow {
+    Flow {
+        client: SocketAddrV4::new([10, 0, 0, 99].into(), port),
+        vip: "11.0.0.1:80".parse().unwrap(),
+    }
+}
+
+/// A ledger whose VIP has these backends.
+fn ledger(weights: &[(u8, u32)]) -> Ledger {
+    let mut ledger = Ledger::new(StdRng::seed_from_u64(1));
+    change(&mut ledger, weights);
+    ledger
+}
+
+fn change(ledger: &mut Ledger, weights: &[(u8, u32)]) -> Changes {
+    let backends = weights.iter().map(|(number, weight)| (backend(*number), *weight)).collect();
+    let plan = plan(ledger.current(), &Desired::from([(vip(), backends)]), Policy::P2cEwma);
+    ledger.apply(plan)
+}
+
+fn counters(ledger: &Ledger, number: u8) -> Counters {
+    counted(ledger, number).0
+}
+
+fn counted(ledger: &Ledger, number: u8) -> Known {
+    ledger.counted(ledger.current().counted[&backend(number)]).unwrap()
+}
+
+/// The last byte of the address of who gets the connection.
+fn decided(ledger: &mut Ledger, port: u16, now_ns: u64) -> Option<u8> {
+    match ledger.decide(flow(port), now_ns) {
+        Decision::Backend { backend, again: false } => Some(backend.ip().octets()[3]),
+        Decision::Backend { again: true, .. } => panic!("{port} is used twice"),
+        Decision::Nobody => None,
+    }
+}
+
+#[test]
+fn weights_share_connections_out() {
+    let mut ledger = ledger(&[(1, 9), (2, 1), (3, 0)]);
+    let mut shares = BTreeMap::<u8, u32>::new();
+    for port in 1..=1_000 {
+        let to = decided(&mut ledger, port, NOW).unwrap();
+        *shares.entry(to).or_default() += 1;
+        ledger.replied(flow(port), Some(NOW + 1_000));
+    }
+    assert_eq!(shares.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    assert!((850..950).contains(&shares[&1]), "{shares:?}");
+    assert_eq!(counters(&ledger, 1).successes + counters(&ledger, 2).successes, 1_000);
+}
+
+#[test]
+fn no_vip_and_no_backend_are_nobody() {
+    let mut ledger = ledger(&[(1, 0)]);
+    assert_eq!(decided(&mut ledger, 1, NOW), None);
+    let other = Flow { vip: "11.0.0.1:81".parse().unwrap(), ..flow(1) };
+    assert_eq!(ledger.decide(other, NOW), Decision::Nobody);
+    assert_eq!(counters(&ledger, 1).started, 0);
+}
+
+#[test]
+fn syn_that_is_sent_again_goes_the_same_way_and_counts_once() {
+    let mut ledger = ledger(&[(1, 1), (2, 1)]);
+    let Decision::Backend { backend: first, .. } = ledger.decide(flow(1), NOW) else { panic!() };
+    for later in 1..20 {
+        let again = ledger.decide(flow(1), NOW + later * SECOND);
+        assert_eq!(again, Decision::Backend { backend: first, again: true });
+    }
+    assert_eq!(counters(&ledger, 1).started + counters(&ledger, 2).started, 1);
+    ledger.undo(flow(1));
+    assert_eq!(counters(&ledger, 1).pending() + counters(&ledger, 2).pending(), 0);
+}
+
+#[test]
+fn late_handshake_fails_once_and_its_completion_is_no_success() {
+    let mut ledger = ledger(&[(1, 1)]);
+    decided(&mut ledger, 1, NOW);
+    assert_eq!(ledger.next_deadline(), Some(NOW + THRESHOLD_NS));
+    assert_eq!(ledger.overdue(NOW + THRESHOLD_NS - 1), []);
+    assert_eq!(ledger.overdue(NOW + THRESHOLD_NS), [flow(1)]);
+    ledger.late(flow(1), NOW + THRESHOLD_NS);
+    let late = counters(&ledger, 1);
+    assert_eq!((late.failures, late.consecutive_failures, late.pending()), (1, 1, 0));
+    ledger.replied(flow(1), Some(NOW + SECOND));
+    ledger.ended(flow(1), NOW + 2 * SECOND);
+    let replied = counters(&ledger, 1);
+    assert_eq!((replied.successes, replied.failures, replied.consecutive_failures), (0, 1, 0));
+    assert_eq!(ledger.next_deadline(), None);
+    let details = counted(&ledger, 1).1;
+    assert_eq!((details.timeouts, details.refused), (1, 0));
+    assert_eq!(details.latency.iter().sum::<u64>(), 1);
+}
+
+#[test]
+fn answer_that_was_missed_is_a_success_of_unknown_latency() {
+    let mut ledger = ledger(&[(1, 1)]);
+    decided(&mut ledger, 1, NOW);
+    assert_eq!(ledger.overdue(NOW + SECOND), [flow(1)]);
+    ledger.replied(flow(1), None);
+    let (counters, details) = counted(&ledger, 1);
+    assert_eq!((counters.successes, counters.failures), (1, 0));
+    assert_eq!(counters.latency.at(NOW + SECOND), 0);
+    assert_eq!(details.latency.iter().sum::<u64>(), 0);
+}
+
+#[test]
+fn late_handshake_is_forgotten_in_the_end() {
+    let mut ledger = ledger(&[(1, 1)]);
+    decided(&mut ledger, 1, NOW);
+    ledger.late(flow(1), NOW + SECOND);
+    let end = NOW + SECOND + FORGOTTEN_NS;
+    assert_eq!(ledger.overdue(end), [flow(1)]);
+    ledger.late(flow(1), end);
+    assert_eq!(counters(&ledger, 1).failures, 1);
+    assert!(ledger.handshakes.is_empty() && ledger.next_deadline().is_none());
+}
+
+#[test]
+fn fifth_refusal_opens_the_breaker_and_one_connection_tests_it_after_the_backoff() {
+    let mut ledger = ledger(&[(1, 1)]);
+    for port in 1..=5 {
+        decided(&mut ledger, port, NOW);
+        ledger.ended(flow(port), NOW);
+    }
+    assert_eq!(counted(&ledger, 1).1.refused, 5);
+    change(&mut ledger, &[(1, 1), (2, 1)]);
+    for port in 10..60 {
+        assert_eq!(decided(&mut ledger, port, NOW + 1), Some(2));
+        ledger.replied(flow(port), Some(NOW + 1_000));
+    }
+    let later = NOW + BREAKER_BACKOFF_NS + 1;
+    let tests = (100..200).filter(|port| decided(&mut ledger, *port, later) == Some(1)).count();
+    assert_eq!(tests, 1);
+}
+
+#[test]
+fn what_is_under_way_survives_changes_and_leaves_nothing() {
+    let mut ledger = ledger(&[(1, 1)]);
+    decided(&mut ledger, 1, NOW);
+    assert_eq!(change(&mut ledger, &[(2, 1)]).changed, 1);
+    assert_eq!(counters(&ledger, 1).pending(), 1);
+    ledger.replied(flow(1), Some(NOW + 1));
+    change(&mut ledger, &[(3, 1)]);
+    assert!(!ledger.current().counted.contains_key(&backend(1)));
+    let empty = plan(ledger.current(), &Desired::new(), Policy::P2cEwma);
+    assert_eq!(ledger.apply(empty).removed, 1);
+    assert!(ledger.current().tables.is_empty() && ledger.current().counted.is_empty());
+}
