@@ -177,7 +177,7 @@ mod tests {
 
     use super::*;
 
-    /// As the kernel holds a sockaddr_in6's address.
+    /// As the kernel holds the address of a `sockaddr_in6`.
     fn user_ip6(address: Ipv6Addr) -> [u64; 2] {
         let octets = address.octets();
         let halves = octets.as_chunks().0;

@@ -202,5 +202,5 @@ fn backend_connects_to_itself_through_its_vip() {
     let (served, from) = listener.accept().unwrap();
     assert_eq!(from, client.local_addr().unwrap());
     assert_eq!(client.peer_addr().unwrap(), vip());
-    assert_eq!(served.local_addr().unwrap(), address.into());
+    assert_eq!(served.local_addr().unwrap(), address);
 }

@@ -97,7 +97,7 @@ fn program_sees_the_vip_as_its_peer() {
     assert_eq!(stream.peer_addr().unwrap(), client.local_addr().unwrap());
     // A direct connection shows what it is.
     let direct = TcpStream::connect(address).unwrap();
-    assert_eq!(direct.peer_addr().unwrap(), address.into());
+    assert_eq!(direct.peer_addr().unwrap(), address);
 }
 
 #[test]
