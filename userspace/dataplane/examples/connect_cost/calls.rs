@@ -6,7 +6,7 @@
 
 use std::{
     fs, io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::Path,
 };
 
@@ -25,7 +25,7 @@ use crate::{
     Failure,
     arguments::Arguments,
     bed::{Bed, enter},
-    view::{BACKENDS, vip, vip_address},
+    view::{BACKENDS, vip_address, vip_at},
 };
 
 /// Connections, and datagrams, of each family in a round.
@@ -33,27 +33,33 @@ const CALLS: usize = 50;
 
 pub(crate) fn measure(arguments: &Arguments, bed: &mut Bed) -> Result<(), Failure> {
     enter(bed.outside())?;
-    let servers = (0..BACKENDS).map(|_| Server::new()).collect::<io::Result<Vec<_>>>()?;
-    let listening: Vec<_> = servers.iter().map(|server| server.address).collect();
-    bed.serve(&[vip(0, Protocol::Tcp, &listening), vip(0, Protocol::Udp, &listening)])?;
+    let (mut clients, mut view) = (Vec::new(), Vec::new());
+    for (vip, host) in [
+        (SocketAddr::from(vip_address(0)), IpAddr::from(Ipv4Addr::LOCALHOST)),
+        ("[fd01:c::1]:80".parse()?, Ipv6Addr::LOCALHOST.into()),
+    ] {
+        let servers = (0..BACKENDS).map(|_| Server::new(host)).collect::<io::Result<Vec<_>>>()?;
+        let listening: Vec<_> = servers.iter().map(|server| server.address).collect();
+        view.extend([Protocol::Tcp, Protocol::Udp].map(|of| vip_at(vip, of, &listening)));
+        clients.push((vip, host, servers));
+    }
+    bed.serve(&view)?;
     enter(bed.inside())?;
-    let four = SocketAddr::from(vip_address(0));
-    let six = SocketAddr::from((vip_address(0).ip().to_ipv6_mapped(), four.port()));
-    let clients = [
-        (four, UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?),
-        (six, UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?),
-    ];
+    let clients = clients
+        .into_iter()
+        .map(|(vip, host, servers)| Ok((vip, UdpSocket::bind((host, 0))?, servers)))
+        .collect::<io::Result<Vec<_>>>()?;
 
     let statistics = enable_stats(Stats::RunTime)?;
     for _ in 0..arguments.rounds {
-        for (to, socket) in &clients {
+        for (to, socket, servers) in &clients {
             for _ in 0..CALLS {
                 let stream = TcpStream::connect(to)?;
                 if stream.peer_addr()? != *to {
                     return Err("the peer is not the VIP".into());
                 }
                 socket.send_to(b"?", to)?;
-                for server in &servers {
+                for server in servers {
                     server.answer()?;
                 }
                 if socket.recv_from(&mut [0; 8])?.1 != *to {
@@ -96,7 +102,7 @@ fn call(link: &Path) -> Result<(String, u128), Failure> {
 
 /// Takes connections and answers datagrams when it is told to.
 struct Server {
-    address: SocketAddrV4,
+    address: SocketAddr,
     listener: TcpListener,
     socket: UdpSocket,
 }
@@ -104,11 +110,9 @@ struct Server {
 // === impl Server ===
 
 impl Server {
-    fn new() -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let SocketAddr::V4(address) = listener.local_addr()? else {
-            return Err(io::Error::other("not IPv4"));
-        };
+    fn new(host: IpAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind((host, 0))?;
+        let address = listener.local_addr()?;
         let socket = UdpSocket::bind(address)?;
         listener.set_nonblocking(true)?;
         socket.set_nonblocking(true)?;

@@ -1,6 +1,6 @@
 //! VIPs to measure with.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use muster_api::muster::{Backend, Vip, VipKey};
 use muster_dataplane::Protocol;
@@ -21,7 +21,12 @@ pub(crate) fn backend_address(number: usize) -> SocketAddrV4 {
 
 /// A VIP of this number.
 pub(crate) fn vip(number: usize, protocol: Protocol, backends: &[SocketAddrV4]) -> Vip {
-    let address = vip_address(number);
+    let backends: Vec<_> = backends.iter().copied().map(SocketAddr::from).collect();
+    vip_at(vip_address(number).into(), protocol, &backends)
+}
+
+/// A VIP at an address of either family.
+pub(crate) fn vip_at(address: SocketAddr, protocol: Protocol, backends: &[SocketAddr]) -> Vip {
     let backends = backends.iter().map(|address| Backend {
         address: address.ip().to_string(),
         port: address.port().into(),
