@@ -33,7 +33,10 @@ pub(super) enum Kind {
     /// To the server itself, from the agent's cgroup: what those pay who use no VIP.
     Inside,
     Muster,
+    /// By the rules and queues that Muster falls back on.
+    Nfqueue,
     Iptables,
+    Nftables,
     Haproxy,
 }
 
@@ -49,19 +52,28 @@ pub(super) struct Arm {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Direct, Self::Inside, Self::Muster, Self::Iptables, Self::Haproxy];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Direct,
+        Self::Inside,
+        Self::Muster,
+        Self::Nfqueue,
+        Self::Iptables,
+        Self::Nftables,
+        Self::Haproxy,
+    ];
 
     /// What is compared with [`Direct`](Self::Direct).
-    pub(super) const COMPARED: [Self; 4] =
-        [Self::Inside, Self::Muster, Self::Iptables, Self::Haproxy];
+    pub(super) const COMPARED: [Self; 6] =
+        [Self::Inside, Self::Muster, Self::Nfqueue, Self::Iptables, Self::Nftables, Self::Haproxy];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Inside => "inside",
             Self::Muster => "muster",
+            Self::Nfqueue => "nfqueue",
             Self::Iptables => "iptables",
+            Self::Nftables => "nftables",
             Self::Haproxy => "haproxy",
         }
     }
@@ -69,6 +81,7 @@ impl Kind {
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::Inside => "direct, in the agent's cgroup",
+            Self::Nfqueue => "muster by NFQUEUE",
             other => other.name(),
         }
     }
@@ -78,16 +91,18 @@ impl Kind {
     /// connections must not make others slower, or be reused by them.
     pub(super) fn ports(self) -> RangeInclusive<u16> {
         match self {
-            Self::Direct => 8100..=8104,
+            Self::Direct => 8100..=8106,
             Self::Inside => 8200..=8200,
             Self::Muster => 8300..=8300,
             Self::Iptables => 8400..=8400,
             Self::Haproxy => 8500..=8500,
+            Self::Nftables => 8600..=8600,
+            Self::Nfqueue => 8700..=8700,
         }
     }
 }
 
-const _: () = assert!(Kind::COMPARED.len() == 4, "direct has a port before and after each of them");
+const _: () = assert!(Kind::COMPARED.len() == 6, "direct has a port before and after each of them");
 
 impl Arm {
     /// Makes the arm's machine, at `address`, with whatever leads to the server.
@@ -102,15 +117,26 @@ impl Arm {
         arm.urls = match kind {
             Kind::Direct => direct,
             Kind::Inside => {
-                arm.hold_vip(site, &backends)?;
+                arm.hold_vip(site, "ebpf", &backends)?;
                 direct
             }
             Kind::Muster => {
-                arm.hold_vip(site, &backends)?;
+                arm.hold_vip(site, "ebpf", &backends)?;
+                vec![format!("http://{VIP}/")]
+            }
+            Kind::Nfqueue => {
+                arm.prepare_translation(site)?;
+                arm.hold_vip(site, "nfqueue", &backends)?;
+                vec![format!("http://{VIP}/")]
+            }
+            Kind::Nftables => {
+                arm.prepare_translation(site)?;
+                arm.map(site, port)?;
                 vec![format!("http://{VIP}/")]
             }
             Kind::Iptables => {
-                arm.translate(site, &backends)?;
+                arm.prepare_translation(site)?;
+                arm.translate(&backends)?;
                 vec![format!("http://{VIP}/")]
             }
             Kind::Haproxy => {
@@ -148,12 +174,12 @@ impl Arm {
             .with_context(|| format!("{} by wrk, which said:\n{output}", self.kind.name()))
     }
 
-    fn hold_vip(&mut self, site: &Site, backends: &[String]) -> Result<()> {
+    fn hold_vip(&mut self, site: &Site, by: &str, backends: &[String]) -> Result<()> {
         let agent = site.name(self.kind.name());
         let cgroup = Cgroup::create(&format!("muster/{agent}"))?;
         let program = paths::target().join("release/examples/vip_hold");
         let mut hold = Command::new(&program);
-        hold.arg(agent).arg(cgroup.directory()).args(["ebpf", VIP]).args(backends);
+        hold.arg(agent).arg(cgroup.directory()).args([by, VIP]).args(backends);
         hold.stdin(Stdio::piped()).stdout(Stdio::piped());
         self.cgroup = Some(cgroup);
         let mut holder = site.start_program(hold, &self.netns)?;
@@ -168,7 +194,7 @@ impl Arm {
     }
 
     /// What kube-proxy writes: a chain for the service, one rule a backend, by chance.
-    fn translate(&self, site: &Site, backends: &[String]) -> Result<()> {
+    fn translate(&self, backends: &[String]) -> Result<()> {
         let (address, port) = VIP.split_once(':').context("the VIP has a port")?;
         let mut rules = vec![
             "-N SERVICE".to_owned(),
@@ -188,8 +214,38 @@ impl Arm {
         for rule in rules {
             self.command("iptables", &format!("-w -t nat {rule}"))?;
         }
-        // The route that a VIP's packets are made with before they are translated.
+        Ok(())
+    }
+
+    /// What kube-proxy does with nftables: a map has the service, another one of its backends
+    /// by chance.
+    fn map(&self, site: &Site, port: u16) -> Result<()> {
+        let (address, service) = VIP.split_once(':').context("the VIP has a port")?;
+        let backends: Vec<String> = (0..)
+            .zip(SERVERS)
+            .map(|(index, server): (usize, _)| format!("{index} : {server} . {port}"))
+            .collect();
+        let rules = format!(
+            "table ip bench {{\n\
+             map services {{\ntype ipv4_addr . inet_service : verdict\n\
+             elements = {{ {address} . {service} : goto service }}\n}}\n\
+             chain service {{\nmeta l4proto tcp dnat ip to numgen random mod {} map {{ {} }}\n}}\n\
+             chain output {{\ntype nat hook output priority -100\n\
+             meta l4proto tcp ip daddr . tcp dport vmap @services\n}}\n}}\n",
+            SERVERS.len(),
+            backends.join(", "),
+        );
+        let file = site.write("bench.nft", &rules)?;
+        self.command("nft", &format!("-f {}", file.display()))
+    }
+
+    /// The route that a VIP's packets are made with before they are translated; and connections
+    /// that are over do not fill the table.
+    fn prepare_translation(&self, site: &Site) -> Result<()> {
+        let (address, _) = VIP.split_once(':').context("the VIP has a port")?;
         self.command("ip", &format!("route add {address}/32 dev eth0"))?;
+        // Only who tracks connections has the setting.
+        self.command("iptables", "-w -t nat -S")?;
         site.sysctl(&self.netns, "net/netfilter/nf_conntrack_tcp_timeout_time_wait", "1")
     }
 

@@ -1,4 +1,5 @@
-//! `bench vip`: requests through a VIP, against the server itself, iptables DNAT and HAProxy.
+//! `bench vip`: requests through a VIP, against the server itself, NFQUEUE, iptables
+//! DNAT, nftables and HAProxy.
 //!
 //! Each arm's client is on a machine of its own; one nginx, on another, serves all, on ports
 //! of their own. The arms take turns in short rounds, in another order each time; the direct

@@ -40,6 +40,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "iptables", package: "iptables", purposes: &[Bench, Test] },
     Program { name: "mkfs.ext4", package: "e2fsprogs", purposes: &[Launch, Test] },
     Program { name: "mkfs.xfs", package: "xfsprogs", purposes: &[Test] },
+    Program { name: "nft", package: "nftables", purposes: &[Bench] },
     Program { name: "nginx", package: "nginx-light", purposes: &[Bench] },
     Program { name: "valgrind", package: "valgrind", purposes: &[Test] },
     Program { name: "openssl", package: "openssl", purposes: &[Test] },
