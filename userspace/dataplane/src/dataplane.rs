@@ -143,12 +143,16 @@ impl DataPlane {
     pub fn remove(config: &Config) -> Result<(), Error> {
         match nfqueue::remove() {
             // Another agent of this network serves its VIPs by NFQUEUE.
-            Err(Error::QueueBusy { .. }) if config.backend == VipBackend::Ebpf => {}
+            Err(Error::QueueBusy { .. }) if config.backend != VipBackend::Nfqueue => {}
             result => result?,
         }
         match EbpfPlane::remove(config) {
             // Then there is nothing to remove.
-            Err(Error::NoBpffs { .. }) if config.backend == VipBackend::Nfqueue => Ok(()),
+            Err(Error::NoBpffs { .. })
+                if config.backend == VipBackend::Nfqueue || !platform::knows_bpffs() =>
+            {
+                Ok(())
+            }
             result => result,
         }
     }

@@ -53,6 +53,12 @@ fn check_file_system(name: &'static str, known: &str) -> Result<(), Error> {
     if is_known { Ok(()) } else { Err(Error::NoFileSystem { name }) }
 }
 
+/// True if the kernel has bpffs, mounted or not.
+pub(crate) fn knows_bpffs() -> bool {
+    let known = fs::read_to_string(FILE_SYSTEMS).unwrap_or_default();
+    check_file_system("bpf", &known).is_ok()
+}
+
 /// The version that runs, for people to read.
 pub(crate) fn kernel() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
