@@ -9,7 +9,7 @@ use crate::agents::Agents;
 use crate::{Failure, tasks};
 
 /// How long a change may take before the bench gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Pause between two looks at all maps: finer ones would be work that the agents wait for.
 const PAUSE: Duration = Duration::from_millis(1);
