@@ -244,8 +244,6 @@ impl Arm {
     fn prepare_translation(&self, site: &Site) -> Result<()> {
         let (address, _) = VIP.split_once(':').context("the VIP has a port")?;
         self.command("ip", &format!("route add {address}/32 dev eth0"))?;
-        // Only who tracks connections has the setting.
-        self.command("iptables", "-w -t nat -S")?;
         site.sysctl(&self.netns, "net/netfilter/nf_conntrack_tcp_timeout_time_wait", "1")
     }
 
