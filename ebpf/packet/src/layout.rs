@@ -8,6 +8,7 @@ use crate::{
     Backend, Bucket, Counted, Counters, Endpoint, Flow, Flows, Forwarded, Forwarding, Handshakes,
     Known, KnownAddress, Latency, MAX_BACKENDS, MAX_BUCKETS, MAX_CONNECTIONS, MAX_COUNTERS,
     MAX_KNOWN, MAX_TRACKED, MAX_VIPS, Networks, Peer, Slot, Tracked, Vip,
+    maglev::{MAX_PAGES, MaglevPage},
 };
 
 /// Defines a key or value of a map.
@@ -106,10 +107,11 @@ impl MapShape {
 }
 
 /// Every map of the object. `meta` is the last, and is to be put in place last.
-pub const MAPS: [MapShape; 15] = [
+pub const MAPS: [MapShape; 16] = [
     MapShape::new::<Endpoint, Vip>("vips", MAX_VIPS),
     MapShape::new::<u32, Networks>("networks", 1),
     MapShape::new::<Slot, Backend>("backends", MAX_BACKENDS),
+    MapShape::new::<Slot, MaglevPage>("maglev", MAX_PAGES),
     MapShape::new::<Endpoint, Counted>("counted", MAX_COUNTERS),
     MapShape::new::<u32, Counters>("counters", MAX_COUNTERS),
     MapShape::new::<u32, Handshakes>("handshakes", MAX_COUNTERS),
@@ -132,6 +134,7 @@ pub const fn fingerprint() -> u64 {
         Networks::FINGERPRINT,
         Slot::FINGERPRINT,
         Backend::FINGERPRINT,
+        MaglevPage::FINGERPRINT,
         Counted::FINGERPRINT,
         Latency::FINGERPRINT,
         Counters::FINGERPRINT,

@@ -48,7 +48,7 @@ pub use latency::{Latency, TICK_NS, ticks};
 pub use layout::{MAPS, MapShape, Meta, fingerprint};
 pub use networks::Networks;
 pub use peer::{Peer, Stage};
-pub use pick::{Drawn, Pool, RESCUES, draw, rescue};
+pub use pick::{Drawn, Pool, RESCUES, Settled, draw, place, rescue, settle};
 pub use policy::Policy;
 pub use vip::Vip;
 

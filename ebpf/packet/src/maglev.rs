@@ -10,8 +10,11 @@
 #[cfg(any(test, feature = "user"))]
 mod build;
 
+mod page;
+
 #[cfg(any(test, feature = "user"))]
 pub use build::build;
+pub use page::{MAX_PAGES, MaglevPage, PAGE_SLOTS, pages, place};
 
 /// Numbers of slots: below each power of two the greatest prime.
 const SIZES: [u32; 10] =
@@ -22,6 +25,10 @@ const SLOTS_PER_BACKEND: u64 = 100;
 
 /// Most backends of one table: a slot names one by 16 bits.
 pub const MAX_BACKENDS: usize = 1 << 16;
+
+/// Part of every client's hash value. The same everywhere and at all times: a client that comes back keeps
+/// its backend.
+pub const SEED: u64 = 0x006d_6167_6c65_7600;
 
 /// How many slots the table of so many backends has: a prime, at least 16,381, and at least
 /// a hundred for each. `None` for more than [`MAX_BACKENDS`].

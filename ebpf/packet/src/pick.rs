@@ -4,6 +4,10 @@ use core::hint::black_box;
 
 use crate::{Choice, Load, Policy, Target, Tier, choose, next};
 
+mod settle;
+
+pub use settle::{Settled, place, settle};
+
 /// How many more backends are looked at if the two that were drawn are down: of up to nine,
 /// one that works is surely found. The verifier's work doubles with every second one.
 pub const RESCUES: u32 = 8;

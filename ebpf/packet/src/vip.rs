@@ -19,12 +19,22 @@ map_type! {
         pub draining: u32,
         /// The [`Policy`]'s number.
         pub policy: u32,
+        /// Slots of its [Maglev table](crate::maglev), which has the same number; 0 if it has none.
+        pub slots: u32,
+        /// Zero.
+        _pad: u32,
     }
 }
 
 impl Vip {
-    /// A table, how many backends it has, and how they are chosen.
+    /// A table, how many backends it has, and how they are chosen. It has no Maglev table.
     pub const fn new(table: u32, backends: u32, draining: u32, policy: Policy) -> Self {
-        Self { table, backends, draining, policy: policy.number() }
+        Self { table, backends, draining, policy: policy.number(), slots: 0, _pad: 0 }
+    }
+
+    /// The same, with a Maglev table of so many slots.
+    #[must_use]
+    pub const fn with_slots(self, slots: u32) -> Self {
+        Self { slots, ..self }
     }
 }

@@ -2,15 +2,17 @@
 
 use core::hint::black_box;
 
-use aya_ebpf::helpers::{bpf_get_prandom_u32, generated::bpf_ktime_get_coarse_ns};
+use aya_ebpf::helpers::{
+    bpf_get_current_cgroup_id, bpf_get_prandom_u32, generated::bpf_ktime_get_coarse_ns,
+};
 use muster_packet::{
-    Backend, Choice, Counters, Drawn, Endpoint, Load, Pool, Slot, Target, Vip, choose, draw,
-    rescue, steady,
+    Backend, Choice, Counters, Drawn, Endpoint, Load, Policy, Pool, Settled, Slot, Target, Vip,
+    choose, draw, maglev, place, rescue, settle, steady,
 };
 
 use crate::{
     atomic,
-    maps::{BACKENDS, COUNTERS, NETWORKS, VIPS},
+    maps::{BACKENDS, COUNTERS, MAGLEV, NETWORKS, VIPS},
 };
 
 /// How often a choice is made at most: again when the table was replaced between two
@@ -48,6 +50,12 @@ pub fn balance(vip: &Endpoint) -> Destination<'static> {
             Ok(entry) => entry,
             Err(destination) => return destination,
         };
+        if entry.policy == Policy::Maglev.number() {
+            match kept(vip, &entry, client()) {
+                Some(target) => return Destination::Backend(target),
+                None => continue,
+            }
+        }
         let table = Table { vip, number: entry.table, now_ns };
         match draw(&table, entry.backends, entry.policy) {
             Some(Drawn::Taken(target)) => return Destination::Backend(target),
@@ -83,6 +91,47 @@ fn saved(vip: &Endpoint, number: u32, count: u32, from: u32, now_ns: u64) -> u32
     rescue(&Table { vip, number, now_ns }, from, count)
 }
 
+/// The backend that a client or flow of this hash value keeps while it works. `None` if the VIP is to be
+/// looked up again.
+#[inline(always)]
+pub fn kept(vip: &Endpoint, entry: &Vip, hash: u64) -> Option<Target<'static>> {
+    let index = settled(vip, entry.table, entry.backends, entry.slots, hash);
+    slot(vip, entry.table, Choice::own(index))
+}
+
+/// [`settle`]: the slot it found; that of no backend if the VIP is to be looked up again. A function
+/// of its own, for the programs' size; and said to be cold, as the loader finds functions of one section only.
+#[cold]
+#[inline(never)]
+fn settled(vip: &Endpoint, number: u32, count: u32, slots: u32, hash: u64) -> u32 {
+    // SAFETY: as in `balance`.
+    let now_ns = unsafe { bpf_ktime_get_coarse_ns() };
+    let entry = Vip::new(number, count, 0, Policy::Maglev).with_slots(slots);
+    let table = Table { vip, number, now_ns };
+    match settle(&table, &entry, hash, |slot| named(number, slot)) {
+        Some(Settled::Up(index)) => index,
+        Some(Settled::Down(first)) => saved(vip, number, count, first, now_ns),
+        None => u32::MAX,
+    }
+}
+
+/// Whom a slot of a Maglev table names.
+#[inline(always)]
+fn named(table: u32, slot: u32) -> Option<u32> {
+    let (page, place) = maglev::place(table, slot);
+    // SAFETY: as with slots, a page is deleted only after all programs that could have read its table's
+    // number have ended.
+    unsafe { MAGLEV.get(page) }?.backend(place)
+}
+
+/// The hash value of who connects: the container, by its cgroup. Linux 6.1, in these hooks.
+#[cold]
+#[inline(never)]
+fn client() -> u64 {
+    // SAFETY: takes no arguments.
+    maglev::hash(maglev::SEED, [unsafe { bpf_get_current_cgroup_id() }])
+}
+
 /// Chooses the same backend for a socket as long as the VIP's table stays. The socket's
 /// cookie is asked for only if the destination is a VIP.
 #[inline(always)]
@@ -96,7 +145,15 @@ pub fn balance_steadily(vip: &Endpoint, cookie: impl Fn() -> u64) -> Destination
             Ok(entry) => entry,
             Err(destination) => return destination,
         };
-        let choice = choose(steady(cookie(), entry.table), entry.backends);
+        let choice = if entry.policy == Policy::Maglev.number() {
+            // Datagrams say nothing of whether a backend works.
+            let Some(index) = place(&entry, client(), |slot| named(entry.table, slot)) else {
+                continue;
+            };
+            Choice::own(index)
+        } else {
+            choose(steady(cookie(), entry.table), entry.backends)
+        };
         if let Some(target) = slot(vip, entry.table, choice) {
             return Destination::Backend(target);
         }

@@ -9,6 +9,7 @@ use muster_packet::{
     Backend, Bucket, Counted, Counters, Endpoint, Flows, Forwarded, Forwarding, Handshakes, Known,
     KnownAddress, MAX_BACKENDS, MAX_BUCKETS, MAX_CONNECTIONS, MAX_COUNTERS, MAX_KNOWN, MAX_TRACKED,
     MAX_VIPS, Meta, Networks, Peer, Slot, Tracked, Vip,
+    maglev::{MAX_PAGES, MaglevPage},
 };
 
 /// Memory grows with use instead of being taken for the worst case.
@@ -25,6 +26,10 @@ pub static NETWORKS: Array<Networks, 1> = Array::new();
 /// The VIPs' backends.
 #[btf_map(name = "backends")]
 pub static BACKENDS: HashMap<Slot, Backend, MAX_BACKENDS, GROWS> = HashMap::new();
+
+/// Which of them a client has, for VIPs that need it.
+#[btf_map(name = "maglev")]
+pub static MAGLEV: HashMap<Slot, MaglevPage, MAX_PAGES, GROWS> = HashMap::new();
 
 /// Where the counters of each backend are. Read and written by user space only.
 #[btf_map(name = "counted")]

@@ -118,6 +118,7 @@ fn plane(config: &Config, machine: &Machine) -> muster_dataplane::Config {
         cgroup: machine.cgroup.clone(),
         policy: config.vip_policy,
         backend: config.vip_backend,
+        forward: false,
     }
 }
 

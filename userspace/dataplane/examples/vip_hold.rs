@@ -51,6 +51,7 @@ fn hold() -> Result<(), Failure> {
         cgroup,
         policy: Policy::default(),
         backend,
+        forward: false,
     };
     let held = program(&config, vip, backends).and_then(|plane| {
         println!("ready");
@@ -74,6 +75,6 @@ fn program(
         port: vip.port().into(),
         protocol: Protocol::Tcp.into(),
     };
-    plane.reconcile(&[Vip { key: Some(key), name: String::new(), backends }])?;
+    plane.reconcile(&[Vip { key: Some(key), backends, ..Vip::default() }])?;
     Ok(plane)
 }

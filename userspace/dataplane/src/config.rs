@@ -16,10 +16,12 @@ pub struct Config {
     /// The cgroup v2 directory whose processes see the VIPs, for example
     /// `/sys/fs/cgroup/unified/muster/a1`. Made if missing.
     pub cgroup: PathBuf,
-    /// By what backends are chosen.
+    /// By what backends are chosen, of VIPs that say nothing else.
     pub policy: Policy,
     /// By what VIPs are served.
     pub backend: VipBackend,
+    /// True if packets to VIPs are forwarded: each VIP then has a Maglev table.
+    pub forward: bool,
 }
 
 /// By what VIPs are served.
@@ -83,9 +85,15 @@ mod tests {
 
     fn directory(agent: &str) -> Result<PathBuf, Error> {
         let policy = Policy::default();
-        let backend = VipBackend::default();
-        Config { agent: agent.to_owned(), bpffs: "/b".into(), cgroup: "/c".into(), policy, backend }
-            .directory()
+        Config {
+            agent: agent.to_owned(),
+            bpffs: "/b".into(),
+            cgroup: "/c".into(),
+            policy,
+            backend: VipBackend::default(),
+            forward: false,
+        }
+        .directory()
     }
 
     #[test]

@@ -6,13 +6,22 @@ use std::{
 };
 
 use muster_api::muster::{Backend, Protocol, Vip};
-use muster_packet::{Endpoint, TCP, UDP};
+use muster_packet::{Endpoint, Policy, TCP, UDP};
 use thiserror::Error;
 
 use crate::table::Weighted;
 
-/// The VIPs to serve, each with its backends in order.
-pub(crate) type Desired = BTreeMap<Endpoint, Vec<Weighted>>;
+/// The VIPs to serve.
+pub(crate) type Desired = BTreeMap<Endpoint, Wanted>;
+
+/// What a VIP is to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// By what its backends are chosen, if not as the agent does by default.
+    pub(crate) policy: Option<Policy>,
+    /// In order.
+    pub(crate) backends: Vec<Weighted>,
+}
 
 /// A part of the view that is not applied; everything else is.
 #[derive(Debug, Error)]
@@ -54,6 +63,16 @@ pub enum Skipped {
         error: crate::Error,
     },
 
+    /// A VIP without the Maglev table it should have: its clients are spread evenly, and change their
+    /// backends with every change.
+    #[error("VIP {vip}: without a Maglev table: {error}")]
+    Maglev {
+        /// The VIP, as text.
+        vip: String,
+        /// Why, naming the map.
+        error: crate::Error,
+    },
+
     /// A VIP that could not be written; it stays as it was.
     #[error("VIP {vip}: {error}")]
     Write {
@@ -70,7 +89,9 @@ impl Skipped {
     /// What the kernel said, if the view itself is good.
     pub(crate) fn error(&self) -> Option<&crate::Error> {
         match self {
-            Self::Count { error, .. } | Self::Write { error, .. } => Some(error),
+            Self::Count { error, .. } | Self::Maglev { error, .. } | Self::Write { error, .. } => {
+                Some(error)
+            }
             Self::NoKey { .. } | Self::Field { .. } | Self::Twice { .. } => None,
         }
     }
@@ -79,7 +100,10 @@ impl Skipped {
     pub(crate) fn subject(&self) -> &str {
         match self {
             Self::NoKey { name } => name,
-            Self::Field { vip, .. } | Self::Twice { vip } | Self::Write { vip, .. } => vip,
+            Self::Field { vip, .. }
+            | Self::Twice { vip }
+            | Self::Maglev { vip, .. }
+            | Self::Write { vip, .. } => vip,
             Self::Count { backend, .. } => backend,
         }
     }
@@ -88,6 +112,7 @@ impl Skipped {
     pub(crate) fn consequence(&self) -> &'static str {
         match self {
             Self::Write { .. } => "VIPs stay as they were",
+            Self::Maglev { .. } => "VIPs are served without Maglev tables",
             Self::Count { .. } => "backends are served, but not counted",
             Self::NoKey { .. } | Self::Field { .. } | Self::Twice { .. } => "left out",
         }
@@ -133,15 +158,26 @@ pub(crate) fn desired(vips: &[Vip]) -> (Desired, Vec<Skipped>) {
             continue;
         };
         let endpoint = Endpoint::at(SocketAddr::new(address, port), protocol);
+        let policy = policy(&vip.policy, &mut skip);
         let backends = backends(&vip.backends, &endpoint, &mut skip);
         match desired.entry(endpoint) {
             Entry::Occupied(_) => skipped.push(Skipped::Twice { vip: text }),
             Entry::Vacant(entry) => {
-                entry.insert(backends);
+                entry.insert(Wanted { policy, backends });
             }
         }
     }
     (desired, skipped)
+}
+
+/// `None` for the agent's.
+fn policy(name: &str, skip: &mut impl FnMut(String, String, Reason)) -> Option<Policy> {
+    let policy = Policy::from_name(name);
+    if policy.is_none() && !name.is_empty() {
+        // A newer master's, perhaps.
+        skip("policy".into(), name.to_owned(), "is not known: the agent's own is used");
+    }
+    policy
 }
 
 fn backends(
@@ -244,7 +280,7 @@ mod tests {
 
     fn vip(address: &str, port: u32, protocol: i32, backends: Vec<Backend>) -> Vip {
         let key = Some(VipKey { address: address.to_owned(), port, protocol });
-        Vip { key, name: String::new(), backends }
+        Vip { key, backends, ..Vip::default() }
     }
 
     fn messages(skipped: &[Skipped]) -> Vec<String> {
@@ -261,12 +297,27 @@ mod tests {
         )]);
         assert!(skipped.is_empty());
         assert_eq!(
-            desired[&Endpoint::v4([11, 0, 0, 1], 80, TCP)],
+            desired[&Endpoint::v4([11, 0, 0, 1], 80, TCP)].backends,
             [
                 (Endpoint::v4([10, 0, 0, 1], 31001, TCP), 0),
                 (Endpoint::v4([10, 0, 0, 2], 31000, TCP), 1),
             ]
         );
+    }
+
+    #[test]
+    fn policy_is_the_views_or_the_agents() {
+        let of = |policy: &str| {
+            let vip = Vip { policy: policy.to_owned(), ..vip("11.0.0.1", 80, 6, vec![]) };
+            let (desired, skipped) = desired(&[vip]);
+            (desired[&Endpoint::v4([11, 0, 0, 1], 80, TCP)].policy, messages(&skipped))
+        };
+        assert_eq!(of(""), (None, vec![]));
+        for policy in Policy::ALL {
+            assert_eq!(of(policy.name()), (Some(policy), vec![]));
+        }
+        let message = "VIP 11.0.0.1:80/tcp: policy Random: is not known: the agent's own is used";
+        assert_eq!(of("Random"), (None, vec![message.to_owned()]));
     }
 
     #[test]
@@ -283,8 +334,8 @@ mod tests {
             desired(&[vip("fd01:c::1", 80, 6, backends()), vip("fd01:c::1", 80, 17, backends())]);
         let end = |text: &str, protocol| Endpoint::at(text.parse().unwrap(), protocol);
         let both = [(end("10.0.0.1:80", TCP), 1), (end("[fd00::1]:80", TCP), 1)];
-        assert_eq!(desired[&end("[fd01:c::1]:80", TCP)], both);
-        assert_eq!(desired[&end("[fd01:c::1]:80", UDP)], [(end("[fd00::1]:80", UDP), 1)]);
+        assert_eq!(desired[&end("[fd01:c::1]:80", TCP)].backends, both);
+        assert_eq!(desired[&end("[fd01:c::1]:80", UDP)].backends, [(end("[fd00::1]:80", UDP), 1)]);
         assert_eq!(
             messages(&skipped),
             [
@@ -348,6 +399,6 @@ mod tests {
         );
         let kept = Endpoint::v4([11, 0, 0, 9], 80, TCP);
         assert_eq!(desired.keys().collect::<Vec<_>>(), [&kept]);
-        assert_eq!(desired[&kept].len(), 1);
+        assert_eq!(desired[&kept].backends.len(), 1);
     }
 }

@@ -30,6 +30,7 @@ mod names;
 mod net;
 mod nfqueue;
 mod object;
+mod pages;
 mod pins;
 mod plan;
 mod plane;

@@ -45,7 +45,7 @@ mod tests {
         let vip = |address: &str, port, name: &str| Vip {
             key: Some(VipKey { address: address.into(), port, protocol: 6 }),
             name: name.into(),
-            backends: vec![],
+            ..Vip::default()
         };
         let names = Names::of(&[
             vip("11.0.0.1", 80, "web"),

@@ -28,7 +28,7 @@ use rand::{SeedableRng as _, TryRng as _, rngs::StdRng, rngs::SysRng};
 
 use crate::{
     BackendStatus, Changes, Config, Error, Policy, Skipped, Skips, Snapshot, VipStatus,
-    desired::{Desired, desired, endpoint_text},
+    desired::{Desired, Wanted, desired, endpoint_text},
     names::Names,
     plan,
     plane::now_ns,
@@ -188,7 +188,7 @@ impl Nfqueue {
 fn servable(desired: Desired, skipped: &mut Vec<Skipped>) -> (Desired, BTreeSet<SocketAddrV4>) {
     let mut members = BTreeSet::new();
     let mut servable = Desired::new();
-    for (vip, backends) in desired {
+    for (vip, wanted) in desired {
         let refused = |field: &str, value: String, reason| Skipped::Field {
             vip: endpoint_text(vip),
             field: field.to_owned(),
@@ -214,13 +214,13 @@ fn servable(desired: Desired, skipped: &mut Vec<Skipped>) -> (Desired, BTreeSet<
             continue;
         }
         let (kept, other): (Vec<_>, Vec<_>) =
-            backends.into_iter().partition(|(backend, _)| status::v4(backend).is_some());
+            wanted.backends.into_iter().partition(|(backend, _)| status::v4(backend).is_some());
         for (backend, _) in other {
             let value = endpoint_text(backend);
             skipped.push(refused("backends.address", value, "NFQUEUE serves IPv4 only"));
         }
         members.insert(address);
-        servable.insert(vip, kept);
+        servable.insert(vip, Wanted { backends: kept, ..wanted });
     }
     (servable, members)
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
 
-use muster_packet::{Backend, Counted, Endpoint, MAX_COUNTERS, Policy, Slot, Vip};
+use muster_packet::{Backend, Counted, Endpoint, MAX_COUNTERS, Policy, Slot, Vip, maglev};
 
 use crate::{
     desired::Desired,
+    pages::Pages,
     table::{self, Built},
 };
 
@@ -18,16 +19,33 @@ pub(crate) struct Current {
     pub(crate) tables: HashMap<u32, BTreeMap<u32, Backend>>,
     /// Map `counted`: where each backend's counters are.
     pub(crate) counted: BTreeMap<Endpoint, u32>,
+    /// Map `maglev`: which parts of tables there are.
+    pub(crate) pages: Pages,
 }
 
-/// A VIP that gets a new table.
+/// What holds for VIPs that say nothing else.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rules {
+    /// By what backends are chosen.
+    pub(crate) policy: Policy,
+    /// True if all VIPs need Maglev tables, whatever their policy: for packets that are forwarded.
+    pub(crate) forward: bool,
+}
+
+/// A VIP whose entry is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Write {
     pub(crate) vip: Endpoint,
-    /// Number of the table: one that nothing in the maps has.
+    /// Number of the table: one that nothing in the maps has, unless it is [there](Self::has_table).
     pub(crate) table: u32,
     pub(crate) built: Built,
+    /// True if the table is there, and only how it is used changes.
+    pub(crate) has_table: bool,
     pub(crate) policy: Policy,
+    /// Slots of its Maglev table; 0 for none.
+    pub(crate) slots: u32,
+    /// True if the Maglev table is to be written, too.
+    pub(crate) needs_pages: bool,
     /// False if the VIP is there with other backends.
     pub(crate) is_new: bool,
 }
@@ -41,6 +59,8 @@ pub(crate) struct Plan {
     pub(crate) count: Vec<(Endpoint, u32)>,
     /// Backends for whose counters there is no room.
     pub(crate) uncounted: BTreeSet<Endpoint>,
+    /// VIPs that have too many backends for the Maglev table they should have.
+    pub(crate) crowded: Vec<(Endpoint, usize)>,
     /// VIPs to write.
     pub(crate) write: Vec<Write>,
     /// VIPs that are as they should be.
@@ -67,7 +87,7 @@ impl Current {
             .map(|(backend, at)| (backend, at.counter))
             .filter(|(_, at)| (*at as usize) < MAX_COUNTERS && taken.insert(*at))
             .collect();
-        Self { vips: vips.into_iter().collect(), tables, counted }
+        Self { vips: vips.into_iter().collect(), tables, counted, pages: Pages::default() }
     }
 
     /// How many of the first counters there are to read, to have all that are some backend's.
@@ -75,22 +95,22 @@ impl Current {
         self.counted.values().max().map_or(0, |last| *last as usize + 1)
     }
 
-    /// True if the VIP's table is exactly `built`.
-    fn serves(&self, vip: Endpoint, built: &Built, policy: Policy) -> bool {
-        let Some(entry) = self.vips.get(&vip) else { return false };
+    /// The VIP's table, if it is exactly `built`.
+    fn table(&self, vip: Endpoint, built: &Built) -> Option<u32> {
+        let entry = self.vips.get(&vip)?;
         let slots = self.tables.get(&entry.table);
-        entry.policy == policy.number()
-            && entry.backends == built.drawn
+        let fits = entry.backends == built.drawn
             && entry.draining == built.draining
             && slots.map_or(0, BTreeMap::len) == built.slots.len()
-            && slots.into_iter().flat_map(BTreeMap::values).eq(&built.slots)
+            && slots.into_iter().flat_map(BTreeMap::values).eq(&built.slots);
+        fits.then_some(entry.table)
     }
 
     /// A number above all tables'; after the highest possible it starts again from 1 and
     /// skips those in use.
     fn unused_tables(&self) -> impl Iterator<Item = u32> {
-        let used: BTreeSet<u32> =
-            self.tables.keys().copied().chain(self.vips.values().map(|vip| vip.table)).collect();
+        let used = self.tables.keys().copied().chain(self.vips.values().map(|vip| vip.table));
+        let used: BTreeSet<u32> = used.chain(self.pages.tables()).collect();
         let first = used.last().copied().unwrap_or(0);
         (1..=u32::MAX)
             .map(move |offset| first.wrapping_add(offset))
@@ -105,8 +125,39 @@ impl Current {
     }
 }
 
+// === impl Rules ===
+
+impl Rules {
+    /// How many slots the Maglev table of a VIP has; 0 if it needs none, as with one backend. `None` if
+    /// no table is large enough.
+    fn slots(self, policy: Policy, backends: u32) -> Option<u32> {
+        if (self.forward || policy == Policy::Maglev) && backends > 1 {
+            maglev::slots(backends as usize)
+        } else {
+            Some(0)
+        }
+    }
+}
+
+impl From<Policy> for Rules {
+    fn from(policy: Policy) -> Self {
+        Self { policy, forward: false }
+    }
+}
+
+// === impl Write ===
+
+impl Write {
+    /// What the map `vips` is to say.
+    pub(crate) const fn entry(&self) -> Vip {
+        Vip::new(self.table, self.built.drawn, self.built.draining, self.policy)
+            .with_slots(self.slots)
+    }
+}
+
 /// Compares what the maps say with what they should say.
-pub(crate) fn plan(current: &Current, desired: &Desired, policy: Policy) -> Plan {
+pub(crate) fn plan(current: &Current, desired: &Desired, rules: impl Into<Rules>) -> Plan {
+    let rules = rules.into();
     let mut plan = Plan {
         remove: current.vips.keys().filter(|vip| !desired.contains_key(vip)).copied().collect(),
         ..Plan::default()
@@ -114,7 +165,7 @@ pub(crate) fn plan(current: &Current, desired: &Desired, policy: Policy) -> Plan
     let mut tables = current.unused_tables();
     let mut counted = current.counted.clone();
     let mut counters = current.unused_counters();
-    for (backend, _) in desired.values().flatten() {
+    for (backend, _) in desired.values().flat_map(|wanted| &wanted.backends) {
         let Entry::Vacant(entry) = counted.entry(*backend) else { continue };
         match counters.next() {
             Some(counter) => {
@@ -126,128 +177,38 @@ pub(crate) fn plan(current: &Current, desired: &Desired, policy: Policy) -> Plan
             }
         }
     }
-    for (vip, backends) in desired {
-        let built = table::build(*vip, backends, &counted);
-        if current.serves(*vip, &built, policy) {
+    for (vip, wanted) in desired {
+        let built = table::build(*vip, &wanted.backends, &counted);
+        let policy = wanted.policy.unwrap_or(rules.policy);
+        let slots = match rules.slots(policy, built.drawn) {
+            Some(slots) => slots,
+            None => {
+                plan.crowded.push((*vip, built.drawn as usize));
+                0
+            }
+        };
+        let former = current.table(*vip, &built);
+        // Four billion tables do not fit into the maps.
+        let Some(table) = former.or_else(|| tables.next()) else { break };
+        let entry = Vip::new(table, built.drawn, built.draining, policy).with_slots(slots);
+        let needs_pages = slots > 0 && !current.pages.has(table, slots);
+        if current.vips.get(vip) == Some(&entry) && !needs_pages && former.is_some() {
             plan.unchanged += 1;
             continue;
         }
-        // Four billion tables do not fit into the maps.
-        let Some(table) = tables.next() else { break };
-        let is_new = !current.vips.contains_key(vip);
-        plan.write.push(Write { vip: *vip, table, built, policy, is_new });
+        plan.write.push(Write {
+            vip: *vip,
+            table,
+            built,
+            has_table: former.is_some(),
+            policy,
+            slots,
+            needs_pages,
+            is_new: !current.vips.contains_key(vip),
+        });
     }
     plan
 }
 
 #[cfg(test)]
-mod tests {
-    use muster_packet::{TCP, UDP};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Makes the changes, as the shell does in the kernel.
-    fn apply(current: &mut Current, plan: &Plan) {
-        for vip in &plan.remove {
-            current.vips.remove(vip);
-        }
-        current.counted.extend(plan.count.iter().copied());
-        for write in &plan.write {
-            let slots = write.built.slots.iter().enumerate();
-            current.tables.insert(
-                write.table,
-                slots.map(|(i, slot)| (u32::try_from(i).unwrap(), *slot)).collect(),
-            );
-            let entry =
-                Vip::new(write.table, write.built.drawn, write.built.draining, write.policy);
-            current.vips.insert(write.vip, entry);
-        }
-    }
-
-    fn views() -> impl Strategy<Value = Desired> {
-        let backends = proptest::collection::btree_map(
-            (1u16..6).prop_map(|port| Endpoint::v4([10, 0, 0, 1], port, TCP)),
-            0u32..3,
-            0..5,
-        )
-        .prop_map(|backends| backends.into_iter().collect::<Vec<_>>());
-        let vip = (1u16..6, any::<bool>())
-            .prop_map(|(port, udp)| Endpoint::v4([11, 0, 0, 1], port, if udp { UDP } else { TCP }));
-        proptest::collection::btree_map(vip, backends, 0..6)
-    }
-
-    proptest! {
-        #[test]
-        fn any_view_follows_any_view(views in proptest::collection::vec(views(), 1..6)) {
-            let mut current = Current::default();
-            for view in &views {
-                let first = plan(&current, view, Policy::P2cEwma);
-                // Nothing that is read is ever written over.
-                for write in &first.write {
-                    prop_assert!(!current.tables.contains_key(&write.table));
-                    prop_assert!(current.vips.values().all(|vip| vip.table != write.table));
-                }
-                apply(&mut current, &first);
-                prop_assert_eq!(current.vips.keys().collect::<Vec<_>>(), view.keys().collect::<Vec<_>>());
-                for (vip, backends) in view {
-                    prop_assert!(current.serves(*vip, &table::build(*vip, backends, &current.counted), Policy::P2cEwma));
-                    prop_assert!(backends.iter().all(|(end, _)| current.counted.contains_key(end)));
-                }
-                let places: BTreeSet<_> = current.counted.values().collect();
-                prop_assert_eq!(places.len(), current.counted.len(), "each has its own");
-                // A second pass finds nothing to do.
-                let second = plan(&current, view, Policy::P2cEwma);
-                prop_assert_eq!(second, Plan { unchanged: view.len(), ..Plan::default() });
-            }
-        }
-    }
-
-    fn one_vip() -> (Endpoint, Desired) {
-        let vip = Endpoint::v4([11, 0, 0, 1], 80, TCP);
-        let backend = Endpoint::v4([10, 0, 0, 1], 80, TCP);
-        (vip, Desired::from([(vip, vec![(backend, 1)])]))
-    }
-
-    #[test]
-    fn table_with_a_slot_missing_or_too_many_is_written_anew() {
-        let (vip, desired) = one_vip();
-        let mut whole = Current::default();
-        let first = plan(&whole, &desired, Policy::P2cEwma);
-        apply(&mut whole, &first);
-        let table = whole.vips[&vip].table;
-
-        let mut missing = whole.clone();
-        missing.tables.clear();
-        assert_eq!(plan(&missing, &desired, Policy::P2cEwma).write.len(), 1);
-
-        let mut extra = whole.clone();
-        let slot = extra.tables[&table][&0];
-        extra.tables.get_mut(&table).unwrap().insert(7, slot);
-        assert_eq!(plan(&extra, &desired, Policy::P2cEwma).write.len(), 1);
-    }
-
-    #[test]
-    fn another_policy_is_a_change() {
-        let (vip, desired) = one_vip();
-        let mut current = Current::default();
-        let first = plan(&current, &desired, Policy::P2cEwma);
-        apply(&mut current, &first);
-        let second = plan(&current, &desired, Policy::Random);
-        assert_eq!(second.write.len(), 1);
-        apply(&mut current, &second);
-        assert_eq!(current.vips[&vip].policy, Policy::Random.number());
-        assert_eq!(plan(&current, &desired, Policy::Random).unchanged, 1);
-    }
-
-    #[test]
-    fn table_numbers_go_on_from_the_highest_and_wrap() {
-        let (vip, desired) = one_vip();
-        let mut current = Current::default();
-        current.vips.insert(vip, Vip::new(u32::MAX, 0, 0, Policy::P2cEwma));
-        current.tables.insert(1, BTreeMap::new());
-        assert_eq!(plan(&current, &desired, Policy::P2cEwma).write[0].table, 2);
-        current.vips.insert(vip, Vip::new(41, 0, 0, Policy::P2cEwma));
-        assert_eq!(plan(&current, &desired, Policy::P2cEwma).write[0].table, 42);
-    }
-}
+mod tests;

@@ -15,8 +15,9 @@ use crate::{
     lock::Lock,
     names::Names,
     object,
+    pages::Pages,
     pins::Pins,
-    plan::{self, Current},
+    plan::{self, Current, Rules},
     platform,
     skips::Told,
     stale, status,
@@ -46,6 +47,8 @@ pub(crate) struct EbpfPlane {
     config: Config,
     pins: Pins,
     tables: Tables,
+    /// What is in the map `maglev`, once that has been read.
+    pages: Option<Pages>,
     /// Programs that wait for their maps to be filled before they replace the attached ones.
     staged: Option<Ebpf>,
     names: Names,
@@ -91,6 +94,7 @@ impl EbpfPlane {
             config: config.clone(),
             pins,
             tables,
+            pages: None,
             staged: None,
             names: Names::default(),
             skips: Skips::default(),
@@ -137,8 +141,13 @@ impl EbpfPlane {
             self.tables.backends.entries()?,
             self.tables.counted.entries()?,
         );
-        let plan = plan::plan(&current, &desired, self.config.policy);
-        let mut changes = apply::apply(&mut self.tables, current, plan)?;
+        // Whatever goes wrong, it is read again.
+        let pages = self.pages.take().map_or_else(|| Pages::read(&self.tables), Ok)?;
+        let current = Current { pages, ..current };
+        let rules = Rules { policy: self.config.policy, forward: self.config.forward };
+        let plan = plan::plan(&current, &desired, rules);
+        let (mut changes, pages) = apply::apply(&mut self.tables, current, plan)?;
+        self.pages = Some(pages);
         changes.skipped.splice(0..0, skipped);
         self.names = Names::of(vips);
         self.skips = Skips::of(&changes.skipped);

@@ -18,6 +18,15 @@ pub(crate) struct Built {
     pub(crate) draining: u32,
 }
 
+// === impl Built ===
+
+impl Built {
+    /// The slots that are drawn.
+    pub(crate) fn drawn(&self) -> &[Backend] {
+        self.slots.get(..self.drawn as usize).unwrap_or(&self.slots)
+    }
+}
+
 /// Builds the table of a VIP's backends, with where their counters are. Backends of weight 0
 /// are listed, but not drawn.
 ///

@@ -8,6 +8,7 @@ use aya::{
 };
 use muster_packet::{
     Backend, Counted, Counters, Endpoint, Handshakes, MAPS, Meta, Networks, Slot, Vip,
+    maglev::MaglevPage,
 };
 use nix::libc;
 
@@ -39,6 +40,7 @@ pub(crate) struct Tables {
     pub(crate) vips: Table<Endpoint, Vip>,
     pub(crate) networks: Single<Networks>,
     pub(crate) backends: Table<Slot, Backend>,
+    pub(crate) maglev: Table<Slot, MaglevPage>,
     pub(crate) counted: Table<Endpoint, Counted>,
     pub(crate) counters: Indexed<Counters>,
     pub(crate) handshakes: Indexed<Handshakes>,
@@ -53,6 +55,7 @@ impl Tables {
             vips: Table::take(object, "vips")?,
             networks: Single::take(object, "networks")?,
             backends: Table::take(object, "backends")?,
+            maglev: Table::take(object, "maglev")?,
             counted: Table::take(object, "counted")?,
             counters: Indexed::take(object, "counters")?,
             handshakes: Indexed::take(object, "handshakes")?,
@@ -65,6 +68,7 @@ impl Tables {
             (self.vips.name, &self.vips.map),
             (self.networks.name, &self.networks.map),
             (self.backends.name, &self.backends.map),
+            (self.maglev.name, &self.maglev.map),
             (self.counted.name, &self.counted.map),
             (self.counters.name, &self.counters.map),
             (self.handshakes.name, &self.handshakes.map),
@@ -106,6 +110,12 @@ impl<K: Pod, V: Pod> Table<K, V> {
             call: "BPF_MAP_LOOKUP_BATCH",
             source,
         })
+    }
+
+    /// All keys, one by one: for large values.
+    pub(crate) fn keys(&self) -> Result<Vec<K>, Error> {
+        let map = HashMap::<_, K, V>::try_from(&self.map).map_err(named(self.name))?;
+        map.keys().collect::<Result<_, _>>().map_err(named(self.name))
     }
 
     /// The value of a key.

@@ -194,7 +194,7 @@ fn wire_key(key: Key) -> VipKey {
 fn vip(key: Key, entry: &Entry) -> Vip {
     let mut backends: Vec<Backend> = entry.backends.values().flatten().cloned().collect();
     backends.sort_by(|a, b| (&a.address, a.port).cmp(&(&b.address, b.port)));
-    Vip { key: Some(wire_key(key)), name: entry.name.clone(), backends }
+    Vip { key: Some(wire_key(key)), name: entry.name.clone(), backends, ..Vip::default() }
 }
 
 #[cfg(test)]

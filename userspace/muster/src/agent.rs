@@ -36,7 +36,8 @@ pub(crate) struct Flags {
     /// unless the kernel lacks what it takes.
     #[arg(long, env = "MUSTER_VIP_BACKEND", value_enum, default_value_t)]
     vip_backend: VipBackend,
-    /// By what the backends of VIPs are chosen, of two that are drawn by weight.
+    /// By what the backends of VIPs are chosen: of two that are drawn by weight, or, with maglev, for each
+    /// client the same. Labels of VIPs may say otherwise.
     #[arg(long, env = "MUSTER_VIP_POLICY", value_enum, default_value_t)]
     vip_policy: VipPolicy,
     /// Name of this machine in the cluster; the system's by default.
@@ -149,6 +150,8 @@ enum VipPolicy {
     LeastPending,
     /// The first that was drawn.
     Random,
+    /// The container's own, whatever becomes of the others.
+    Maglev,
 }
 
 pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> anyhow::Result<()> {
@@ -173,6 +176,7 @@ pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> anyhow::Result<()>
             VipPolicy::P2cEwma => muster_agent::Policy::P2cEwma,
             VipPolicy::LeastPending => muster_agent::Policy::LeastPending,
             VipPolicy::Random => muster_agent::Policy::Random,
+            VipPolicy::Maglev => muster_agent::Policy::Maglev,
         },
         hostname,
         fetching: flags.fetching.into_fetching(&flags.work_dir),

@@ -34,7 +34,7 @@ pub fn build(backends: &[(Endpoint, u32)]) -> Vec<u16> {
     let Some(size) = size else { return Vec::new() };
 
     let mut preferences: Vec<Preference> =
-        order.iter().map(|&at| Preference::new(backends[at].0, size)).collect();
+        order.iter().map(|&at| Preference::new(&backends[at].0, size)).collect();
     // By time; those at the same time in the order of their addresses.
     let mut turns: BinaryHeap<Reverse<(u128, usize)>> = order
         .iter()
@@ -64,12 +64,9 @@ fn time(n: u64, weight: u32) -> u128 {
 
 impl Preference {
     #[expect(clippy::cast_possible_truncation, reason = "the remainders are below the size")]
-    fn new(backend: Endpoint, size: u32) -> Self {
+    fn new(backend: &Endpoint, size: u32) -> Self {
         let rest = [backend.port.to_be_bytes()[0], backend.port.to_be_bytes()[1], backend.protocol];
-        // As an IPv6 address, whatever it is kept as.
-        let mut address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
-        address[16 - backend.address.len()..].copy_from_slice(&backend.address);
-        let identity = layout::hash(layout::hash(layout::SEED, &address), &rest);
+        let identity = layout::hash(layout::hash(layout::SEED, &backend.address), &rest);
         let draw = |seed, below: u32| (super::hash(seed, [identity]) % u64::from(below)) as u32;
         Self { next: draw(1, size), skip: draw(2, size - 1) + 1 }
     }

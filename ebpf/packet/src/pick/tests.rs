@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    BREAKER_BACKOFF_NS, BREAKER_FAILURES, Counters, Endpoint, LATENCY_FLOOR, Latency, TCP,
+    BREAKER_BACKOFF_NS, BREAKER_FAILURES, Counters, Endpoint, LATENCY_FLOOR, Latency, TCP, Vip,
+    maglev,
 };
 
 /// Everybody's address.
@@ -28,6 +29,17 @@ impl Model {
             now_ns: Cell::new(1_000_000_000_000),
             backends: RefCell::new((0..count).map(|_| Counters::new(BACKEND)).collect()),
         }
+    }
+
+    /// The client keeps its backend, if that works. Slots name all backends in turn.
+    fn settle(&self, hash: u64) -> usize {
+        let count = u32::try_from(self.backends.borrow().len()).unwrap();
+        let entry = Vip::new(1, count, 0, Policy::Maglev).with_slots(16_381);
+        let index = match settle(self, &entry, hash, |slot| Some(slot % count)).unwrap() {
+            Settled::Up(index) => index,
+            Settled::Down(first) => rescue(self, first, count),
+        };
+        index as usize
     }
 
     fn pick(&self) -> usize {
@@ -135,7 +147,7 @@ proptest! {
     /// Any set of backends, any sequence of changes: who is down is only picked if all are.
     #[test]
     fn backend_that_works_is_picked_whenever_there_is_one(
-        count in 1u32..=RESCUES + 1, seed: u64, changes in changes(), policy in 0usize..3,
+        count in 1u32..=RESCUES + 1, seed: u64, changes in changes(), policy in 0usize..4,
     ) {
         let model = Model::new(count, seed);
         model.policy.set(Policy::ALL[policy]);
@@ -154,7 +166,8 @@ proptest! {
             }
             let len = model.backends.borrow().len();
             let tiers: Vec<Tier> = (0..len).map(|index| model.tier(index)).collect();
-            let picked = model.pick();
+            let is_maglev = model.policy.get() == Policy::Maglev;
+            let picked = if is_maglev { model.settle(seed) } else { model.pick() };
             if tiers.iter().any(|tier| *tier != Tier::Down) {
                 prop_assert_ne!(tiers[picked], Tier::Down);
             }
@@ -206,7 +219,7 @@ fn policies_differ_in_what_they_look_at() {
     // One is slow, the other has more under way.
     model.with(0, |c| c.latency = Latency::default().after(40 * LATENCY_FLOOR, now));
     model.with(1, |counters| counters.started = 2);
-    let shares = Policy::ALL.map(|policy| {
+    let shares = [Policy::P2cEwma, Policy::LeastPending, Policy::Random].map(|policy| {
         model.policy.set(policy);
         model.shares(1_000)[0]
     });
@@ -232,4 +245,36 @@ fn half_open_backend_gets_one_connection_in_a_backoff() {
     assert_eq!(model.shares(1_000)[1], 1);
     model.succeed(1, 1);
     assert!(model.shares(1_000)[1] > 200);
+}
+
+#[test]
+fn client_keeps_its_backend_while_that_works_and_gets_it_back() {
+    let model = Model::new(10, 8);
+    let hashes: Vec<u64> = (0..500).map(|client| maglev::hash(maglev::SEED, [client])).collect();
+    let all = || hashes.iter().map(|hash| model.settle(*hash)).collect::<Vec<_>>();
+    let first = all();
+    assert_eq!(all(), first);
+    (0..BREAKER_FAILURES).for_each(|_| model.fail(3));
+    let second = all();
+    assert_eq!(all(), second, "the same way each time");
+    let mut heirs = [0; 10];
+    for (was, is) in first.iter().zip(&second) {
+        assert_ne!(*is, 3);
+        assert!(was == is || *was == 3);
+        heirs[*is] += usize::from(*was == 3);
+    }
+    assert!(heirs.iter().filter(|clients| **clients > 0).count() >= 8, "{heirs:?}");
+    model.succeed(3, 1);
+    assert_eq!(all(), first);
+}
+
+#[test]
+fn table_that_is_gone_is_looked_up_again() {
+    let model = Model::new(10, 9);
+    let entry = Vip::new(1, 10, 0, Policy::Maglev).with_slots(16_381);
+    assert_eq!(settle(&model, &entry, 0, |_| None), None);
+    assert_eq!(settle(&model, &entry, 0, |_| Some(10)), None);
+    // Without a table: evenly.
+    let spread = Vip::new(1, 10, 0, Policy::Maglev);
+    assert_eq!(settle(&model, &spread, u64::MAX, |_| None), Some(Settled::Up(9)));
 }

@@ -96,7 +96,7 @@ mod tests {
 
     fn vip(address: &str, name: &str) -> Vip {
         let key = VipKey { address: address.into(), port: 80, protocol: Protocol::Tcp.into() };
-        Vip { key: Some(key), name: name.into(), backends: Vec::new() }
+        Vip { key: Some(key), name: name.into(), ..Vip::default() }
     }
 
     fn agent(id: &str, address: &str) -> AgentEntry {

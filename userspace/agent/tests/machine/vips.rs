@@ -27,6 +27,7 @@ fn vip(address: &str, backend: SocketAddr) -> Vip {
             weight: 1,
             ..Default::default()
         }],
+        ..Vip::default()
     }
 }
 

@@ -37,6 +37,7 @@ impl Bed {
             cgroup: root.join(name),
             policy: Policy::default(),
             backend: VipBackend::Ebpf,
+            forward: false,
         };
         let outside = root.join(mine.pathname.trim_start_matches('/'));
 

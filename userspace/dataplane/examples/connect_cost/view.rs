@@ -39,7 +39,7 @@ pub(crate) fn vip_at(address: SocketAddr, protocol: Protocol, backends: &[Socket
             port: address.port().into(),
             protocol: protocol.into(),
         }),
-        name: String::new(),
         backends: backends.collect(),
+        ..Vip::default()
     }
 }

@@ -5,12 +5,12 @@ use std::{
     cell::{Cell, RefCell},
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap, HashMap, hash_map},
-    net::SocketAddrV4,
+    net::{Ipv4Addr, SocketAddrV4},
 };
 
 use muster_packet::{
-    BREAKER_FAILURES, Backend, Choice, Counters, Drawn, Endpoint, Handshakes, Latency, Load, Pool,
-    TCP, Target, Vip, draw, rescue, ticks,
+    BREAKER_FAILURES, Backend, Choice, Counters, Drawn, Endpoint, Handshakes, Latency, Load,
+    Policy, Pool, Settled, TCP, Target, Vip, draw, maglev, rescue, settle, ticks,
 };
 use rand::{Rng as _, rngs::StdRng};
 
@@ -30,6 +30,8 @@ const FORGOTTEN_NS: u64 = 180_000_000_000;
 /// VIPs, their backends, and handshakes under way.
 pub(super) struct Ledger {
     current: Current,
+    /// Maglev tables by number.
+    maglev: HashMap<u32, Vec<u16>>,
     /// By place, as in the map `counters`.
     counters: Vec<Cell<Counters>>,
     /// By place, as in the map `handshakes`.
@@ -85,6 +87,7 @@ impl Ledger {
     pub(super) fn new(random: StdRng) -> Self {
         Self {
             current: Current::default(),
+            maglev: HashMap::new(),
             counters: Vec::new(),
             details: Vec::new(),
             handshakes: HashMap::new(),
@@ -116,10 +119,15 @@ impl Ledger {
             self.current.counted.insert(backend, place);
         }
         for write in plan.write {
+            let entry = write.entry();
+            if write.needs_pages {
+                let drawn = write.built.drawn().iter();
+                let weighted: Vec<_> = drawn.map(|slot| (slot.backend, slot.weight)).collect();
+                self.maglev.insert(write.table, maglev::build(&weighted));
+                self.current.pages.add(write.table, write.slots);
+            }
             let slots = (0..).zip(write.built.slots).collect();
             self.current.tables.insert(write.table, slots);
-            let entry =
-                Vip::new(write.table, write.built.drawn, write.built.draining, write.policy);
             self.current.vips.insert(write.vip, entry);
             *if write.is_new { &mut changes.added } else { &mut changes.changed } += 1;
         }
@@ -130,9 +138,13 @@ impl Ledger {
     /// Drops tables of no VIP, and counters of backends in no table that have nothing under
     /// way.
     fn collect(&mut self) {
-        let Current { vips, tables, counted, .. } = &mut self.current;
+        let Current { vips, tables, counted, pages } = &mut self.current;
         let used: std::collections::BTreeSet<u32> = vips.values().map(|vip| vip.table).collect();
         tables.retain(|table, _| used.contains(table));
+        let hashed = vips.values().filter(|vip| vip.slots > 0);
+        let hashed: std::collections::BTreeSet<u32> = hashed.map(|vip| vip.table).collect();
+        pages.retain(|table| hashed.contains(&table));
+        self.maglev.retain(|table, _| hashed.contains(table));
         let used: std::collections::BTreeSet<Endpoint> =
             tables.values().flat_map(BTreeMap::values).map(|slot| slot.backend).collect();
         let counters = &self.counters;
@@ -164,6 +176,11 @@ impl Ledger {
         let entry = self.current.vips.get(&vip).filter(|entry| entry.backends > 0)?;
         let slots = self.current.tables.get(&entry.table)?;
         let table = Table { slots, counters: &self.counters, random: &self.random, now_ns };
+        if entry.policy == Policy::Maglev.number() {
+            let index = self.settle(&table, entry, *flow.client.ip())?;
+            let target = table.slot(Choice::own(index))?;
+            return Some(Destination { backend: *target.backend, counter: target.counter });
+        }
         let target = match draw(&table, entry.backends, entry.policy)? {
             Drawn::Taken(target) => target,
             Drawn::Down { last_resort, slot } => {
@@ -173,6 +190,17 @@ impl Ledger {
             }
         };
         Some(Destination { backend: *target.backend, counter: target.counter })
+    }
+
+    /// The slot of the backend that a client keeps: here known by its address, as that is what a SYN has.
+    fn settle(&self, table: &Table<'_>, entry: &Vip, client: Ipv4Addr) -> Option<u32> {
+        let slots = self.maglev.get(&entry.table).map_or(&[][..], Vec::as_slice);
+        let named = |slot: u32| slots.get(slot as usize).map(|index| u32::from(*index));
+        let hash = maglev::hash(maglev::SEED, [u64::from(client.to_bits())]);
+        Some(match settle(table, entry, hash, named)? {
+            Settled::Up(index) => index,
+            Settled::Down(first) => rescue(table, first, entry.backends),
+        })
     }
 
     /// A handshake that was [decided](Self::decide) does not take place.

@@ -95,6 +95,7 @@ impl Machine {
             agent: format!("{}.{agent}", self.name),
             policy: Policy::default(),
             backend: VipBackend::default(),
+            forward: false,
         };
         self.agents.push(config.clone());
         config

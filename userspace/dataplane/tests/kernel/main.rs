@@ -14,6 +14,7 @@ mod connections;
 mod http;
 mod ipv6;
 mod machine;
+mod maglev;
 mod maps;
 mod nfqueue;
 mod policy;

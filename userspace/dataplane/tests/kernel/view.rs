@@ -36,5 +36,5 @@ fn vip(address: &str, protocol: Protocol, backends: &[SocketAddr]) -> Vip {
         weight: 1,
         ..Backend::default()
     };
-    Vip { key: Some(key), name: String::new(), backends: backends.iter().map(backend).collect() }
+    Vip { key: Some(key), backends: backends.iter().map(backend).collect(), ..Vip::default() }
 }

@@ -2,7 +2,10 @@ use muster_packet::{BREAKER_BACKOFF_NS, Policy};
 use rand::SeedableRng as _;
 
 use super::*;
-use crate::{desired::Desired, plan::plan};
+use crate::{
+    desired::{Desired, Wanted},
+    plan::plan,
+};
 
 const SECOND: u64 = 1_000_000_000;
 const NOW: u64 = 1_000 * SECOND;
@@ -31,7 +34,11 @@ fn ledger(weights: &[(u8, u32)]) -> Ledger {
 
 fn change(ledger: &mut Ledger, weights: &[(u8, u32)]) -> Changes {
     let backends = weights.iter().map(|(number, weight)| (backend(*number), *weight)).collect();
-    let plan = plan(ledger.current(), &Desired::from([(vip(), backends)]), Policy::P2cEwma);
+    change_to(ledger, Wanted { policy: None, backends })
+}
+
+fn change_to(ledger: &mut Ledger, wanted: Wanted) -> Changes {
+    let plan = plan(ledger.current(), &Desired::from([(vip(), wanted)]), Policy::P2cEwma);
     ledger.apply(plan)
 }
 
@@ -162,4 +169,34 @@ fn what_is_under_way_survives_changes_and_leaves_nothing() {
     let empty = plan(ledger.current(), &Desired::new(), Policy::P2cEwma);
     assert_eq!(ledger.apply(empty).removed, 1);
     assert!(ledger.current().tables.is_empty() && ledger.current().counted.is_empty());
+}
+
+#[test]
+fn client_keeps_its_backend_by_maglev() {
+    let hashed = |numbers: &[u8]| Wanted {
+        policy: Some(Policy::Maglev),
+        backends: numbers.iter().map(|number| (backend(*number), 1)).collect(),
+    };
+    let mut ledger = Ledger::new(StdRng::seed_from_u64(1));
+    change_to(&mut ledger, hashed(&[1, 2, 3, 4]));
+    let ask = |ledger: &mut Ledger, client: u8, port: u16| {
+        let client = SocketAddrV4::new([10, 0, 1, client].into(), port);
+        match ledger.decide(Flow { client, ..flow(1) }, NOW) {
+            Decision::Backend { backend, .. } => backend.ip().octets()[3],
+            Decision::Nobody => panic!("{client} has no backend"),
+        }
+    };
+    let first: Vec<u8> = (0..200).map(|client| ask(&mut ledger, client, 1)).collect();
+    let second: Vec<u8> = (0..200).map(|client| ask(&mut ledger, client, 2)).collect();
+    assert_eq!(first, second);
+    change_to(&mut ledger, hashed(&[1, 2, 4]));
+    let third: Vec<u8> = (0..200).map(|client| ask(&mut ledger, client, 3)).collect();
+    let kept = first.iter().zip(&third).filter(|(was, is)| was == is).count();
+    let gone = first.iter().filter(|was| **was == 3).count();
+    assert!((30..70).contains(&gone), "{gone}");
+    assert!(!third.contains(&3) && kept + gone >= 195, "{kept} kept, {gone} gone");
+    // One backend is everybody's, and needs no table.
+    change_to(&mut ledger, hashed(&[2]));
+    assert!(ledger.maglev.is_empty());
+    assert_eq!(ask(&mut ledger, 7, 4), 2);
 }
