@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use muster_api::mesos::{TaskInfo, TaskState, TaskStatus};
 use muster_api::muster::Protocol;
-use muster_network::vip::{self, Family, Host, Label, Pool};
+use muster_network::vip::{self, Asked, Family, Host, Label, Policy, Pool};
 
 use crate::view::{Claim, Key};
 
@@ -12,6 +12,7 @@ use crate::view::{Claim, Key};
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Wish {
     label: Label,
+    policy: Option<Policy>,
     protocol: Protocol,
     port: u16,
 }
@@ -47,7 +48,8 @@ pub(crate) fn claims(
             }
         };
         let key = Key { address: vip, port: wish.label.port, protocol: wish.protocol };
-        claims.push(Claim { key, name, backend: address, port: wish.port });
+        let policy = wish.policy;
+        claims.push(Claim { key, name, policy, backend: address, port: wish.port });
     }
     claims
 }
@@ -65,13 +67,12 @@ fn wishes(task: &TaskInfo) -> Vec<Wish> {
             continue;
         };
         let labels = port.labels.iter().flat_map(|labels| &labels.labels);
-        for label in labels.filter(|label| vip::is_vip_key(&label.key)) {
-            match label.value().parse() {
-                Ok(label) => wishes.push(Wish { label, protocol, port: number }),
-                Err(error) => {
-                    tracing::warn!(task = %task.task_id, port = number, %error, "VIP label ignored");
-                }
-            }
+        let asked = Asked::of(labels.map(|label| (label.key.as_str(), label.value())));
+        for (label, policy) in asked.vips {
+            wishes.push(Wish { label, policy, protocol, port: number });
+        }
+        for error in asked.refused.values() {
+            tracing::warn!(task = %task.task_id, port = number, %error, "VIP label ignored");
         }
     }
     wishes
@@ -124,7 +125,16 @@ mod tests {
     #[test]
     fn every_label_of_every_port_claims() {
         let task = task(vec![
-            (31000, "tcp", &[("VIP_0", "/web:80"), ("VIP_1", "10.1.1.1:8080"), ("x", "y:1")]),
+            (
+                31000,
+                "tcp",
+                &[
+                    ("VIP_0", "/web:80"),
+                    ("VIP_1", "10.1.1.1:8080"),
+                    ("VIP_1_POLICY", "maglev"),
+                    ("x", "y:1"),
+                ],
+            ),
             (31001, "UDP", &[("vip0", "/web:53")]),
             (31002, "sctp", &[("VIP_0", "/no:1")]),
             (0, "tcp", &[("VIP_0", "/no:1")]),
@@ -151,6 +161,8 @@ mod tests {
         );
         assert_eq!(claims[0].name, "web.marathon.l4lb.thisdcos.directory");
         assert_eq!(claims[1].name, "");
+        let policies: Vec<_> = claims.iter().map(|claim| claim.policy).collect();
+        assert_eq!(policies, [None, Some(Policy::Maglev), None]);
     }
 
     #[test]

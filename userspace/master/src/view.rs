@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use muster_api::muster::{AgentEntry, Backend, Protocol, ViewDelta, ViewSnapshot, Vip, VipKey};
+use muster_network::vip::Policy;
 
 /// How long a VIP that lost its last task stays, without backends. Connections to it
 /// are refused meanwhile instead of leaving for the network's default route.
@@ -28,6 +29,8 @@ pub struct Claim {
     pub key: Key,
     /// Its DNS name; empty for a VIP given by address.
     pub name: String,
+    /// By what its backends are to be chosen, if the task says so.
+    pub policy: Option<Policy>,
     /// Where the task serves it.
     pub backend: IpAddr,
     /// The backend's port.
@@ -50,6 +53,8 @@ struct Entry {
     name: String,
     /// By task, as `<framework>/<task>`.
     backends: BTreeMap<String, Vec<Backend>>,
+    /// By task: what it wants of the policy.
+    policies: BTreeMap<String, Policy>,
     empty_since: Option<Duration>,
 }
 
@@ -103,6 +108,7 @@ impl View {
             for claim in old.claims {
                 if let Some(entry) = self.vips.get_mut(&claim.key) {
                     entry.backends.remove(task);
+                    entry.policies.remove(task);
                     self.dirty_vips.insert(claim.key);
                 }
             }
@@ -113,6 +119,13 @@ impl View {
             let entry = self.vips.entry(claim.key).or_default();
             entry.name.clone_from(&claim.name);
             entry.empty_since = None;
+            if let Some(policy) = claim.policy {
+                entry.policies.insert(task.to_owned(), policy);
+                if let Some(served) = entry.policy().filter(|served| *served != policy) {
+                    let (wanted, served) = (policy.name(), served.name());
+                    tracing::warn!(task, vip = ?claim.key, wanted, served, "tasks of one VIP want different policies");
+                }
+            }
             entry.backends.entry(task.to_owned()).or_default().push(Backend {
                 address: claim.backend.to_string(),
                 port: claim.port.into(),
@@ -183,6 +196,13 @@ impl View {
     }
 }
 
+impl Entry {
+    /// That of the first task, by name, that wants one; an application's tasks have its name in front.
+    fn policy(&self) -> Option<Policy> {
+        self.policies.values().next().copied()
+    }
+}
+
 fn wire_key(key: Key) -> VipKey {
     VipKey {
         address: key.address.to_string(),
@@ -194,7 +214,8 @@ fn wire_key(key: Key) -> VipKey {
 fn vip(key: Key, entry: &Entry) -> Vip {
     let mut backends: Vec<Backend> = entry.backends.values().flatten().cloned().collect();
     backends.sort_by(|a, b| (&a.address, a.port).cmp(&(&b.address, b.port)));
-    Vip { key: Some(wire_key(key)), name: entry.name.clone(), backends, ..Vip::default() }
+    let policy = entry.policy().map_or_else(String::new, |policy| policy.name().to_owned());
+    Vip { key: Some(wire_key(key)), name: entry.name.clone(), backends, policy }
 }
 
 #[cfg(test)]
@@ -209,6 +230,7 @@ mod tests {
         let claim = Claim {
             key: key(),
             name: "web.marathon".into(),
+            policy: None,
             backend: "10.0.0.1".parse().unwrap(),
             port,
         };
@@ -231,6 +253,23 @@ mod tests {
             delta.vips_changed[0].backends.iter().map(|b| (b.port, b.weight)).collect();
         assert_eq!(backends, [(31000, 0), (31001, 1)]);
         assert_eq!(view.snapshot().vips, delta.vips_changed);
+    }
+
+    #[test]
+    fn policy_is_that_of_the_first_task_that_wants_one() {
+        let mut view = View::new("e".into());
+        let mut wanted = |task: &str, policy, port| {
+            let mut claimant = serving(port, 1);
+            claimant.claims[0].policy = policy;
+            view.set_task(task, Some(claimant));
+            view.flush().unwrap().vips_changed[0].policy.clone()
+        };
+        assert_eq!(wanted("f/a", None, 1), "");
+        assert_eq!(wanted("f/c", Some(Policy::Random), 2), "random");
+        assert_eq!(wanted("f/b", Some(Policy::Maglev), 3), "maglev");
+        assert_eq!(wanted("f/d", Some(Policy::LeastPending), 4), "maglev");
+        view.set_task("f/b", None);
+        assert_eq!(view.flush().unwrap().vips_changed[0].policy, "random");
     }
 
     #[test]

@@ -8,7 +8,12 @@ mod label;
 mod name;
 mod phash2;
 mod pool;
+mod port;
 
-pub use label::{Host, Label, LabelError, is_vip_key};
+pub use label::{Host, Label, LabelError};
 pub use name::{ZONE, named, service};
 pub use pool::{Family, Pool, PoolError};
+pub use port::Asked;
+
+/// By what a VIP's backends are chosen.
+pub use muster_packet::Policy;

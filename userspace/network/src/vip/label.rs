@@ -1,6 +1,6 @@
 //! The label that asks for a VIP: `VIP_0` = `/nginx:80` or `10.1.2.3:80`.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::name;
@@ -37,14 +37,15 @@ pub enum LabelError {
     Name(String),
     /// The address has a meaning already.
     #[error(
-        "VIP label {0:?}: {1} is a loopback, link-local, multicast, broadcast or unspecified address"
+        "VIP label {0:?}: {1} is a loopback, link-local, multicast, broadcast, reserved or unspecified address"
     )]
     Address(String, IpAddr),
-}
-
-/// Whether a label with this key asks for a VIP: it begins with `VIP` or `vip`.
-pub fn is_vip_key(key: &str) -> bool {
-    key.starts_with("VIP") || key.starts_with("vip")
+    /// No such policy.
+    #[error("VIP policy {0:?} is not known: write p2c-ewma, least-pending, random or maglev")]
+    Policy(String),
+    /// A policy of no VIP: the policy's key, and the VIP's.
+    #[error("VIP policy label {0:?} has no VIP: give the label {1:?}, too, or leave it out")]
+    NoVip(String, String),
 }
 
 impl FromStr for Label {
@@ -78,7 +79,12 @@ impl FromStr for Label {
 /// Whether `address` has no other meaning yet.
 fn can_be_vip(address: IpAddr) -> bool {
     let is_special = match address {
-        IpAddr::V4(address) => address == Ipv4Addr::BROADCAST,
+        // RFC 1122, section 3.2.1.3 (this network), RFC 3927 (link-local), RFC 1112, section 4
+        // (reserved, and the broadcast address).
+        IpAddr::V4(address) => {
+            let [first, ..] = address.octets();
+            first == 0 || first >= 240 || address.is_link_local()
+        }
         // It means another machine on each interface.
         IpAddr::V6(address) => address.is_unicast_link_local(),
     };
@@ -119,19 +125,21 @@ mod tests {
         for value in [":80", "/:80", "//./-:80"] {
             assert_eq!(parse(value), Err(LabelError::Name(value.into())));
         }
-        for address in
-            ["127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1"]
-        {
+        for address in [
+            "127.0.0.1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "169.254.1.1",
+            "240.0.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+        ] {
             let value = format!("{address}:80");
             let error = LabelError::Address(value.clone(), address.parse().unwrap());
             assert_eq!(parse(&value), Err(error));
-        }
-    }
-
-    #[test]
-    fn keys() {
-        for (key, asks) in [("VIP_0", true), ("vip0", true), ("Vip_0", false), ("MY_VIP", false)] {
-            assert_eq!(is_vip_key(key), asks, "{key}");
         }
     }
 }

@@ -153,9 +153,7 @@ fn read_common(object: &mut Object<'_>) -> Option<PortDefinition> {
         Some(name.to_owned())
     });
     if let Some(labels) = object.field("labels").and_then(|field| field.object()) {
-        for (key, value) in labels.entries() {
-            vip::check(key, &value);
-        }
+        vip::check(&labels);
     }
     let labels = command::strings(object, "labels");
     Some(PortDefinition { protocol: protocol?, name, labels: labels?, ..port(0) })

@@ -1,18 +1,19 @@
-//! `VIP_…` labels of ports: `<name or address>:<port>`.
+//! `VIP_…` labels of ports: `<name or address>:<port>`, and their policies.
 
-use muster_network::vip::{self, Label};
+use muster_network::vip::Asked;
 
-use crate::reader::Field;
+use crate::reader::Object;
 
-/// Refuses a label that asks for a virtual address in a way that cannot be given; all
+/// Refuses labels of a port that ask for a virtual address in a way that cannot be given; all
 /// other labels are of no concern here. The master reads them in the same way.
-pub(super) fn check(key: &str, value: &Field<'_>) {
-    if !vip::is_vip_key(key) {
-        return;
-    }
-    let Some(text) = value.value().as_str() else { return };
-    if let Err(error) = text.parse::<Label>() {
-        value.refuse(format!("{error}"));
+pub(super) fn check(labels: &Object<'_>) {
+    let entries = labels.entries();
+    let texts = entries.iter().filter_map(|(key, value)| Some((*key, value.value().as_str()?)));
+    let refused = Asked::of(texts).refused;
+    for (key, value) in &entries {
+        if let Some(error) = refused.get(*key) {
+            value.refuse(error.to_string());
+        }
     }
 }
 
@@ -20,12 +21,14 @@ pub(super) fn check(key: &str, value: &Field<'_>) {
 mod tests {
     use serde_json::json;
 
+    use muster_network::vip::Label;
+
     use super::*;
-    use crate::reader::Problems;
+    use crate::reader::{Field, Problems};
 
     fn errors(key: &str, value: &str) -> Vec<String> {
-        let (value, problems) = (json!(value), Problems::default());
-        check(key, &Field::root(&value, &problems));
+        let (labels, problems) = (json!({ key: value }), Problems::default());
+        check(&Field::root(&labels, &problems).object().unwrap());
         problems.into_list().into_iter().map(|problem| problem.error).collect()
     }
 
