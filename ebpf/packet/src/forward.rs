@@ -4,12 +4,40 @@
 //! `forward_tc` (tc ingress of the same interfaces, for what XDP leaves to it, and where XDP cannot be
 //! attached), and `reply` (tc egress of the same interfaces, for answers of backends on this machine).
 
+#[cfg(any(test, feature = "user"))]
+mod built;
+mod checksum;
+mod decide;
 mod forwarded;
 mod forwarding;
+mod headers;
+#[cfg(any(test, feature = "user"))]
+mod host;
 mod known;
+mod packet;
+mod rewrite;
+mod state;
+mod table;
+#[cfg(test)]
+mod tests;
 mod tracked;
+mod tuple;
 
-pub use forwarded::Forwarded;
+#[cfg(any(test, feature = "user"))]
+pub use built::{Built, checksum};
+pub use checksum::Difference;
+pub use decide::{Relay, Side, Step, Verdict, World, follow, open, refuse, relay};
+pub use forwarded::{Event, Forwarded};
 pub use forwarding::{FIRST_PORT, Forwarding, LAST_PORT, MAX_BUCKETS, MAX_TRACKED};
+pub use headers::{
+    ACK, Complaint, FIN, Ip, Parsed, Part, RST, SYN, Segment, is_interesting, parse, parse_segment,
+};
+#[cfg(any(test, feature = "user"))]
+pub use host::{Host, Line, Neighbours, Outcome};
 pub use known::{Known, KnownAddress, MAX_KNOWN};
+pub use packet::Packet;
+pub use rewrite::{rewrite, rewrite_error};
+pub use state::{Phase, State, unit};
+pub use table::{Entered, Found, Memory};
 pub use tracked::{Bucket, Tracked, WAYS};
+pub use tuple::Tuple;

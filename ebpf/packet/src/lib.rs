@@ -39,10 +39,7 @@ pub use counters::{
 };
 pub use endpoint::{Endpoint, TCP, UDP};
 pub use flows::{FLOWS, Flow, Flows};
-pub use forward::{
-    Bucket, FIRST_PORT, Forwarded, Forwarding, Known, KnownAddress, LAST_PORT, MAX_BUCKETS,
-    MAX_KNOWN, MAX_TRACKED, Tracked, WAYS,
-};
+pub use forward::*;
 pub use handshakes::{Handshakes, LATENCY_BUCKETS};
 pub use latency::{Latency, TICK_NS, ticks};
 pub use layout::{MAPS, MapShape, Meta, fingerprint};

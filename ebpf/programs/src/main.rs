@@ -12,6 +12,7 @@ mod atomic;
 mod balance;
 mod connect;
 mod count;
+mod forward;
 mod getpeername;
 mod maps;
 mod peers;

@@ -43,5 +43,86 @@ map_type! {
         pub no_route: u64,
         /// Larger than what fits on the way, and not to be fragmented.
         pub too_big: u64,
+        /// Not counted: when this processor last began a flow, in units of 2^30 ns of `CLOCK_MONOTONIC`.
+        pub unit: u64,
+        /// Not counted: how many it has begun in that unit.
+        pub unit_opened: u64,
+    }
+}
+
+/// What is counted: the fields of [`Forwarded`], in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// [`Forwarded::local`].
+    Local,
+    /// [`Forwarded::remote`].
+    Remote,
+    /// [`Forwarded::local_replies`].
+    LocalReply,
+    /// [`Forwarded::remote_replies`].
+    RemoteReply,
+    /// [`Forwarded::errors`].
+    Error,
+    /// [`Forwarded::opened`].
+    Opened,
+    /// [`Forwarded::displaced`].
+    Displaced,
+    /// [`Forwarded::full`].
+    Full,
+    /// [`Forwarded::ports`].
+    Ports,
+    /// [`Forwarded::flood`].
+    Flood,
+    /// [`Forwarded::no_backend`].
+    NoBackend,
+    /// [`Forwarded::first_fragments`].
+    FirstFragment,
+    /// [`Forwarded::later_fragments`].
+    LaterFragment,
+    /// [`Forwarded::hops`].
+    Hops,
+    /// [`Forwarded::malformed`].
+    Malformed,
+    /// [`Forwarded::unresolved`].
+    Unresolved,
+    /// [`Forwarded::no_route`].
+    NoRoute,
+    /// [`Forwarded::too_big`].
+    TooBig,
+}
+
+const _: () = assert!(core::mem::offset_of!(Forwarded, unit) == (Event::TooBig.index() + 1) * 8);
+
+impl Forwarded {
+    /// How often something was counted.
+    pub const fn count(&self, event: Event) -> u64 {
+        match event {
+            Event::Local => self.local,
+            Event::Remote => self.remote,
+            Event::LocalReply => self.local_replies,
+            Event::RemoteReply => self.remote_replies,
+            Event::Error => self.errors,
+            Event::Opened => self.opened,
+            Event::Displaced => self.displaced,
+            Event::Full => self.full,
+            Event::Ports => self.ports,
+            Event::Flood => self.flood,
+            Event::NoBackend => self.no_backend,
+            Event::FirstFragment => self.first_fragments,
+            Event::LaterFragment => self.later_fragments,
+            Event::Hops => self.hops,
+            Event::Malformed => self.malformed,
+            Event::Unresolved => self.unresolved,
+            Event::NoRoute => self.no_route,
+            Event::TooBig => self.too_big,
+        }
+    }
+}
+
+impl Event {
+    /// Which of the counters, as an array of them.
+    #[inline(always)]
+    pub const fn index(self) -> usize {
+        self as usize
     }
 }

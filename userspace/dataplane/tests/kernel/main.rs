@@ -11,6 +11,7 @@ mod backends;
 mod breaker;
 mod budget;
 mod connections;
+mod forward;
 mod http;
 mod ipv6;
 mod machine;

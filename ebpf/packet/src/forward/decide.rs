@@ -1,0 +1,334 @@
+//! What is to be done with a packet.
+
+use core::hint::black_box;
+
+use super::{
+    ACK, Complaint, Entered, Event, FIN, Forwarding, Found, Known, Memory, Parsed, Phase, RST, SYN,
+    Segment, State, Tuple, table,
+    table::{direction, ports},
+};
+use crate::{Address, Endpoint, TCP, Vip, choose};
+
+/// Ports of this machine that are tried for a flow.
+const PORTS: u32 = 4;
+
+/// What a decision is made from, and what it changes: the maps in the kernel, and anything in a test.
+pub trait World: Memory {
+    /// How to forward. `None` if that is not known.
+    fn rules(&self) -> Option<&Forwarding>;
+
+    /// The time: see [`unit`](super::unit).
+    fn now(&self) -> u32;
+
+    /// False if the endpoint is certainly no VIP.
+    fn may_be_vip(&self, end: &Endpoint) -> bool;
+
+    /// The VIP's entry.
+    fn vip(&self, vip: &Endpoint) -> Option<Vip>;
+
+    /// What is known of an address.
+    fn known(&self, address: Address) -> Known;
+
+    /// The backend that a VIP's flows of this hash value begin with.
+    fn backend(&self, vip: &Endpoint, entry: &Vip, hash: u64) -> Option<Endpoint>;
+
+    /// True if some VIP has the backend, whether or not it gets new flows.
+    fn serves(&self, backend: &Endpoint) -> bool;
+
+    /// True if another flow may begin on this processor, where `most` may in a unit of time.
+    fn may_open(&self, most: u32, now: u32) -> bool;
+
+    /// Counts a packet.
+    fn count(&self, event: Event);
+}
+
+/// Where a packet is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// It arrives.
+    Ingress,
+    /// It leaves.
+    Egress,
+}
+
+/// What is to be done with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: the kernel goes on with it as it is.
+    Pass,
+    /// It goes no further.
+    Drop,
+    /// The kernel goes on with it, as a packet of this tuple.
+    Deliver(Tuple),
+    /// It goes out again as a packet of this tuple, and counts as that event.
+    Forward(Tuple, Event),
+}
+
+/// What [`follow`] came to.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// All is decided.
+    Done(Verdict),
+    /// If the packet is to a VIP, a flow begins: see [`open`]. With the place of the one that is over, plus 1; 0 if
+    /// there is none.
+    Open(u32),
+}
+
+/// What is to be done with an ICMP error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relay {
+    /// Nothing.
+    Pass,
+    /// It goes to who sent what it is about, with these addresses, and about a packet of this tuple.
+    To {
+        /// Its new source.
+        source: Address,
+        /// Its new destination.
+        destination: Address,
+        /// What it is about.
+        about: Tuple,
+        /// True if it goes out again, false if the kernel goes on with it.
+        onward: bool,
+    },
+}
+
+/// Follows a flow.
+#[inline(always)]
+pub fn follow<W: World>(world: &W, segment: &Segment, side: Side) -> Step {
+    let pass = || Step::Done(Verdict::Pass);
+    let Some(rules) = world.rules() else { return pass() };
+    let tuple = &segment.tuple;
+    let is_near = side == Side::Ingress && world.may_be_vip(&tuple.vip());
+    let may_answer = side == Side::Egress
+        || tuple.destination_port >= rules.first_port && tuple.destination_port <= rules.last_port;
+    if rules.tracked == 0 || !is_near && !may_answer {
+        return pass();
+    }
+    let hash = tuple.hash(rules.seed);
+    let Some(found) = table::find(world, rules, tuple, hash) else {
+        return if is_near { Step::Open(0) } else { pass() };
+    };
+    let [.., nat_port] = ports(world, found.line);
+    let is_local = nat_port == 0;
+    // Answers of backends here are met when they leave, all else when it arrives.
+    if (side == Side::Egress) != (found.answers && is_local) {
+        return pass();
+    }
+    let now = world.now();
+    if !found.answers && is_over(world, segment, &found, now) {
+        return Step::Open(found.place + 1);
+    }
+    let Some(translated) = table::translated(world, rules, &found) else { return pass() };
+    let next = State { seen: now, ..after(found.state, segment, found.answers) };
+    // If another processor was faster, the flow's next packet does it.
+    table::advance(world, &found, next);
+    if is_local {
+        world.count(if found.answers { Event::LocalReply } else { Event::Local });
+        return Step::Done(Verdict::Deliver(translated));
+    }
+    if segment.ip.hops <= 1 {
+        world.count(Event::Hops);
+        return pass();
+    }
+    let event = if found.answers { Event::RemoteReply } else { Event::Remote };
+    Step::Done(Verdict::Forward(translated, event))
+}
+
+/// True if the packet is not one of the flow that was found, but begins another.
+#[inline(always)]
+fn is_over<W: World>(world: &W, segment: &Segment, found: &Found<W::Line>, now: u32) -> bool {
+    if segment.tuple.protocol == TCP {
+        return segment.flags & (SYN | ACK) == SYN && found.state.is_closed();
+    }
+    // Nobody says that a flow of UDP ends: it is looked after once in a while.
+    found.state.seen != now && !is_served(world, found)
+}
+
+#[inline(always)]
+fn is_served<W: World>(world: &W, found: &Found<W::Line>) -> bool {
+    world.serves(&table::backend(world, found.line))
+}
+
+/// The flow's state after a packet.
+#[inline(always)]
+const fn after(state: State, segment: &Segment, answers: bool) -> State {
+    let mut next = state;
+    if answers {
+        next = next.with(Phase::Answered);
+    } else if state.is(Phase::Answered) && segment.flags & SYN == 0 {
+        next = next.with(Phase::Confirmed);
+    }
+    if segment.flags & FIN != 0 {
+        next = next.with(if answers { Phase::BackendDone } else { Phase::ClientDone });
+    }
+    if segment.flags & RST != 0 {
+        next = next.with(Phase::Reset);
+    }
+    next
+}
+
+/// Begins a flow, if the packet is to a VIP, in place of the one that is over.
+#[inline(always)]
+pub fn open<W: World>(world: &W, tuple: &Tuple, flags: u8, hops: u8, over: u32) -> Verdict {
+    let Some(rules) = world.rules() else { return Verdict::Pass };
+    let vip = tuple.vip();
+    let Some(entry) = world.vip(&vip) else { return Verdict::Pass };
+    let refuse = |event| {
+        world.count(event);
+        Verdict::Drop
+    };
+    if over != 0 {
+        retire(world, rules, over - 1);
+    }
+    // What ends a connection begins none.
+    if flags & (RST | FIN) != 0 {
+        return Verdict::Pass;
+    }
+    let now = world.now();
+    if !world.may_open(rules.most_new, now) {
+        return refuse(Event::Flood);
+    }
+    let hash = tuple.hash(rules.seed);
+    let target =
+        if entry.backends == 0 { None } else { world.backend(&vip, &entry, tuple.spread()) };
+    let Some(target) = target else { return refuse(Event::NoBackend) };
+    let backend = Address::of(&target);
+    let is_local = world.known(backend).local != 0;
+    let source = if is_local { Some(tuple.source) } else { rules.source(backend) };
+    let Some(source) = source else { return refuse(Event::NoBackend) };
+    if backend.is_v4() != tuple.destination.is_v4() {
+        return refuse(Event::NoBackend);
+    }
+    if !is_local && hops <= 1 {
+        world.count(Event::Hops);
+        return Verdict::Pass;
+    }
+    let Some((line, place, former)) = table::claim(world, rules, hash, now) else {
+        return refuse(Event::Full);
+    };
+    if former.is(Phase::Open) {
+        table::leave(world, rules, line, direction(place, false));
+        table::leave(world, rules, line, direction(place, true));
+        if !former.is(Phase::Confirmed) && !former.is_closed() {
+            world.count(Event::Displaced);
+        }
+    }
+    let mut to = Tuple {
+        source,
+        destination: backend,
+        source_port: tuple.source_port,
+        destination_port: target.port,
+        protocol: tuple.protocol,
+    };
+    let entered = enter_answers(world, rules, &mut to, place, is_local, hash);
+    let free = State { phase: 0, generation: former.generation.wrapping_add(1), ..former };
+    if entered != Entered::Done {
+        table::publish(world, line, free);
+        return refuse(if entered == Entered::Taken { Event::Ports } else { Event::Full });
+    }
+    table::fill(world, line, tuple, &to, if is_local { 0 } else { to.source_port });
+    let state = State { seen: now, protocol: tuple.protocol, phase: Phase::Open as u8, ..free };
+    table::publish(world, line, state);
+    if table::enter(world, rules, tuple, direction(place, false), now) != Entered::Done {
+        table::leave(world, rules, line, direction(place, true));
+        table::publish(world, line, free);
+        return refuse(Event::Full);
+    }
+    world.count(Event::Opened);
+    if is_local {
+        world.count(Event::Local);
+        Verdict::Deliver(to)
+    } else {
+        Verdict::Forward(to, Event::Remote)
+    }
+}
+
+/// Enters the direction of answers, with a port of this machine's that nobody else has towards the backend.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the upper half is meant; ports are 16 bits")]
+fn enter_answers<W: World>(
+    world: &W,
+    rules: &Forwarding,
+    to: &mut Tuple,
+    place: u32,
+    is_local: bool,
+    hash: u64,
+) -> Entered {
+    let now = world.now();
+    let count = u32::from(rules.last_port).wrapping_sub(u32::from(rules.first_port)) + 1;
+    let mut drawn = (hash >> 32) as u32;
+    let mut entered = Entered::Taken;
+    for _ in 0..black_box(PORTS) {
+        if !is_local {
+            to.source_port = rules.first_port.wrapping_add(choose(drawn, count).index as u16);
+        }
+        entered = table::enter(world, rules, &to.reversed(), direction(place, true), now);
+        if entered != Entered::Taken || is_local {
+            break;
+        }
+        drawn = drawn.wrapping_add(0x9e37_79b9);
+    }
+    entered
+}
+
+/// Forgets the flow in a place, which is over.
+#[inline(always)]
+fn retire<W: World>(world: &W, rules: &Forwarding, place: u32) {
+    let Some((line, state)) = table::own(world, place) else { return };
+    table::leave(world, rules, line, direction(place, false));
+    table::leave(world, rules, line, direction(place, true));
+    let generation = state.generation.wrapping_add(1);
+    table::publish(world, line, State { phase: 0, generation, ..state });
+}
+
+/// What becomes of packets that are neither a whole segment nor an ICMP error.
+#[inline(always)]
+pub fn refuse<W: World>(world: &W, parsed: &Parsed) -> Verdict {
+    if world.rules().is_none_or(|rules| rules.tracked == 0) {
+        return Verdict::Pass;
+    }
+    let (is_vip, event) = match parsed {
+        Parsed::Fragment(_, Some(tuple)) => {
+            let is_vip = world.vip(&tuple.vip()).is_some();
+            (is_vip, Event::FirstFragment)
+        }
+        Parsed::Fragment(ip, None) => (world.known(ip.destination).vip != 0, Event::LaterFragment),
+        Parsed::Malformed { destination } => (world.known(*destination).vip != 0, Event::Malformed),
+        _ => (false, Event::Malformed),
+    };
+    if !is_vip {
+        return Verdict::Pass;
+    }
+    world.count(event);
+    Verdict::Drop
+}
+
+/// Finds out who sent what an ICMP error is about.
+#[inline(always)]
+pub fn relay<W: World>(world: &W, complaint: &Complaint, side: Side) -> Relay {
+    let Some(rules) = world.rules() else { return Relay::Pass };
+    if rules.tracked == 0 {
+        return Relay::Pass;
+    }
+    // The packet that it is about went the other way.
+    let arrived = complaint.tuple.reversed();
+    let found = table::find(world, rules, &arrived, arrived.hash(rules.seed));
+    let Some(found) = found else { return Relay::Pass };
+    let [.., nat_port] = ports(world, found.line);
+    let is_local = nat_port == 0;
+    if (side == Side::Egress) != (found.answers && is_local) {
+        return Relay::Pass;
+    }
+    let translated = table::translated(world, rules, &found);
+    let Some(about) = translated.map(Tuple::reversed) else { return Relay::Pass };
+    let onward = !is_local;
+    if onward && complaint.ip.hops <= 1 {
+        world.count(Event::Hops);
+        return Relay::Pass;
+    }
+    // A machine on the way may be unknown to the other side, or speak for the backend.
+    let speaks = onward || found.answers && complaint.ip.source == arrived.source;
+    let source = if speaks { about.destination } else { complaint.ip.source };
+    world.count(Event::Error);
+    Relay::To { source, destination: about.source, about, onward }
+}

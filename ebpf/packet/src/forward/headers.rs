@@ -1,0 +1,325 @@
+//! Where a packet's headers are, and what they say.
+
+use super::{Packet, Tuple};
+use crate::{Address, TCP, UDP};
+
+/// Bytes of an Ethernet header without tags (IEEE 802.3).
+const ETHERNET: u32 = 14;
+/// Bytes of a VLAN tag (IEEE 802.1Q), of which there may be two (802.1ad).
+const TAG: u32 = 4;
+/// `EtherTypes`.
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+const VLAN: u16 = 0x8100;
+const SERVICE_VLAN: u16 = 0x88a8;
+
+/// IANA's numbers of protocols and extension headers.
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const OPTIONS: u8 = 60;
+
+/// Extension headers of IPv6 that are looked through. RFC 8200 knows no use for more than four before TCP
+/// or UDP that is not for security.
+const EXTENSIONS: u32 = 4;
+
+/// What of a datagram a packet holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All.
+    Whole,
+    /// The first fragment, which has the ports.
+    First,
+    /// A later one.
+    Later,
+}
+
+/// An IP header, and the extension headers after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ip {
+    /// Where it begins.
+    pub at: u32,
+    /// Where what it carries begins.
+    pub payload: u32,
+    /// Where the packet ends, by what the header says.
+    pub end: u32,
+    /// What it carries: IANA's number.
+    pub protocol: u8,
+    /// Hops that are left: TTL or hop limit.
+    pub hops: u8,
+    /// Fragments.
+    pub part: Part,
+    /// IPv4 only: not to be fragmented on the way. Always so with IPv6.
+    pub whole: bool,
+    /// Where it is from.
+    pub source: Address,
+    /// Where it is going.
+    pub destination: Address,
+}
+
+/// A packet of TCP or UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Its IP header.
+    pub ip: Ip,
+    /// Addresses and ports.
+    pub tuple: Tuple,
+    /// TCP's flags: see [`FIN`] and the others; 0 in UDP.
+    pub flags: u8,
+}
+
+/// An ICMP error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// Its own IP header.
+    pub ip: Ip,
+    /// That of the packet it is about.
+    pub about: Ip,
+    /// Addresses and ports of that.
+    pub tuple: Tuple,
+}
+
+/// TCP: the sender is done.
+pub const FIN: u8 = 1;
+/// The connection begins.
+pub const SYN: u8 = 2;
+/// It is given up.
+pub const RST: u8 = 4;
+/// The acknowledgement number counts.
+pub const ACK: u8 = 16;
+
+/// What a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// None of the others.
+    Other,
+    /// A segment or datagram.
+    Segment(Segment),
+    /// A fragment of one: with its ports if it is the first.
+    Fragment(Ip, Option<Tuple>),
+    /// An ICMP error about one.
+    Complaint(Complaint),
+    /// Its headers contradict themselves, or do not fit into it.
+    Malformed {
+        /// Where it was going.
+        destination: Address,
+    },
+}
+
+/// The segment or datagram, whole and in order, that most packets are. `None` of all others: see [`parse`].
+#[inline(always)]
+pub fn parse_segment(packet: &(impl Packet + ?Sized)) -> Option<Segment> {
+    let (version, at) = network(packet)?;
+    let ip = Ip::read(packet, version, at)?;
+    let is_segment = ip.protocol == TCP || ip.protocol == UDP;
+    if !is_segment || ip.part != Part::Whole || ip.end < ip.payload {
+        return None;
+    }
+    segment(packet, ip)
+}
+
+/// Reads the headers.
+#[inline(always)]
+pub fn parse(packet: &(impl Packet + ?Sized)) -> Parsed {
+    let Some((version, at)) = network(packet) else { return Parsed::Other };
+    let Some(ip) = Ip::read(packet, version, at) else { return Parsed::Other };
+    if ip.end < ip.payload {
+        return Parsed::Malformed { destination: ip.destination };
+    }
+    if ip.protocol == TCP || ip.protocol == UDP {
+        match (ip.part, segment(packet, ip)) {
+            (Part::Later, _) => Parsed::Fragment(ip, None),
+            (Part::First, Some(segment)) => Parsed::Fragment(ip, Some(segment.tuple)),
+            (Part::Whole, Some(segment)) => Parsed::Segment(segment),
+            (_, None) => Parsed::Malformed { destination: ip.destination },
+        }
+    } else if ip.part == Part::Whole && (ip.protocol == ICMP || ip.protocol == ICMPV6) {
+        complaint(packet, version, ip).map_or(Parsed::Other, Parsed::Complaint)
+    } else {
+        Parsed::Other
+    }
+}
+
+/// False if [`parse`] certainly finds nothing of interest.
+#[inline(always)]
+pub fn is_interesting(packet: &(impl Packet + ?Sized)) -> bool {
+    let Some((version, at)) = network(packet) else { return false };
+    let Some(protocol) = packet.load8(at + if version == IPV4 { 9 } else { 6 }) else {
+        return false;
+    };
+    // What is behind extension headers remains to be seen.
+    version == IPV6 || protocol == ICMP || protocol == TCP || protocol == UDP
+}
+
+/// The `EtherType` of IP, and where its header begins.
+#[inline(always)]
+fn network(packet: &(impl Packet + ?Sized)) -> Option<(u16, u32)> {
+    let mut at = ETHERNET;
+    let mut kind = packet.number(at - 2)?;
+    if kind == VLAN || kind == SERVICE_VLAN {
+        at += TAG;
+        kind = packet.number(at - 2)?;
+        if kind == VLAN || kind == SERVICE_VLAN {
+            at += TAG;
+            kind = packet.number(at - 2)?;
+        }
+    }
+    if kind == IPV4 {
+        return Some((IPV4, packet.blur(at)));
+    }
+    if kind == IPV6 && has_ipv6(packet) { Some((IPV6, packet.blur(at))) } else { None }
+}
+
+#[inline(always)]
+const fn has_ipv6<P: Packet + ?Sized>(_: &P) -> bool {
+    P::IPV6
+}
+
+/// Ports and flags, if all of the transport header is there.
+#[inline(always)]
+fn segment(packet: &(impl Packet + ?Sized), ip: Ip) -> Option<Segment> {
+    if ip.part == Part::Later {
+        return None;
+    }
+    let tuple = ports(packet, &ip)?;
+    let (length, flags) = if ip.protocol == TCP {
+        // The last bytes of the header without options.
+        packet.load16(ip.payload + 18)?;
+        (20, packet.load8(ip.payload + 13)?)
+    } else {
+        packet.load16(ip.payload + 6)?;
+        (8, 0)
+    };
+    if ip.end < ip.payload + length { None } else { Some(Segment { ip, tuple, flags }) }
+}
+
+#[inline(always)]
+fn ports(packet: &(impl Packet + ?Sized), ip: &Ip) -> Option<Tuple> {
+    Some(Tuple {
+        source: ip.source,
+        destination: ip.destination,
+        source_port: packet.number(ip.payload)?,
+        destination_port: packet.number(ip.payload + 2)?,
+        protocol: ip.protocol,
+    })
+}
+
+/// The error, if it is one, and about TCP or UDP.
+#[inline(always)]
+fn complaint(packet: &(impl Packet + ?Sized), version: u16, ip: Ip) -> Option<Complaint> {
+    let kind = packet.load8(ip.payload)?;
+    let is_error = if version == IPV4 {
+        // Destination unreachable, time exceeded, parameter problem (RFC 792).
+        ip.protocol == ICMP && (kind == 3 || kind == 11 || kind == 12)
+    } else {
+        // The same and packet too big (RFC 4443).
+        ip.protocol == ICMPV6 && (1..=4).contains(&kind)
+    };
+    if !is_error {
+        return None;
+    }
+    let about = Ip::read(packet, version, ip.payload + 8)?;
+    let of_a_flow = about.protocol == TCP || about.protocol == UDP;
+    if !of_a_flow || about.part == Part::Later {
+        return None;
+    }
+    let tuple = ports(packet, &about)?;
+    Some(Complaint { ip, about, tuple })
+}
+
+impl Ip {
+    /// `None` if it is no IP header, or not all of it is there.
+    #[inline(always)]
+    fn read(packet: &(impl Packet + ?Sized), version: u16, at: u32) -> Option<Self> {
+        if version == IPV4 { Self::read4(packet, at) } else { Self::read6(packet, at) }
+    }
+
+    /// RFC 791.
+    #[inline(always)]
+    fn read4(packet: &(impl Packet + ?Sized), at: u32) -> Option<Self> {
+        let first = packet.load8(at)?;
+        let header = u32::from(first & 15) * 4;
+        if first >> 4 != 4 || header < 20 {
+            return None;
+        }
+        let fragment = packet.number(at + 6)?;
+        let part = if fragment & 0x1fff != 0 {
+            Part::Later
+        } else if fragment & 0x2000 != 0 {
+            Part::First
+        } else {
+            Part::Whole
+        };
+        Some(Self {
+            at,
+            payload: packet.blur(at + header),
+            end: at + u32::from(packet.number(at + 2)?),
+            protocol: packet.load8(at + 9)?,
+            hops: packet.load8(at + 8)?,
+            part,
+            whole: fragment & 0x4000 != 0,
+            source: Address::v4(packet.load32(at + 12)?.to_ne_bytes()),
+            destination: Address::v4(packet.load32(at + 16)?.to_ne_bytes()),
+        })
+    }
+
+    /// RFC 8200.
+    #[inline(always)]
+    fn read6(packet: &(impl Packet + ?Sized), at: u32) -> Option<Self> {
+        let first = packet.load8(at)?;
+        if first >> 4 != 6 {
+            return None;
+        }
+        let address =
+            |at: u32| Some(Address { words: [packet.load64(at)?, packet.load64(at + 8)?] });
+        let mut ip = Self {
+            at,
+            payload: at + 40,
+            end: at + 40 + u32::from(packet.number(at + 4)?),
+            protocol: packet.load8(at + 6)?,
+            hops: packet.load8(at + 7)?,
+            part: Part::Whole,
+            whole: true,
+            source: address(at + 8)?,
+            destination: address(at + 24)?,
+        };
+        for _ in 0..EXTENSIONS {
+            let is_extension = ip.protocol == HOP_BY_HOP
+                || ip.protocol == ROUTING
+                || ip.protocol == OPTIONS
+                || ip.protocol == FRAGMENT
+                || ip.protocol == AUTHENTICATION;
+            if !is_extension || ip.part == Part::Later {
+                break;
+            }
+            ip.skip(packet)?;
+        }
+        Some(ip)
+    }
+
+    /// Goes on behind an extension header.
+    #[inline(always)]
+    fn skip(&mut self, packet: &(impl Packet + ?Sized)) -> Option<()> {
+        let (next, length) = (packet.load8(self.payload)?, packet.load8(self.payload + 1)?);
+        if self.protocol == FRAGMENT {
+            let fragment = packet.number(self.payload + 2)?;
+            if fragment & !7 != 0 {
+                self.part = Part::Later;
+            } else if fragment & 1 != 0 {
+                self.part = Part::First;
+            }
+            self.payload += 8;
+        } else if self.protocol == AUTHENTICATION {
+            // In words of four bytes, minus two (RFC 4302).
+            self.payload += (u32::from(length) + 2) * 4;
+        } else {
+            self.payload += (u32::from(length) + 1) * 8;
+        }
+        self.payload = packet.blur(self.payload);
+        self.protocol = next;
+        Some(())
+    }
+}

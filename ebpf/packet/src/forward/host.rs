@@ -1,0 +1,238 @@
+//! The forwarded path in user space: the same decisions as in the kernel, on maps that are vectors.
+
+extern crate std;
+
+use core::cell::{Cell, RefCell};
+use std::{collections::HashMap, vec, vec::Vec};
+
+use super::{
+    Complaint, Event, Forwarding, Known, Memory, Packet as _, Parsed, Relay, Segment, Side, Step,
+    Verdict, World, follow, open, parse, parse_segment, refuse, relay, rewrite, rewrite_error,
+};
+use crate::{Address, Endpoint, Policy, Vip, choose};
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes to the kernel, as it was or changed.
+    Pass,
+    /// It is dropped.
+    Drop,
+    /// It is sent out again.
+    Transmit,
+}
+
+/// Who is next on the way of a packet to an address: its Ethernet address, and that of this machine's interface.
+pub type Neighbours = fn(Address) -> Option<([u8; 6], [u8; 6])>;
+
+/// One machine.
+pub struct Host {
+    /// As the map `forwarding` has it.
+    pub rules: Forwarding,
+    /// The time, in units of 2^30 ns.
+    pub now: u32,
+    /// VIPs and their backends, none of which is down.
+    pub vips: HashMap<Endpoint, Vec<Endpoint>>,
+    /// As the map `addresses` has it.
+    pub addresses: HashMap<[u8; 16], Known>,
+    /// Who is next on the way.
+    pub neighbours: Neighbours,
+    tracked: Vec<[Cell<u64>; 8]>,
+    index: Vec<[Cell<u64>; 8]>,
+    counts: RefCell<HashMap<usize, u64>>,
+    opened: Cell<(u32, u32)>,
+}
+
+/// A line of one of the two tables.
+#[derive(Clone, Copy, Debug)]
+pub enum Line {
+    /// Of the index.
+    Bucket(usize),
+    /// Of the flows.
+    Flow(usize),
+}
+
+impl Host {
+    /// A machine without VIPs.
+    pub fn new(rules: Forwarding) -> Self {
+        let lines = |count: u32| vec![[const { Cell::new(0) }; 8]; count as usize];
+        Self {
+            tracked: lines(rules.tracked),
+            index: lines(rules.buckets),
+            rules,
+            now: 1_000_000,
+            vips: HashMap::new(),
+            addresses: HashMap::new(),
+            neighbours: |_| Some(([2; 6], [4; 6])),
+            counts: RefCell::default(),
+            opened: Cell::new((0, 0)),
+        }
+    }
+
+    /// How often something was counted.
+    pub fn counted(&self, event: Event) -> u64 {
+        self.counts.borrow().get(&event.index()).copied().unwrap_or(0)
+    }
+
+    /// Gives a VIP these backends, and makes its address known.
+    pub fn serve(&mut self, vip: Endpoint, backends: &[Endpoint]) {
+        self.vips.insert(vip, backends.to_vec());
+        self.addresses.entry(Address::of(&vip).bytes()).or_default().vip = 1;
+    }
+
+    /// Makes an address one of this machine's.
+    pub fn own(&mut self, address: Address) {
+        self.addresses.entry(address.bytes()).or_default().local = 1;
+    }
+
+    /// Does with a packet what the programs do: `forward` where it arrives, `reply` where it leaves.
+    pub fn run(&self, packet: &mut [u8], side: Side) -> Outcome {
+        if let Some(segment) = parse_segment(packet) {
+            return self.segment(packet, &segment, side);
+        }
+        match parse(packet) {
+            Parsed::Complaint(complaint) => self.complaint(packet, &complaint, side),
+            parsed if side == Side::Ingress && refuse(self, &parsed) == Verdict::Drop => {
+                Outcome::Drop
+            }
+            _ => Outcome::Pass,
+        }
+    }
+
+    fn segment(&self, packet: &mut [u8], segment: &Segment, side: Side) -> Outcome {
+        let mut step = follow(self, segment, side);
+        if let Step::Open(over) = step {
+            step = Step::Done(open(self, &segment.tuple, segment.flags, segment.ip.hops, over));
+        }
+        match step {
+            Step::Done(Verdict::Deliver(to)) => written(rewrite(packet, segment, &to, false)),
+            Step::Done(Verdict::Forward(to, event)) => {
+                let Some(way) = (self.neighbours)(to.destination) else { return Outcome::Pass };
+                let outcome = written(rewrite(packet, segment, &to, true));
+                self.count(event);
+                send(packet, way, outcome)
+            }
+            Step::Done(Verdict::Drop) => Outcome::Drop,
+            _ => Outcome::Pass,
+        }
+    }
+
+    fn complaint(&self, packet: &mut [u8], complaint: &Complaint, side: Side) -> Outcome {
+        let Relay::To { source, destination, about, onward } = relay(self, complaint, side) else {
+            return Outcome::Pass;
+        };
+        let way = (self.neighbours)(destination);
+        if onward && way.is_none() {
+            return Outcome::Pass;
+        }
+        let outcome =
+            written(rewrite_error(packet, complaint, source, destination, &about, onward));
+        match way {
+            Some(way) if onward => send(packet, way, outcome),
+            _ => outcome,
+        }
+    }
+
+    fn line(&self, line: Line) -> Option<&[Cell<u64>; 8]> {
+        match line {
+            Line::Bucket(index) => self.index.get(index),
+            Line::Flow(index) => self.tracked.get(index),
+        }
+    }
+
+    fn word(&self, line: Line, word: usize) -> Option<&Cell<u64>> {
+        self.line(line)?.get(word)
+    }
+}
+
+fn written(result: Option<()>) -> Outcome {
+    if result.is_some() { Outcome::Pass } else { Outcome::Drop }
+}
+
+fn send(packet: &mut [u8], way: ([u8; 6], [u8; 6]), outcome: Outcome) -> Outcome {
+    if outcome == Outcome::Drop || packet.load64(4).is_none() {
+        return Outcome::Drop;
+    }
+    let (destination, source) = way;
+    for (to, from) in packet.iter_mut().zip(destination.iter().chain(&source)) {
+        *to = *from;
+    }
+    Outcome::Transmit
+}
+
+impl Memory for Host {
+    type Line = Line;
+
+    fn bucket(&self, index: u32) -> Option<Line> {
+        let line = Line::Bucket(index as usize);
+        self.line(line).map(|_| line)
+    }
+
+    fn flow(&self, index: u32) -> Option<Line> {
+        let line = Line::Flow(index as usize);
+        self.line(line).map(|_| line)
+    }
+
+    fn load(&self, line: Line, word: usize) -> u64 {
+        self.word(line, word).map_or(0, Cell::get)
+    }
+
+    fn store(&self, line: Line, word: usize, value: u64) {
+        if let Some(cell) = self.word(line, word) {
+            cell.set(value);
+        }
+    }
+
+    fn replace(&self, line: Line, word: usize, from: u64, to: u64) -> bool {
+        self.word(line, word).is_some_and(|cell| {
+            let is_same = cell.get() == from;
+            if is_same {
+                cell.set(to);
+            }
+            is_same
+        })
+    }
+}
+
+impl World for Host {
+    fn rules(&self) -> Option<&Forwarding> {
+        Some(&self.rules)
+    }
+
+    fn now(&self) -> u32 {
+        self.now
+    }
+
+    fn may_be_vip(&self, _: &Endpoint) -> bool {
+        true
+    }
+
+    fn vip(&self, vip: &Endpoint) -> Option<Vip> {
+        let backends = u32::try_from(self.vips.get(vip)?.len()).ok()?;
+        Some(Vip::new(1, backends, 0, Policy::Random))
+    }
+
+    fn known(&self, address: Address) -> Known {
+        self.addresses.get(&address.bytes()).copied().unwrap_or_default()
+    }
+
+    fn backend(&self, vip: &Endpoint, entry: &Vip, hash: u64) -> Option<Endpoint> {
+        let index = choose((hash >> 32) as u32, entry.backends).index;
+        self.vips.get(vip)?.get(index as usize).copied()
+    }
+
+    fn serves(&self, backend: &Endpoint) -> bool {
+        self.vips.values().any(|backends| backends.contains(backend))
+    }
+
+    fn may_open(&self, most: u32, now: u32) -> bool {
+        let (unit, count) = self.opened.get();
+        let count = if unit == now { count + 1 } else { 1 };
+        self.opened.set((now, count));
+        most == 0 || count <= most
+    }
+
+    fn count(&self, event: Event) {
+        *self.counts.borrow_mut().entry(event.index()).or_default() += 1;
+    }
+}

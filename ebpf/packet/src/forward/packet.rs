@@ -1,0 +1,102 @@
+//! A packet's bytes: in the kernel those in its buffer, in a test a slice.
+
+use super::Difference;
+
+/// Reads and writes at offsets from the start of the Ethernet header. `None` beyond the end.
+pub trait Packet {
+    /// False where only IPv4 is looked at.
+    const IPV6: bool = true;
+
+    /// One byte.
+    fn load8(&self, at: u32) -> Option<u8>;
+    /// Two, as they lie in memory.
+    fn load16(&self, at: u32) -> Option<u16>;
+    /// Four.
+    fn load32(&self, at: u32) -> Option<u32>;
+    /// Eight.
+    fn load64(&self, at: u32) -> Option<u64>;
+    /// Writes two bytes.
+    fn store16(&mut self, at: u32, value: u16) -> Option<()>;
+    /// Writes four.
+    fn store32(&mut self, at: u32, value: u32) -> Option<()>;
+    /// Writes eight.
+    fn store64(&mut self, at: u32, value: u64) -> Option<()>;
+
+    /// The same number. The verifier would follow every way on which an offset came about by itself; what it cannot
+    /// know, it need not tell apart.
+    #[inline(always)]
+    fn blur(&self, offset: u32) -> u32 {
+        offset
+    }
+
+    /// A number of two bytes in network order.
+    #[inline(always)]
+    fn number(&self, at: u32) -> Option<u16> {
+        Some(u16::from_be(self.load16(at)?))
+    }
+
+    /// Corrects the checksum of a transport header, given what changed of what its pseudo-header
+    /// has in common with the IP header, and what changed else. Where `optional`, 0 means that there is
+    /// none, and 0xffff what else were 0 (RFC 768).
+    ///
+    /// The kernel may have left part of the adding up to the network card: then it has to be told which is which.
+    #[inline(always)]
+    fn correct(
+        &mut self,
+        at: u32,
+        pseudo: Difference,
+        rest: Difference,
+        optional: bool,
+    ) -> Option<()> {
+        let before = self.load16(at)?;
+        if optional && before == 0 {
+            return Some(());
+        }
+        let after = pseudo.and(rest).apply(before);
+        self.store16(at, if optional && after == 0 { 0xffff } else { after })
+    }
+}
+
+#[cfg(any(test, feature = "user"))]
+mod slice {
+    use super::Packet;
+
+    fn part<const N: usize>(bytes: &[u8], at: u32) -> Option<[u8; N]> {
+        bytes.get(at as usize..)?.first_chunk().copied()
+    }
+
+    fn put<const N: usize>(bytes: &mut [u8], at: u32, value: [u8; N]) -> Option<()> {
+        *bytes.get_mut(at as usize..)?.first_chunk_mut()? = value;
+        Some(())
+    }
+
+    impl Packet for [u8] {
+        fn load8(&self, at: u32) -> Option<u8> {
+            self.get(at as usize).copied()
+        }
+
+        fn load16(&self, at: u32) -> Option<u16> {
+            part(self, at).map(u16::from_ne_bytes)
+        }
+
+        fn load32(&self, at: u32) -> Option<u32> {
+            part(self, at).map(u32::from_ne_bytes)
+        }
+
+        fn load64(&self, at: u32) -> Option<u64> {
+            part(self, at).map(u64::from_ne_bytes)
+        }
+
+        fn store16(&mut self, at: u32, value: u16) -> Option<()> {
+            put(self, at, value.to_ne_bytes())
+        }
+
+        fn store32(&mut self, at: u32, value: u32) -> Option<()> {
+            put(self, at, value.to_ne_bytes())
+        }
+
+        fn store64(&mut self, at: u32, value: u64) -> Option<()> {
+            put(self, at, value.to_ne_bytes())
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Packets as they arrive, where XDP has left them to us or is not there.
+
+use core::{ffi::c_void, ptr::null_mut};
+
+use aya_ebpf::{
+    bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC},
+    helpers::generated::bpf_redirect_neigh,
+    macros::classifier,
+    programs::TcContext,
+};
+use muster_packet::{Side, rewrite, rewrite_error};
+
+use crate::forward::{
+    maps::count,
+    plan::{
+        DELIVER, DROP, FORWARD, ODD, OPEN, PASS, TELL, TELL_ON, begin, cut_off, look, look_closely,
+        pick, plan, tell,
+    },
+    route::{Route, route},
+    skb::{MOST, Skb, delivered, told_here},
+};
+
+/// Does what `forward` does: to any interface, and with neighbours that have yet to be found.
+///
+/// Linux 5.12.
+#[classifier]
+pub fn forward_tc(ctx: TcContext) -> i32 {
+    let ctx = ctx.skb.skb;
+    let mut step = looked(ctx);
+    if step == OPEN {
+        pick();
+        step = begin();
+    } else if step == ODD {
+        step = looked_closely(ctx);
+        if step == TELL {
+            step = told();
+        }
+    }
+    if step == DELIVER {
+        delivered(ctx) as i32
+    } else if step == FORWARD {
+        forwarded(ctx) as i32
+    } else if step == TELL {
+        told_here(ctx) as i32
+    } else if step == TELL_ON {
+        told_on(ctx) as i32
+    } else if step == DROP {
+        TC_ACT_SHOT
+    } else {
+        TC_ACT_UNSPEC
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn looked(ctx: *mut __sk_buff) -> u32 {
+    look(&Skb::new(ctx), Side::Ingress)
+}
+
+#[cold]
+#[inline(never)]
+fn looked_closely(ctx: *mut __sk_buff) -> u32 {
+    let skb = Skb { ctx };
+    skb.gather(MOST);
+    look_closely(&skb, Side::Ingress)
+}
+
+#[cold]
+#[inline(never)]
+fn told() -> u32 {
+    tell(Side::Ingress)
+}
+
+#[cold]
+#[inline(never)]
+fn forwarded(ctx: *mut __sk_buff) -> u32 {
+    let mut skb = Skb { ctx };
+    let Some(plan) = plan() else { return TC_ACT_UNSPEC as u32 };
+    let interface = match route(ctx.cast::<c_void>(), skb.interface(), &plan.to, 0) {
+        Route::To { interface, .. } | Route::Unknown(interface) => interface,
+        Route::None(event) => {
+            count(event);
+            return TC_ACT_SHOT as u32;
+        }
+    };
+    if cut_off(rewrite(&mut skb, &plan.segment, &plan.to, true), PASS) != PASS {
+        return TC_ACT_SHOT as u32;
+    }
+    count(plan.event());
+    send(interface)
+}
+
+/// Passes an ICMP error on.
+#[cold]
+#[inline(never)]
+fn told_on(ctx: *mut __sk_buff) -> u32 {
+    let mut skb = Skb { ctx };
+    let Some(plan) = plan() else { return TC_ACT_UNSPEC as u32 };
+    let interface = match route(ctx.cast::<c_void>(), skb.interface(), &plan.outer(), 0) {
+        Route::To { interface, .. } | Route::Unknown(interface) => interface,
+        Route::None(event) => {
+            count(event);
+            return TC_ACT_SHOT as u32;
+        }
+    };
+    let (source, destination) = (plan.source, plan.destination);
+    let written = rewrite_error(&mut skb, &plan.complaint, source, destination, &plan.to, true);
+    if cut_off(written, PASS) == PASS { send(interface) } else { TC_ACT_SHOT as u32 }
+}
+
+/// Out of the interface, to whatever neighbour is next. Linux 5.10.
+#[inline(always)]
+fn send(interface: u32) -> u32 {
+    // SAFETY: takes numbers; without a neighbour, the kernel looks for it.
+    unsafe { bpf_redirect_neigh(interface, null_mut(), 0, 0) as u32 }
+}

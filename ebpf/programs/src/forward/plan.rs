@@ -1,0 +1,204 @@
+//! What is to be done with a packet, worked out in steps.
+//!
+//! The verifier allows 512 bytes of stack for functions that call each other, so the steps call one after
+//! the other, and what one finds out for the next is in a map of each processor's own: no other program that uses it
+//! runs there meanwhile, as all of them run with softirqs disabled. It also makes the verifier's work little, for what comes from
+//! a map it need not tell apart.
+
+use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
+use muster_packet::{
+    Address, Complaint, Endpoint, Event, Packet, Relay, Segment, Side, Step, Tuple, Verdict,
+    World as _, follow, is_interesting, open, parse, parse_segment, refuse, relay,
+};
+
+use crate::{
+    balance::pinned_backend,
+    forward::maps::{Maps, count},
+};
+
+/// The packet goes its way as it is.
+pub const PASS: u32 = 0;
+/// It is dropped.
+pub const DROP: u32 = 1;
+/// It becomes one of [`Plan::to`], and the kernel goes on with it.
+pub const DELIVER: u32 = 2;
+/// The same, and it goes out again.
+pub const FORWARD: u32 = 3;
+/// See [`begin`].
+pub const OPEN: u32 = 4;
+/// See [`look_closely`].
+pub const ODD: u32 = 5;
+/// It is an ICMP error, and becomes one of [`Plan::source`] to [`Plan::destination`] about [`Plan::to`]; the kernel goes on
+/// with it.
+pub const TELL: u32 = 6;
+/// The same, and it goes out again.
+pub const TELL_ON: u32 = 7;
+
+/// A plan in words: the map's value.
+const WORDS: usize = 48;
+
+#[btf_map(name = "plans")]
+static PLANS: PerCpuArray<[u64; WORDS], 1> = PerCpuArray::new();
+
+/// What one step leaves to the next.
+pub struct Plan {
+    /// The packet.
+    pub segment: Segment,
+    /// What it is to be.
+    pub to: Tuple,
+    /// True if it is an answer of a backend on another machine.
+    is_answer: bool,
+    /// See [`Step::Open`].
+    over: u32,
+    /// See [`pick`].
+    backend: Endpoint,
+    /// The ICMP error.
+    pub complaint: Complaint,
+    /// Its source to be.
+    pub source: Address,
+    /// Its destination to be.
+    pub destination: Address,
+}
+
+const _: () = assert!(size_of::<Plan>() <= WORDS * 8 && align_of::<Plan>() <= 8);
+
+/// This processor's plan.
+#[inline(always)]
+pub fn plan() -> Option<&'static mut Plan> {
+    let plan = PLANS.get_ptr_mut(0)?.cast::<Plan>();
+    // SAFETY: a live map value of this processor's own, large enough, and nobody else uses it while the
+    // program runs. A step only reads what the one before it has written.
+    Some(unsafe { &mut *plan })
+}
+
+/// Looks at a packet.
+#[inline(always)]
+pub fn look(packet: &impl Packet, side: Side) -> u32 {
+    let Some(segment) = parse_segment(packet) else {
+        return if is_interesting(packet) { ODD } else { PASS };
+    };
+    let Some(plan) = plan() else { return PASS };
+    match follow(&Maps, &segment, side) {
+        Step::Done(Verdict::Pass) => PASS,
+        Step::Done(Verdict::Drop) => DROP,
+        Step::Done(Verdict::Deliver(to)) => {
+            plan.segment = segment;
+            plan.to = to;
+            DELIVER
+        }
+        Step::Done(Verdict::Forward(to, event)) => {
+            plan.segment = segment;
+            plan.to = to;
+            plan.is_answer = event == Event::RemoteReply;
+            FORWARD
+        }
+        Step::Open(over) => {
+            plan.segment = segment;
+            plan.over = over;
+            OPEN
+        }
+    }
+}
+
+/// Picks the backend that a flow is to begin with, if the packet is to a VIP.
+#[cold]
+#[inline(never)]
+pub fn pick() -> u32 {
+    let Some(plan) = plan() else { return PASS };
+    let tuple = &plan.segment.tuple;
+    let vip = tuple.vip();
+    let backend = match Maps.vip(&vip) {
+        Some(entry) if entry.backends > 0 => pinned_backend(&vip, &entry, tuple.spread()),
+        _ => None,
+    };
+    // Backends have ports.
+    plan.backend = backend.unwrap_or(Endpoint::from_words([0; 3]));
+    OPEN
+}
+
+/// What was picked.
+#[inline(always)]
+pub fn picked() -> Option<Endpoint> {
+    let backend = plan()?.backend;
+    if backend.port == 0 { None } else { Some(backend) }
+}
+
+/// Begins a flow with the backend that was picked.
+#[cold]
+#[inline(never)]
+pub fn begin() -> u32 {
+    let Some(plan) = plan() else { return PASS };
+    let (flags, hops) = (plan.segment.flags, plan.segment.ip.hops);
+    match open(&Maps, &plan.segment.tuple, flags, hops, plan.over) {
+        Verdict::Pass => PASS,
+        Verdict::Drop => DROP,
+        Verdict::Deliver(to) => {
+            plan.to = to;
+            DELIVER
+        }
+        Verdict::Forward(to, event) => {
+            plan.to = to;
+            plan.is_answer = event == Event::RemoteReply;
+            FORWARD
+        }
+    }
+}
+
+/// Looks at what is no whole segment: ICMP errors, fragments, and what is malformed.
+#[inline(always)]
+pub fn look_closely(packet: &impl Packet, side: Side) -> u32 {
+    let Some(plan) = plan() else { return PASS };
+    let parsed = parse(packet);
+    let muster_packet::Parsed::Complaint(complaint) = parsed else {
+        let is_dropped = side == Side::Ingress && refuse(&Maps, &parsed) == Verdict::Drop;
+        return if is_dropped { DROP } else { PASS };
+    };
+    plan.complaint = complaint;
+    TELL
+}
+
+/// Finds out whom an ICMP error is to be told.
+#[inline(always)]
+pub fn tell(side: Side) -> u32 {
+    let Some(plan) = plan() else { return PASS };
+    match relay(&Maps, &plan.complaint, side) {
+        Relay::Pass => PASS,
+        Relay::To { source, destination, about, onward } => {
+            plan.to = about;
+            plan.source = source;
+            plan.destination = destination;
+            if onward { TELL_ON } else { TELL }
+        }
+    }
+}
+
+/// It cannot be: what was read could not be written.
+#[inline(always)]
+pub fn cut_off(written: Option<()>, then: u32) -> u32 {
+    if written.is_some() {
+        return then;
+    }
+    count(Event::Malformed);
+    DROP
+}
+
+impl Plan {
+    /// What the packet counts as when it is on its way.
+    #[inline(always)]
+    pub fn event(&self) -> Event {
+        // The verifier has to see which counter it is.
+        if self.is_answer { Event::RemoteReply } else { Event::Remote }
+    }
+
+    /// Who is next on the way of an ICMP error is asked with this.
+    #[inline(always)]
+    pub fn outer(&self) -> Tuple {
+        Tuple {
+            source: self.source,
+            destination: self.destination,
+            source_port: 0,
+            destination_port: 0,
+            protocol: self.complaint.ip.protocol,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Packets at tc, in the kernel's socket buffers.
+
+use aya_ebpf::{
+    bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC},
+    helpers::generated::{bpf_l4_csum_replace, bpf_skb_pull_data},
+};
+use muster_packet::{Difference, Packet, rewrite, rewrite_error};
+
+use crate::forward::{
+    frame::access,
+    plan::{PASS, cut_off, plan},
+};
+
+/// `BPF_F_PSEUDO_HDR`: what changes is part of the pseudo-header.
+const PSEUDO: u64 = 1 << 4;
+/// `BPF_F_MARK_MANGLED_0`: 0 means none.
+const OPTIONAL: u64 = 1 << 5;
+
+/// Ethernet, IPv4 and TCP without options.
+const LEAST: u32 = 54;
+
+/// What may be needed of a packet's headers, but in the strangest packets.
+pub const MOST: u32 = 192;
+
+/// The packet of a tc program.
+pub struct Skb {
+    /// The program's context.
+    pub ctx: *mut __sk_buff,
+}
+
+/// The kernel goes on with the packet as one of another tuple.
+#[cold]
+#[inline(never)]
+pub fn delivered(ctx: *mut __sk_buff) -> u32 {
+    let Some(plan) = plan() else { return TC_ACT_UNSPEC as u32 };
+    let written = rewrite(&mut Skb { ctx }, &plan.segment, &plan.to, false);
+    if cut_off(written, PASS) == PASS { TC_ACT_UNSPEC as u32 } else { TC_ACT_SHOT as u32 }
+}
+
+/// The kernel goes on with an ICMP error that is another's.
+#[cold]
+#[inline(never)]
+pub fn told_here(ctx: *mut __sk_buff) -> u32 {
+    let Some(plan) = plan() else { return TC_ACT_UNSPEC as u32 };
+    let (source, destination) = (plan.source, plan.destination);
+    let mut skb = Skb { ctx };
+    let written = rewrite_error(&mut skb, &plan.complaint, source, destination, &plan.to, false);
+    if cut_off(written, PASS) == PASS { TC_ACT_UNSPEC as u32 } else { TC_ACT_SHOT as u32 }
+}
+
+impl Skb {
+    /// The packet, with its headers where the program can reach them, if they are of the usual length.
+    #[inline(always)]
+    pub fn new(ctx: *mut __sk_buff) -> Self {
+        let skb = Self { ctx };
+        skb.gather(LEAST);
+        skb
+    }
+
+    /// Has the packet's first bytes brought together, if it has more than are. Linux 4.9.
+    #[inline(always)]
+    pub fn gather(&self, least: u32) {
+        // SAFETY: the kernel hands every program a valid context.
+        let length = unsafe { (&raw const (*self.ctx).len).read_volatile() };
+        let least = if length < least { length } else { least };
+        if self.start() + least as usize > self.end() {
+            let most = if length < MOST { length } else { MOST };
+            // If there is no memory for it, what is not there is not read.
+            // SAFETY: as above.
+            let _ = unsafe { bpf_skb_pull_data(self.ctx, most) };
+        }
+    }
+
+    /// Index of the interface that the packet came by.
+    #[inline(always)]
+    pub fn interface(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (&raw const (*self.ctx).ifindex).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn unknown(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (&raw const (*self.ctx).hash).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn start(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { (&raw const (*self.ctx).data).read_volatile() as usize }
+    }
+
+    #[inline(always)]
+    fn end(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { (&raw const (*self.ctx).data_end).read_volatile() as usize }
+    }
+}
+
+impl Packet for Skb {
+    /// VIPs have IPv4 addresses.
+    const IPV6: bool = false;
+
+    access!();
+
+    /// The kernel may have left the adding up to the network card, or have it from there.
+    #[inline(always)]
+    fn correct(
+        &mut self,
+        at: u32,
+        pseudo: Difference,
+        rest: Difference,
+        optional: bool,
+    ) -> Option<()> {
+        if optional && self.load16(at)? == 0 {
+            return Some(());
+        }
+        let flags = if optional { OPTIONAL } else { 0 };
+        // SAFETY: the context is this program's; a place beyond the end is refused.
+        let (first, second) = unsafe {
+            (
+                bpf_l4_csum_replace(self.ctx, at, 0, pseudo.bits(), flags | PSEUDO),
+                bpf_l4_csum_replace(self.ctx, at, 0, rest.bits(), flags),
+            )
+        };
+        if first == 0 && second == 0 { Some(()) } else { None }
+    }
+}

@@ -1,0 +1,178 @@
+//! Packets as they arrive, before the kernel has made anything of them.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    bindings::{xdp_action, xdp_md},
+    macros::xdp,
+    programs::XdpContext,
+};
+use muster_packet::{Event, Packet, Side, Tuple, rewrite, rewrite_error};
+
+use crate::forward::{
+    frame::access,
+    maps::count,
+    plan::{
+        DELIVER, DROP, FORWARD, ODD, OPEN, PASS, TELL, TELL_ON, begin, cut_off, look, look_closely,
+        pick, plan, tell,
+    },
+    route::{Route, route},
+};
+
+/// The packet of an XDP program.
+struct Frame {
+    ctx: *mut xdp_md,
+}
+
+/// Forwards packets to VIPs and the answers of backends on other machines. What goes out by another interface, or to a
+/// neighbour that is not known, is left to `forward_tc`.
+///
+/// The kernel must be allowed to forward (`net.ipv4.ip_forward`), which is what it is asked: where a packet goes.
+/// Senders on the same machine have to fill in checksums themselves (`ethtool -K <veth> tx off`): to XDP
+/// it cannot be told that they have not.
+///
+/// Linux 5.18: packets in several buffers. Atomic exchange is 5.12's.
+#[xdp(frags)]
+pub fn forward(ctx: XdpContext) -> u32 {
+    let ctx = ctx.ctx;
+    let mut step = looked(ctx);
+    if step == OPEN {
+        pick();
+        step = begin();
+    } else if step == ODD {
+        step = looked_closely(ctx);
+        if step == TELL {
+            step = told();
+        }
+        if step == TELL || step == TELL_ON {
+            return passed_on(ctx, u32::from(step == TELL_ON));
+        }
+    }
+    if step == DELIVER {
+        delivered(ctx)
+    } else if step == FORWARD {
+        forwarded(ctx)
+    } else if step == DROP {
+        xdp_action::XDP_DROP
+    } else {
+        xdp_action::XDP_PASS
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn looked(ctx: *mut xdp_md) -> u32 {
+    look(&Frame { ctx }, Side::Ingress)
+}
+
+#[cold]
+#[inline(never)]
+fn looked_closely(ctx: *mut xdp_md) -> u32 {
+    look_closely(&Frame { ctx }, Side::Ingress)
+}
+
+#[cold]
+#[inline(never)]
+fn told() -> u32 {
+    tell(Side::Ingress)
+}
+
+#[cold]
+#[inline(never)]
+fn delivered(ctx: *mut xdp_md) -> u32 {
+    let Some(plan) = plan() else { return xdp_action::XDP_PASS };
+    let written = rewrite(&mut Frame { ctx }, &plan.segment, &plan.to, false);
+    if cut_off(written, PASS) == PASS { xdp_action::XDP_PASS } else { xdp_action::XDP_DROP }
+}
+
+#[cold]
+#[inline(never)]
+fn forwarded(ctx: *mut xdp_md) -> u32 {
+    let mut frame = Frame { ctx };
+    let Some(plan) = plan() else { return xdp_action::XDP_PASS };
+    let length = (plan.segment.ip.end - plan.segment.ip.at) as u16;
+    let action = frame.head_for(&plan.to, length);
+    if action != xdp_action::XDP_TX {
+        return action;
+    }
+    let written = rewrite(&mut frame, &plan.segment, &plan.to, true);
+    if cut_off(written, PASS) == PASS {
+        count(plan.event());
+        action
+    } else {
+        xdp_action::XDP_DROP
+    }
+}
+
+/// Passes an ICMP error on.
+#[cold]
+#[inline(never)]
+fn passed_on(ctx: *mut xdp_md, onward: u32) -> u32 {
+    let mut frame = Frame { ctx };
+    let Some(plan) = plan() else { return xdp_action::XDP_PASS };
+    let mut action = xdp_action::XDP_PASS;
+    if onward != 0 {
+        action = frame.head_for(&plan.outer(), 0);
+        if action != xdp_action::XDP_TX {
+            return action;
+        }
+    }
+    let (source, destination) = (plan.source, plan.destination);
+    let written =
+        rewrite_error(&mut frame, &plan.complaint, source, destination, &plan.to, onward != 0);
+    if cut_off(written, PASS) == PASS { action } else { xdp_action::XDP_DROP }
+}
+
+impl Frame {
+    #[inline(always)]
+    fn start(&self) -> usize {
+        // SAFETY: the kernel hands every program a valid context.
+        unsafe { (&raw const (*self.ctx).data).read_volatile() as usize }
+    }
+
+    #[inline(always)]
+    fn end(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { (&raw const (*self.ctx).data_end).read_volatile() as usize }
+    }
+
+    #[inline(always)]
+    fn unknown(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (&raw const (*self.ctx).rx_queue_index).read_volatile() }
+    }
+
+    /// Gives the packet the Ethernet addresses that its way begins with, if that leads out of the interface that it came by. Otherwise
+    /// another action than `XDP_TX`.
+    #[inline(always)]
+    fn head_for(&mut self, to: &Tuple, length: u16) -> u32 {
+        // SAFETY: as above.
+        let here = unsafe { (&raw const (*self.ctx).ingress_ifindex).read_volatile() };
+        match route(self.ctx.cast::<c_void>(), here, to, length) {
+            Route::To { interface, source, destination } if interface == here => {
+                let [d0, d1, d2, d3, d4, d5] = destination;
+                let [s0, s1, s2, s3, s4, s5] = source;
+                let first = self.store64(0, u64::from_ne_bytes([d0, d1, d2, d3, d4, d5, s0, s1]));
+                let second = self.store32(8, u32::from_ne_bytes([s2, s3, s4, s5]));
+                let is_written = cut_off(first.and(second), PASS) == PASS;
+                if is_written { xdp_action::XDP_TX } else { xdp_action::XDP_DROP }
+            }
+            // As it came, to the program at tc.
+            Route::To { .. } | Route::Unknown(_) | Route::None(Event::TooBig) => {
+                count(Event::Unresolved);
+                xdp_action::XDP_PASS
+            }
+            Route::None(event) => {
+                count(event);
+                xdp_action::XDP_DROP
+            }
+        }
+    }
+}
+
+impl Packet for Frame {
+    /// VIPs have IPv4 addresses.
+    const IPV6: bool = false;
+
+    access!();
+}

@@ -1,0 +1,180 @@
+//! The programs with maps of their own, in a network namespace, beside the same decisions in user space.
+
+use std::fs;
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, HashMap, PerCpuArray},
+    programs::{Program, TestRun as _, TestRunOptions},
+};
+use muster_packet::{
+    Address, Backend, Counted, Endpoint, Event, Forwarded, Forwarding, Host, Known, KnownAddress,
+    Networks, Outcome, Policy, Side, Slot, UNCOUNTED, Vip,
+};
+
+use crate::machine::{Machine, ip};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/muster-programs"));
+
+/// The programs of the forwarded path.
+const PROGRAMS: [&str; 3] = ["forward", "forward_tc", "reply"];
+
+/// What programs return.
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+const XDP_TX: u32 = 3;
+const TC_UNSPEC: u32 = u32::MAX;
+const TC_SHOT: u32 = 2;
+const TC_REDIRECT: u32 = 7;
+
+/// This machine, and where the rest of the network is: what is not here is a neighbour on the loopback interface, as
+/// packets that are given to programs come by that.
+pub(crate) const HERE: [u8; 4] = [10, 77, 0, 1];
+pub(crate) const THERE: [u8; 4] = [10, 77, 0, 2];
+pub(crate) const CLIENT: [u8; 4] = [10, 77, 0, 7];
+pub(crate) const VIP: [u8; 4] = [11, 0, 0, 1];
+
+/// The programs, and the host they are compared with.
+pub(crate) struct Bed {
+    object: Ebpf,
+    pub(crate) host: Host,
+    tables: u32,
+    /// For the namespace, and to take turns.
+    _machine: Machine,
+}
+
+/// Loads the programs with new maps.
+fn load() -> Ebpf {
+    let mut object = EbpfLoader::new().load(OBJECT).unwrap();
+    for name in PROGRAMS {
+        match object.program_mut(name).unwrap() {
+            Program::Xdp(program) => program.load().unwrap(),
+            Program::SchedClassifier(program) => program.load().unwrap(),
+            _ => panic!("{name} is of another kind"),
+        }
+    }
+    object
+}
+
+// === impl Bed ===
+
+impl Bed {
+    /// `None` where it cannot run.
+    pub(crate) fn new() -> Option<Self> {
+        let machine = Machine::new()?;
+        fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        for last in [2, 7, 9] {
+            ip(&format!("route add 10.77.0.{last}/32 dev lo"));
+        }
+        // The loopback interface has one neighbour, whatever the address.
+        ip("neigh add 10.77.0.9 lladdr 02:00:00:00:00:09 dev lo nud permanent");
+        let rules = Forwarding::new(Some(HERE), None, 0x5eed);
+        let mut host = Host::new(rules);
+        host.neighbours = |address| {
+            let [.., last] = address.last();
+            [2, 7, 9].contains(&last).then_some(([2, 0, 0, 0, 0, 9], [0; 6]))
+        };
+        let mut bed = Self { object: load(), host, tables: 0, _machine: machine };
+        bed.array("forwarding").set(0, rules, 0).unwrap();
+        bed.own(HERE);
+        Some(bed)
+    }
+
+    fn array<V: aya::Pod>(&mut self, name: &str) -> Array<&mut aya::maps::MapData, V> {
+        self.object.map_mut(name).unwrap().try_into().unwrap()
+    }
+
+    fn insert<K: aya::Pod, V: aya::Pod>(&mut self, name: &str, key: K, value: V) {
+        let mut map: HashMap<_, K, V> = self.object.map_mut(name).unwrap().try_into().unwrap();
+        map.insert(key, value, 0).unwrap();
+    }
+
+    /// Makes an address this machine's.
+    pub(crate) fn own(&mut self, address: [u8; 4]) {
+        self.host.own(Address::v4(address));
+        let address = KnownAddress { address: Address::v4(address).bytes() };
+        self.insert("addresses", address, Known { local: 1, vip: 0 });
+    }
+
+    /// Changes how packets are forwarded.
+    pub(crate) fn rule(&mut self, rules: Forwarding) {
+        self.host.rules = rules;
+        self.array("forwarding").set(0, rules, 0).unwrap();
+    }
+
+    /// Gives a VIP backends.
+    pub(crate) fn serve(&mut self, vip: Endpoint, backends: &[Endpoint]) {
+        self.host.serve(vip, backends);
+        self.tables += 1;
+        let table = self.tables;
+        for (index, &backend) in (0..).zip(backends) {
+            let value = Backend {
+                vip,
+                backend,
+                alias: index,
+                threshold: u32::MAX,
+                weight: 1,
+                counter: UNCOUNTED,
+            };
+            self.insert("backends", Slot { table, index }, value);
+            self.insert("counted", backend, Counted::new(UNCOUNTED));
+        }
+        let count = u32::try_from(backends.len()).unwrap();
+        self.insert("vips", vip, Vip::new(table, count, 0, Policy::Random));
+        let address = KnownAddress { address: Address::of(&vip).bytes() };
+        self.insert("addresses", address, Known { local: 0, vip: 1 });
+        self.array("networks").set(0, Networks::of(&[vip]), 0).unwrap();
+    }
+
+    /// Runs a program; what it returned, and the packet after it.
+    pub(crate) fn run(&mut self, name: &str, packet: &[u8]) -> (u32, Vec<u8>) {
+        let mut after = vec![0; packet.len() + 64];
+        let options = TestRunOptions {
+            data_in: Some(packet),
+            data_out: Some(&mut after),
+            ..TestRunOptions::new()
+        };
+        let result = match self.object.program_mut(name).unwrap() {
+            Program::Xdp(program) => program.test_run(options),
+            Program::SchedClassifier(program) => program.test_run(options),
+            _ => panic!("{name} is of another kind"),
+        };
+        let result = result.unwrap();
+        after.truncate(usize::try_from(result.data_size_out).unwrap());
+        (result.return_value, after)
+    }
+
+    /// Gives a packet to a program and to the host; what became of it, and what it is then: the same
+    /// in both, byte for byte.
+    pub(crate) fn both(&mut self, name: &str, packet: &[u8]) -> (Outcome, Vec<u8>) {
+        let (verdict, after) = self.run(name, packet);
+        let side = if name == "reply" { Side::Egress } else { Side::Ingress };
+        let mut expected = packet.to_vec();
+        let outcome = self.host.run(&mut expected, side);
+        let wanted = match (outcome, name) {
+            (Outcome::Drop, "forward") => XDP_DROP,
+            (Outcome::Pass, "forward") => XDP_PASS,
+            (Outcome::Transmit, "forward") => XDP_TX,
+            (Outcome::Drop, _) => TC_SHOT,
+            (Outcome::Pass, _) => TC_UNSPEC,
+            (Outcome::Transmit, _) => TC_REDIRECT,
+        };
+        assert_eq!(verdict, wanted, "{name}: {outcome:?} {packet:02x?}");
+        if outcome == Outcome::Transmit && name != "forward" {
+            // Ethernet addresses are written later, by the kernel.
+            expected[..12].copy_from_slice(&packet[..12]);
+        }
+        if outcome != Outcome::Drop {
+            assert_eq!(after, expected, "{name}: {packet:02x?}");
+        }
+        (outcome, after)
+    }
+
+    /// How often the programs have counted something.
+    pub(crate) fn counted(&mut self, event: Event) -> u64 {
+        let map: PerCpuArray<_, Forwarded> =
+            self.object.map("forwarded").unwrap().try_into().unwrap();
+        let values = map.get(&0, 0).unwrap();
+        values.iter().map(|value| value.count(event)).sum()
+    }
+}
