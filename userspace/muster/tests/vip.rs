@@ -36,7 +36,7 @@ impl Plane {
         let agent = format!("muster-vip-{name}-{}", std::process::id());
         let cgroup = mount.join(&agent);
         let (policy, backend) = (Policy::default(), VipBackend::Ebpf);
-        let config = Config { agent, bpffs, cgroup, policy, backend };
+        let config = Config { agent, bpffs, cgroup, policy, backend, forward: false };
         let plane = Arc::new(Mutex::new(DataPlane::open(&config).unwrap()));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -102,7 +102,8 @@ fn view(name: &str, address: &str, port: u32, backends: &[(&str, u16)]) -> Vip {
         weight: 1,
         ..Backend::default()
     };
-    Vip { key: Some(key), name: name.into(), backends: backends.iter().map(backend).collect() }
+    let backends = backends.iter().map(backend).collect();
+    Vip { key: Some(key), name: name.into(), backends, ..Vip::default() }
 }
 
 /// A port of loopback where connections are taken.
