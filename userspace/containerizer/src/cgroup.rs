@@ -7,6 +7,7 @@ mod controller;
 pub(crate) mod file;
 mod group;
 mod hierarchies;
+pub(crate) mod oom;
 
 pub(crate) use controller::{Controller, Version};
 pub(crate) use group::{Group, Place, group_name};

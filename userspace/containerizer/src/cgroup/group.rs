@@ -32,7 +32,7 @@ pub(crate) struct Group {
 
 /// Where the processes of a container are whose group in v2 passes controllers on: the kernel
 /// lets none be in that itself.
-const LEAF: &str = "leaf";
+pub(super) const LEAF: &str = "leaf";
 /// How often it is tried to pass a controller on: a process may just have come.
 const ADMISSIONS: u32 = 100;
 /// How long it takes at most until what was started in a group since it was killed is killed.

@@ -3,19 +3,20 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 
 use crate::SetupError;
-use crate::cgroup::{Controller, Group, Version, file};
+use crate::cgroup::{Controller, Group, Version, file, oom};
 use crate::error::Step as _;
 
 /// A descriptor that the kernel makes ready when a container's memory has run out.
 pub(super) enum OomWatch {
     /// v1: an eventfd that counts.
     V1(OwnedFd),
-    /// v2: `memory.events`, marked at every change.
-    V2(File),
+    /// v2: `memory.events`, marked at every change, and the group that it is of.
+    V2(File, PathBuf),
 }
 
 impl OomWatch {
@@ -25,7 +26,7 @@ impl OomWatch {
         if place.version == Version::V2 {
             let path = place.directory.join("memory.events");
             let events = File::open(&path).step(|| format!("open {}", path.display()))?;
-            return Ok(Self::V2(events));
+            return Ok(Self::V2(events, place.directory.to_owned()));
         }
         let path = place.directory.join("memory.oom_control");
         let control = File::open(&path).step(|| format!("open {}", path.display()))?;
@@ -40,7 +41,7 @@ impl OomWatch {
     pub(super) fn poll(&self) -> (BorrowedFd<'_>, PollFlags) {
         match self {
             Self::V1(event) => (event.as_fd(), PollFlags::IN),
-            Self::V2(events) => (events.as_fd(), PollFlags::PRI),
+            Self::V2(events, _) => (events.as_fd(), PollFlags::PRI),
         }
     }
 
@@ -48,11 +49,12 @@ impl OomWatch {
     pub(super) fn take(&mut self) -> bool {
         match self {
             Self::V1(event) => rustix::io::read(event, &mut [0; 8]).is_ok(),
-            Self::V2(events) => {
+            Self::V2(events, directory) => {
                 let mut text = String::new();
                 let read =
                     events.seek(SeekFrom::Start(0)).and_then(|_| events.read_to_string(&mut text));
-                read.is_ok() && file::field(&text, "oom_kill").is_some_and(|kills| kills > 0)
+                // A group that cannot be asked is being removed.
+                read.is_ok() && oom::ran_out(directory).unwrap_or(false)
             }
         }
     }

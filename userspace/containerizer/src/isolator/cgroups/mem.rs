@@ -5,7 +5,7 @@
 //! | promised | `memory.soft_limit_in_bytes` | `memory.low` |
 //! | limit | `memory.limit_in_bytes` | `memory.max` |
 //! | with swap, if wanted | `memory.memsw.limit_in_bytes` | `memory.swap.max`: none |
-//! | out of memory | `memory.oom_control` | `memory.events`, `memory.oom.group` |
+//! | out of memory | `memory.oom_control` | `memory.events`, `memory.events.local`, `memory.oom.group` |
 //! | used | `memory.stat`, `memory.max_usage_in_bytes` | `memory.stat`, `memory.peak` |
 //! | scarce | `memory.pressure_level` | `memory.events` |
 //!

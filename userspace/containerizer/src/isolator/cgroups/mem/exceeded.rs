@@ -1,7 +1,7 @@
 //! How a container ended whose memory ran out.
 
 use super::{limit, max_usage};
-use crate::cgroup::{Controller, Group, Version, file};
+use crate::cgroup::{Controller, Group, Version, file, oom};
 use crate::limitation::{Amount, bytes};
 use crate::{Cause, Error, Limitation};
 
@@ -9,12 +9,14 @@ use crate::{Cause, Error, Limitation};
 /// killed something for want of it.
 pub(crate) fn exceeded(group: &Group, known: bool) -> Result<Option<Limitation>, Error> {
     let place = group.place(Controller::Memory)?;
-    let events = match place.version {
-        Version::V1 => "memory.oom_control",
-        Version::V2 => "memory.events",
+    let killed = || match place.version {
+        Version::V1 => {
+            let events = file::read(&place.directory.join("memory.oom_control"))?;
+            Ok(file::field(&events, "oom_kill").is_some_and(|kills| kills > 0))
+        }
+        Version::V2 => oom::ran_out(&place.directory),
     };
-    let events = file::read(&place.directory.join(events))?;
-    if !known && file::field(&events, "oom_kill").is_none_or(|kills| kills == 0) {
+    if !known && !killed()? {
         return Ok(None);
     }
     let limit = limit(place)?;
@@ -76,6 +78,7 @@ mod tests {
                 ("c/c/memory.max", "33554432\n"),
                 ("c/c/memory.stat", "anon 20\nfile 10\n"),
                 ("c/c/memory.events", "low 0\noom 1\noom_kill 0\noom_group_kill 0\n"),
+                ("c/c/memory.events.local", "oom 1\noom_kill 0\n"),
             ],
         );
         let memory = directory.path().join("c/c");
