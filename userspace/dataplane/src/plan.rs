@@ -180,12 +180,11 @@ pub(crate) fn plan(current: &Current, desired: &Desired, rules: impl Into<Rules>
     for (vip, wanted) in desired {
         let built = table::build(*vip, &wanted.backends, &counted);
         let policy = wanted.policy.unwrap_or(rules.policy);
-        let slots = match rules.slots(policy, built.drawn) {
-            Some(slots) => slots,
-            None => {
-                plan.crowded.push((*vip, built.drawn as usize));
-                0
-            }
+        let slots = if let Some(slots) = rules.slots(policy, built.drawn) {
+            slots
+        } else {
+            plan.crowded.push((*vip, built.drawn as usize));
+            0
         };
         let former = current.table(*vip, &built);
         // Four billion tables do not fit into the maps.

@@ -71,7 +71,7 @@ pub(crate) fn run(flags: &VipFlags) -> ExitCode {
         VipCommand::Show { vip } => show(&agents, vip, flags.json, output),
         VipCommand::Watch { vip, interval, count } => {
             let how = watch::How { vip: vip.clone(), interval: *interval, json: flags.json };
-            watch::run(agents, how, *count)
+            watch::run(agents, &how, *count)
         }
     };
     match result {

@@ -16,14 +16,14 @@ use serde_json::Value;
 const NAME: &str = "web.marathon.l4lb.thisdcos.directory";
 
 /// A data plane that is served over HTTP; nothing is left of it when it is dropped.
-struct Plane {
+struct Served {
     config: Config,
     plane: Option<Arc<Mutex<DataPlane>>>,
     address: SocketAddr,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
-impl Plane {
+impl Served {
     /// `None`, with the reason printed, where there can be none.
     fn new(name: &str) -> Option<Self> {
         let mount = cgroup2_mount();
@@ -70,7 +70,7 @@ impl Plane {
     }
 }
 
-impl Drop for Plane {
+impl Drop for Served {
     fn drop(&mut self) {
         // Whoever serves it has it open.
         if let Some(runtime) = self.runtime.take() {
@@ -116,7 +116,7 @@ fn server() -> u16 {
 
 #[test]
 fn vips_are_listed_and_shown() {
-    let Some(plane) = Plane::new("list") else { return };
+    let Some(plane) = Served::new("list") else { return };
     let port = server();
     plane.reconcile(&[
         view(NAME, "11.0.0.1", 80, &[("127.0.0.1", port)]),
@@ -153,7 +153,7 @@ fn vips_are_listed_and_shown() {
 
 #[test]
 fn what_is_wrong_is_said() {
-    let Some(plane) = Plane::new("wrong") else { return };
+    let Some(plane) = Served::new("wrong") else { return };
     let refused = |mut command: Command, code: i32, expected: &[&str]| {
         let output = command.stdin(Stdio::null()).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{output:?}");
@@ -198,7 +198,7 @@ impl Drop for Watching {
 
 #[test]
 fn watching_shows_rates_and_ends_when_it_is_interrupted() {
-    let Some(plane) = Plane::new("watch") else { return };
+    let Some(plane) = Served::new("watch") else { return };
     plane.reconcile(&[view(NAME, "11.0.0.1", 80, &[("127.0.0.1", server())])]);
     let mut command = plane.muster();
     command.args(["watch", "--interval", "100ms", "--json"]);

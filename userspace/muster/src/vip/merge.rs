@@ -17,12 +17,12 @@ pub(super) fn merge(reports: Vec<Report>) -> Report {
         whole.skipped.invalid += report.skipped.invalid;
         for vip in report.vips {
             let key = (vip.vip.clone(), vip.protocol.clone());
-            match places.get(&key).and_then(|place: &usize| whole.vips.get_mut(*place)) {
-                Some(known) => add_vip(known, vip),
-                None => {
-                    places.insert(key, whole.vips.len());
-                    whole.vips.push(vip);
-                }
+            let known = places.get(&key).and_then(|place: &usize| whole.vips.get_mut(*place));
+            if let Some(known) = known {
+                add_vip(known, vip);
+            } else {
+                places.insert(key, whole.vips.len());
+                whole.vips.push(vip);
             }
         }
     }

@@ -42,12 +42,12 @@ struct Change {
 }
 
 /// Looks until it is interrupted, or has looked `count` times.
-pub(super) fn run(agents: Agents, how: How, count: Option<u64>) -> anyhow::Result<()> {
+pub(super) fn run(agents: Agents, how: &How, count: Option<u64>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         tokio::select! {
             () = crate::terminated() => Ok(()),
-            result = looks(Arc::new(agents), &how, count) => result,
+            result = looks(Arc::new(agents), how, count) => result,
         }
     });
     // A question that is under way is of no interest any more.

@@ -14,7 +14,7 @@ pub(crate) fn exceeded(group: &Group, known: bool) -> Result<Option<Limitation>,
             let events = file::read(&place.directory.join("memory.oom_control"))?;
             Ok(file::field(&events, "oom_kill").is_some_and(|kills| kills > 0))
         }
-        Version::V2 => oom::ran_out(&place.directory),
+        Version::V2 => oom::ran_out(place.directory),
     };
     if !known && !killed()? {
         return Ok(None);
