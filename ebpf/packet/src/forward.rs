@@ -38,6 +38,6 @@ pub use known::{Known, KnownAddress, MAX_KNOWN};
 pub use packet::Packet;
 pub use rewrite::{rewrite, rewrite_error};
 pub use state::{Phase, State, unit};
-pub use table::{Entered, Found, Memory};
+pub use table::{Entered, Found, Memory, claim, enter, leave};
 pub use tracked::{Bucket, Tracked, WAYS};
 pub use tuple::Tuple;

@@ -6,7 +6,7 @@ use aya_ebpf::helpers::{
     bpf_get_current_cgroup_id, bpf_get_prandom_u32, generated::bpf_ktime_get_coarse_ns,
 };
 use muster_packet::{
-    Backend, Choice, Counters, Drawn, Endpoint, Load, Policy, Pool, Settled, Slot, Target, Tier,
+    Backend, Choice, Counters, Drawn, Endpoint, Load, Policy, Pool, Settled, Slot, Target,
     Vip, choose, draw, maglev, place, rescue, settle, steady,
 };
 
@@ -159,23 +159,6 @@ pub fn balance_steadily(vip: &Endpoint, cookie: impl Fn() -> u64) -> Destination
         }
     }
     Destination::Nobody
-}
-
-/// The backend of a VIP that flows of a hash value begin with: the one that its place in the table says, or
-/// the next one that works if that is down.
-#[inline(always)]
-pub fn pinned_backend(vip: &Endpoint, entry: &Vip, hash: u64) -> Option<Endpoint> {
-    // SAFETY: takes no arguments. Linux 5.11.
-    let now_ns = unsafe { bpf_ktime_get_coarse_ns() };
-    let table = Table { vip, number: entry.table, now_ns };
-    let choice = choose((hash >> 32) as u32, entry.backends);
-    let target = table.slot(choice)?;
-    if table.load(&target).tier != Tier::Down {
-        return Some(*target.backend);
-    }
-    let rescued = saved(vip, entry.table, entry.backends, choice.index, now_ns);
-    let target = if rescued == choice.index { target } else { table.slot(Choice::own(rescued))? };
-    Some(*target.backend)
 }
 
 /// False if the endpoint is certainly no VIP.

@@ -8,4 +8,5 @@ mod maps;
 mod plan;
 mod route;
 mod skb;
+mod steps;
 mod xdp;

@@ -10,10 +10,10 @@ use super::{
 use crate::{Address, Endpoint, TCP, Vip, choose};
 
 /// Ports of this machine that are tried for a flow.
-const PORTS: u32 = 4;
+const PORTS: u64 = 4;
 
 /// What a decision is made from, and what it changes: the maps in the kernel, and anything in a test.
-pub trait World: Memory {
+pub trait World: Memory + Sized {
     /// How to forward. `None` if that is not known.
     fn rules(&self) -> Option<&Forwarding>;
 
@@ -40,6 +40,22 @@ pub trait World: Memory {
 
     /// Counts a packet.
     fn count(&self, event: Event);
+
+    /// [`claim`](table::claim). This and the next two are steps of [`open`] which go over several places: where a verifier
+    /// looks at them, each is to be a function by itself.
+    fn claim(&self, rules: &Forwarding, hash: u64, now: u32) -> Option<(u32, State)> {
+        table::claim(self, rules, hash, now)
+    }
+
+    /// [`enter`](table::enter).
+    fn enter(&self, rules: &Forwarding, wanted: &Tuple, direction: u32, now: u32) -> Entered {
+        table::enter(self, rules, wanted, direction, now)
+    }
+
+    /// [`leave`](table::leave).
+    fn leave(&self, rules: &Forwarding, direction: u32) {
+        table::leave(self, rules, direction);
+    }
 }
 
 /// Where a packet is seen.
@@ -203,12 +219,11 @@ pub fn open<W: World>(world: &W, tuple: &Tuple, flags: u8, hops: u8, over: u32) 
         world.count(Event::Hops);
         return Verdict::Pass;
     }
-    let Some((line, place, former)) = table::claim(world, rules, hash, now) else {
-        return refuse(Event::Full);
-    };
+    let Some((place, former)) = world.claim(rules, hash, now) else { return refuse(Event::Full) };
+    let Some(line) = world.flow(place) else { return refuse(Event::Full) };
     if former.is(Phase::Open) {
-        table::leave(world, rules, line, direction(place, false));
-        table::leave(world, rules, line, direction(place, true));
+        world.leave(rules, direction(place, false));
+        world.leave(rules, direction(place, true));
         if !former.is(Phase::Confirmed) && !former.is_closed() {
             world.count(Event::Displaced);
         }
@@ -229,8 +244,8 @@ pub fn open<W: World>(world: &W, tuple: &Tuple, flags: u8, hops: u8, over: u32) 
     table::fill(world, line, tuple, &to, if is_local { 0 } else { to.source_port });
     let state = State { seen: now, protocol: tuple.protocol, phase: Phase::Open as u8, ..free };
     table::publish(world, line, state);
-    if table::enter(world, rules, tuple, direction(place, false), now) != Entered::Done {
-        table::leave(world, rules, line, direction(place, true));
+    if world.enter(rules, tuple, direction(place, false), now) != Entered::Done {
+        world.leave(rules, direction(place, true));
         table::publish(world, line, free);
         return refuse(Event::Full);
     }
@@ -262,7 +277,7 @@ fn enter_answers<W: World>(
         if !is_local {
             to.source_port = rules.first_port.wrapping_add(choose(drawn, count).index as u16);
         }
-        entered = table::enter(world, rules, &to.reversed(), direction(place, true), now);
+        entered = world.enter(rules, &to.reversed(), direction(place, true), now);
         if entered != Entered::Taken || is_local {
             break;
         }
@@ -275,8 +290,8 @@ fn enter_answers<W: World>(
 #[inline(always)]
 fn retire<W: World>(world: &W, rules: &Forwarding, place: u32) {
     let Some((line, state)) = table::own(world, place) else { return };
-    table::leave(world, rules, line, direction(place, false));
-    table::leave(world, rules, line, direction(place, true));
+    world.leave(rules, direction(place, false));
+    world.leave(rules, direction(place, true));
     let generation = state.generation.wrapping_add(1);
     table::publish(world, line, State { phase: 0, generation, ..state });
 }

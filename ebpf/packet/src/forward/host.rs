@@ -9,7 +9,7 @@ use super::{
     Complaint, Event, Forwarding, Known, Memory, Packet as _, Parsed, Relay, Segment, Side, Step,
     Verdict, World, follow, open, parse, parse_segment, refuse, relay, rewrite, rewrite_error,
 };
-use crate::{Address, Endpoint, Policy, Vip, choose};
+use crate::{Address, Endpoint, Policy, Vip, maglev, place};
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +31,21 @@ pub struct Host {
     pub rules: Forwarding,
     /// The time, in units of 2^30 ns.
     pub now: u32,
-    /// VIPs and their backends, none of which is down.
-    pub vips: HashMap<Endpoint, Vec<Endpoint>>,
     /// As the map `addresses` has it.
     pub addresses: HashMap<[u8; 16], Known>,
     /// Who is next on the way.
     pub neighbours: Neighbours,
+    vips: HashMap<Endpoint, Served>,
     tracked: Vec<[Cell<u64>; 8]>,
     index: Vec<[Cell<u64>; 8]>,
     counts: RefCell<HashMap<usize, u64>>,
     opened: Cell<(u32, u32)>,
+}
+
+/// A VIP's backends, none of which is down, and its Maglev table: none for one backend.
+struct Served {
+    backends: Vec<Endpoint>,
+    table: Vec<u16>,
 }
 
 /// A line of one of the two tables.
@@ -76,7 +81,9 @@ impl Host {
 
     /// Gives a VIP these backends, and makes its address known.
     pub fn serve(&mut self, vip: Endpoint, backends: &[Endpoint]) {
-        self.vips.insert(vip, backends.to_vec());
+        let weighted: Vec<_> = backends.iter().map(|&backend| (backend, 1)).collect();
+        let table = if backends.len() > 1 { maglev::build(&weighted) } else { Vec::new() };
+        self.vips.insert(vip, Served { backends: backends.to_vec(), table });
         self.addresses.entry(Address::of(&vip).bytes()).or_default().vip = 1;
     }
 
@@ -208,8 +215,10 @@ impl World for Host {
     }
 
     fn vip(&self, vip: &Endpoint) -> Option<Vip> {
-        let backends = u32::try_from(self.vips.get(vip)?.len()).ok()?;
-        Some(Vip::new(1, backends, 0, Policy::Random))
+        let Served { backends, table } = self.vips.get(vip)?;
+        let backends = u32::try_from(backends.len()).ok()?;
+        let slots = u32::try_from(table.len()).ok()?;
+        Some(Vip::new(1, backends, 0, Policy::Random).with_slots(slots))
     }
 
     fn known(&self, address: Address) -> Known {
@@ -217,12 +226,13 @@ impl World for Host {
     }
 
     fn backend(&self, vip: &Endpoint, entry: &Vip, hash: u64) -> Option<Endpoint> {
-        let index = choose((hash >> 32) as u32, entry.backends).index;
-        self.vips.get(vip)?.get(index as usize).copied()
+        let Served { backends, table } = self.vips.get(vip)?;
+        let named = |slot: u32| table.get(slot as usize).map(|&index| u32::from(index));
+        backends.get(place(entry, hash, named)? as usize).copied()
     }
 
     fn serves(&self, backend: &Endpoint) -> bool {
-        self.vips.values().any(|backends| backends.contains(backend))
+        self.vips.values().any(|served| served.backends.contains(backend))
     }
 
     fn may_open(&self, most: u32, now: u32) -> bool {

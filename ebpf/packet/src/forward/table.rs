@@ -20,9 +20,10 @@ const BACKEND: usize = 4;
 const PORTS: usize = 6;
 const STATE: usize = 7;
 
-/// How many places that follow each other are looked at, and at how many points of the table.
-const PLACES: u32 = 16;
-const POINTS: u32 = 2;
+/// How many places that follow each other are looked at, and at how many points of the table. The bounds of
+/// loops have 64 bits: of shorter ones on the stack the verifier may not know any more what they are.
+const PLACES: u64 = 16;
+const POINTS: u64 = 2;
 
 const _: () = assert!(size_of::<Tracked>() == 64 && size_of::<Bucket>() == 64);
 
@@ -48,6 +49,12 @@ pub trait Memory {
     fn blur(&self, number: u32, unknown: u64) -> u32 {
         let _ = unknown;
         number
+    }
+
+    /// [`State::readiness`] of a state's bits. Where a verifier looks at it, it is to be a function by itself: it is asked
+    /// of one place after the other, and has many ways through it.
+    fn readiness(&self, state: u64, now: u32) -> u32 {
+        State::from_bits(state).readiness(now)
     }
 
     /// Replaces a word, unless it is another by now. True if it was replaced.
@@ -199,22 +206,22 @@ pub(super) fn find<M: Memory>(
     }
 }
 
-/// Takes a place for a new flow: its line and index, and what was there. It is the caller's, until it
-/// says otherwise.
+/// Takes a place for a new flow: its index, and what was there. It is the caller's, until it says
+/// otherwise.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "parts of the hash are meant")]
-pub(super) fn claim<M: Memory>(
+pub fn claim<M: Memory>(
     memory: &M,
     rules: &Forwarding,
     hash: u64,
     now: u32,
-) -> Option<(M::Line, u32, State)> {
+) -> Option<(u32, State)> {
     let (mut best, mut bits, mut chosen) = (0, 0, 0);
     for look in 0..black_box(PLACES * POINTS) {
         let point = if look < PLACES { hash >> 16 } else { hash >> 32 };
-        let index = (point as u32).wrapping_add(look) & rules.tracked.wrapping_sub(1);
+        let index = (point as u32).wrapping_add(look as u32) & rules.tracked.wrapping_sub(1);
         let state = memory.load(memory.flow(index)?, STATE);
-        let readiness = memory.blur(State::from_bits(state).readiness(now), rules.seed);
+        let readiness = memory.blur(memory.readiness(state, now), rules.seed);
         if readiness > best {
             (best, bits, chosen) = (readiness, state, index);
         }
@@ -229,7 +236,7 @@ pub(super) fn claim<M: Memory>(
     let line = memory.flow(chosen)?;
     let former = State::from_bits(bits);
     let busy = State { phase: Phase::Busy as u8, ..former };
-    if memory.replace(line, STATE, bits, busy.bits()) { Some((line, chosen, former)) } else { None }
+    if memory.replace(line, STATE, bits, busy.bits()) { Some((chosen, former)) } else { None }
 }
 
 /// Takes the place of a flow that is over. `None` if another processor has.
@@ -276,10 +283,10 @@ pub(super) const fn direction(place: u32, answers: bool) -> u32 {
     place << 1 | answers as u32
 }
 
-/// Enters one direction of a flow into the index.
-#[cold]
-#[inline(never)]
-pub(super) fn enter<M: Memory>(
+/// Enters one direction of a flow into the index. `direction` is twice the flow's place, plus 1 for that of
+/// answers.
+#[inline(always)]
+pub fn enter<M: Memory>(
     memory: &M,
     rules: &Forwarding,
     wanted: &Tuple,
@@ -322,7 +329,7 @@ fn readiness<M: Memory>(memory: &M, entry: u64, now: u32) -> u32 {
         return State::FREE;
     }
     match memory.flow(place(entry)) {
-        Some(flow) => State::from_bits(memory.load(flow, STATE)).readiness(now),
+        Some(flow) => memory.readiness(memory.load(flow, STATE), now),
         None => 0,
     }
 }
@@ -337,11 +344,11 @@ fn is_taken<M: Memory>(memory: &M, rules: &Forwarding, wanted: &Tuple, entry: u6
         && tuple(memory, rules, flow, true).is_some_and(|tuple| tuple == *wanted)
 }
 
-/// Takes one direction of the flow at a place out of the index.
-#[cold]
-#[inline(never)]
-pub(super) fn leave<M: Memory>(memory: &M, rules: &Forwarding, line: M::Line, direction: u32) {
+/// Takes one direction of a flow out of the index: see [`enter`].
+#[inline(always)]
+pub fn leave<M: Memory>(memory: &M, rules: &Forwarding, direction: u32) {
     let answers = direction & 1 != 0;
+    let Some(line) = memory.flow(direction >> 1) else { return };
     let Some(tuple) = tuple(memory, rules, line, answers) else { return };
     let hash = tuple.hash(rules.seed);
     let Some(bucket) = bucket(memory, rules, hash) else { return };

@@ -2,13 +2,18 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use muster_packet::{
-    Address, Endpoint, Event, Forwarded, Forwarding, Known, KnownAddress, Memory, Vip, World, unit,
+    Address, Endpoint, Entered, Event, Forwarded, Forwarding, Known, KnownAddress, Memory, State,
+    Tuple, Vip, World, unit,
 };
 
 use crate::{
     atomic,
     balance::may_be_vip,
-    forward::{frame::blur, plan},
+    forward::{
+        frame::blur,
+        plan,
+        steps::{self, leave_index, readiness},
+    },
     maps::{ADDRESSES, COUNTED, FORWARDED, FORWARDING, TRACK_INDEX, TRACKED, VIPS},
 };
 
@@ -53,6 +58,11 @@ impl Memory for Maps {
     #[inline(always)]
     fn blur(&self, number: u32, unknown: u64) -> u32 {
         blur(number, unknown)
+    }
+
+    #[inline(always)]
+    fn readiness(&self, state: u64, now: u32) -> u32 {
+        readiness(state, now)
     }
 
     #[inline(always)]
@@ -122,5 +132,20 @@ impl World for Maps {
     #[inline(always)]
     fn count(&self, event: Event) {
         count(event);
+    }
+
+    #[inline(always)]
+    fn claim(&self, _: &Forwarding, hash: u64, now: u32) -> Option<(u32, State)> {
+        steps::claim(hash, now)
+    }
+
+    #[inline(always)]
+    fn enter(&self, _: &Forwarding, wanted: &Tuple, direction: u32, now: u32) -> Entered {
+        steps::enter(wanted, direction, now)
+    }
+
+    #[inline(always)]
+    fn leave(&self, _: &Forwarding, direction: u32) {
+        leave_index(direction);
     }
 }

@@ -12,7 +12,7 @@ use muster_packet::{
 };
 
 use crate::{
-    balance::pinned_backend,
+    balance::kept,
     forward::maps::{Maps, count},
 };
 
@@ -35,7 +35,7 @@ pub const TELL: u32 = 6;
 pub const TELL_ON: u32 = 7;
 
 /// A plan in words: the map's value.
-const WORDS: usize = 48;
+const WORDS: usize = 56;
 
 #[btf_map(name = "plans")]
 static PLANS: PerCpuArray<[u64; WORDS], 1> = PerCpuArray::new();
@@ -52,6 +52,10 @@ pub struct Plan {
     over: u32,
     /// See [`pick`].
     backend: Endpoint,
+    /// What is to be entered into the index.
+    pub wanted: Tuple,
+    /// Bits of the state of what was in the place that was claimed.
+    pub former: u64,
     /// The ICMP error.
     pub complaint: Complaint,
     /// Its source to be.
@@ -103,16 +107,17 @@ pub fn look(packet: &impl Packet, side: Side) -> u32 {
 /// Picks the backend that a flow is to begin with, if the packet is to a VIP.
 #[cold]
 #[inline(never)]
-pub fn pick() -> u32 {
+#[unsafe(no_mangle)]
+pub extern "C" fn pick() -> u32 {
     let Some(plan) = plan() else { return PASS };
     let tuple = &plan.segment.tuple;
     let vip = tuple.vip();
     let backend = match Maps.vip(&vip) {
-        Some(entry) if entry.backends > 0 => pinned_backend(&vip, &entry, tuple.spread()),
+        Some(entry) if entry.backends > 0 => kept(&vip, &entry, tuple.spread()),
         _ => None,
     };
     // Backends have ports.
-    plan.backend = backend.unwrap_or(Endpoint::from_words([0; 3]));
+    plan.backend = backend.map_or(Endpoint::from_words([0; 3]), |target| *target.backend);
     OPEN
 }
 
@@ -126,7 +131,8 @@ pub fn picked() -> Option<Endpoint> {
 /// Begins a flow with the backend that was picked.
 #[cold]
 #[inline(never)]
-pub fn begin() -> u32 {
+#[unsafe(no_mangle)]
+pub extern "C" fn begin() -> u32 {
     let Some(plan) = plan() else { return PASS };
     let (flags, hops) = (plan.segment.flags, plan.segment.ip.hops);
     match open(&Maps, &plan.segment.tuple, flags, hops, plan.over) {

@@ -84,6 +84,20 @@ fn conversation_with_a_backend_here_or_elsewhere() {
 }
 
 #[test]
+fn clients_have_the_backends_that_the_maglev_table_names() {
+    let Some(mut bed) = Bed::new() else { return };
+    let backends: Vec<_> = (1..=9).map(|port| Endpoint::v4(HERE, port, TCP)).collect();
+    bed.serve(vip(TCP), &backends);
+    let mut clients = [0; 9];
+    for port in 1_000..1_450 {
+        let ask = Built::new(client(port, TCP), vip(TCP), SYN);
+        let (_, asked) = bed.both("forward", &ask.frame());
+        clients[usize::from(ends(&asked).1.port) - 1] += 1;
+    }
+    assert!(clients.iter().all(|count| (25..=75).contains(count)), "{clients:?}");
+}
+
+#[test]
 fn errors_about_a_flow() {
     let Some(mut bed) = Bed::new() else { return };
     for program in ["forward", "forward_tc"] {

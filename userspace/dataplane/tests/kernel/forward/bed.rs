@@ -10,6 +10,7 @@ use aya::{
 use muster_packet::{
     Address, Backend, Counted, Endpoint, Event, Forwarded, Forwarding, Host, Known, KnownAddress,
     Networks, Outcome, Policy, Side, Slot, UNCOUNTED, Vip,
+    maglev::{self, MaglevPage},
 };
 
 use crate::machine::{Machine, ip};
@@ -119,8 +120,14 @@ impl Bed {
             self.insert("backends", Slot { table, index }, value);
             self.insert("counted", backend, Counted::new(UNCOUNTED));
         }
-        let count = u32::try_from(backends.len()).unwrap();
-        self.insert("vips", vip, Vip::new(table, count, 0, Policy::Random));
+        let weighted: Vec<_> = backends.iter().map(|&backend| (backend, 1)).collect();
+        let named = if backends.len() > 1 { maglev::build(&weighted) } else { Vec::new() };
+        for (index, page) in (0..).zip(MaglevPage::pages(&named)) {
+            self.insert("maglev", Slot { table, index }, page);
+        }
+        let count = |number| u32::try_from(number).unwrap();
+        let entry = Vip::new(table, count(backends.len()), 0, Policy::Random);
+        self.insert("vips", vip, entry.with_slots(count(named.len())));
         let address = KnownAddress { address: Address::of(&vip).bytes() };
         self.insert("addresses", address, Known { local: 0, vip: 1 });
         self.array("networks").set(0, Networks::of(&[vip]), 0).unwrap();
@@ -168,6 +175,15 @@ impl Bed {
             assert_eq!(after, expected, "{name}: {packet:02x?}");
         }
         (outcome, after)
+    }
+
+    /// What the programs cost, by their names: instructions verified and bytes jitted.
+    pub(crate) fn costs(&self) -> Vec<(&'static str, u32, u32)> {
+        let cost = |name: &'static str| {
+            let info = self.object.program(name).unwrap().info().unwrap();
+            (name, info.verified_instruction_count().unwrap(), info.size_jitted())
+        };
+        PROGRAMS.map(cost).to_vec()
     }
 
     /// How often the programs have counted something.
