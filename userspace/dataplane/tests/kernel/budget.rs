@@ -8,7 +8,7 @@ use aya::programs::{
     loaded_programs,
 };
 
-use crate::{machine::Machine, stack::bytes_of_stack};
+use crate::{forward::bed::Bed, machine::Machine, stack::bytes_of_stack};
 
 /// What a program costs.
 #[derive(Clone, Copy, Debug)]
@@ -57,13 +57,12 @@ fn program(link: &Path) -> ProgramInfo {
     loaded_programs().flatten().find(|program| program.id() == id).unwrap()
 }
 
-#[test]
-fn every_program_keeps_to_its_budget() {
-    let Some(mut machine) = Machine::new() else { return };
+/// What the programs cost that are attached to a cgroup. `None` where that cannot be.
+fn attached(stack: &BTreeMap<String, u32>) -> Option<Vec<(String, Cost)>> {
+    let mut machine = Machine::new()?;
     let (config, _plane) = machine.plane();
-    let (budgets, stack) = (budgets(), bytes_of_stack());
     let links = config.directory().unwrap().join("links");
-    let (mut seen, mut over) = (0, Vec::new());
+    let mut costs = Vec::new();
     for entry in fs::read_dir(links).unwrap() {
         let link = entry.unwrap().path();
         let name = link.file_name().unwrap().to_str().unwrap();
@@ -73,15 +72,35 @@ fn every_program_keeps_to_its_budget() {
             jitted: program.size_jitted(),
             stack: stack[name],
         };
+        costs.push((name.to_owned(), cost));
+    }
+    Some(costs)
+}
+
+/// The same of those that are attached to network interfaces.
+fn forwarding(stack: &BTreeMap<String, u32>) -> Option<Vec<(String, Cost)>> {
+    let cost = |(name, verified, jitted): (&str, u32, u32)| {
+        (name.to_owned(), Cost { verified, jitted, stack: stack[name] })
+    };
+    Some(Bed::new()?.costs().into_iter().map(cost).collect())
+}
+
+#[test]
+fn every_program_keeps_to_its_budget() {
+    let (budgets, stack) = (budgets(), bytes_of_stack());
+    let Some(mut costs) = attached(&stack) else { return };
+    let Some(others) = forwarding(&stack) else { return };
+    costs.extend(others);
+    let mut over = Vec::new();
+    for (name, cost) in &costs {
         println!("{name}: {cost:?}");
         let budget = *budgets.get(name).unwrap_or_else(|| panic!("{name} has no budget"));
         if cost.exceeds(budget) {
             over.push(format!("{name}: {cost:?}, {budget:?}"));
         }
-        seen += 1;
     }
     assert_eq!(over, [""; 0]);
-    assert_eq!(seen, budgets.len(), "every row is a program");
+    assert_eq!(costs.len(), budgets.len(), "every row is a program");
 }
 
 #[test]
