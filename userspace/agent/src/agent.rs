@@ -160,6 +160,7 @@ impl Agent {
             Timer::Subscription { container } => self.unsubscribed(now, &container),
             Timer::Shutdown { container } => self.executor_overdue(&container),
             Timer::Reconcile => self.plane.retry(&mut self.io, &self.view),
+            Timer::Read => self.plane.read(&mut self.io, &self.view),
         }
     }
 

@@ -90,9 +90,9 @@ impl Shell {
                 let store = Arc::clone(&self.store);
                 acts.spawn(async move { persist(store, batch).await.map(Some) });
             }
-            Output::Reconcile(vips) => {
+            Output::Reconcile { vips, read } => {
                 let plane = Arc::clone(&self.plane);
-                acts.spawn(async move { reconcile(plane, vips).await.map(Some) });
+                acts.spawn(async move { reconcile(plane, vips, read).await.map(Some) });
             }
             Output::Dial { session: number, after } => {
                 let (say, said) = mpsc::unbounded_channel();
@@ -186,9 +186,16 @@ async fn persist(store: Arc<Redb>, batch: Batch) -> Result<Input, Error> {
     Ok(Input::Persisted(result.map_err(|error| error.to_string())))
 }
 
-async fn reconcile(plane: Arc<Mutex<DataPlane>>, vips: Vec<Vip>) -> Result<Input, Error> {
+async fn reconcile(
+    plane: Arc<Mutex<DataPlane>>,
+    vips: Vec<Vip>,
+    read: bool,
+) -> Result<Input, Error> {
     let result = spawn_blocking(move || {
         let mut plane = plane.lock().unwrap_or_else(PoisonError::into_inner);
+        if read {
+            plane.read_again();
+        }
         plane.reconcile(&vips).map(|changes| (changes, plane.skips().clone()))
     });
     let result = result.await?.map(|(changes, skips)| {

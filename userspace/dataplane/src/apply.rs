@@ -11,15 +11,14 @@ use tracing::warn;
 use crate::{
     Error, Skipped,
     desired::endpoint_text,
-    pages::Pages,
     plan::{Current, Plan, Write},
     plane::Changes,
     syscall,
     tables::Tables,
 };
 
-/// Carries out a plan; `current` is what it was made from. Says what was done, and which Maglev tables there
-/// are by then.
+/// Carries out a plan; `current` is what it was made from. Says what was done, and what the maps say
+/// by then.
 ///
 /// A change is: write the new backends where nobody looks, make the VIP point to them, wait
 /// until every program that may still read the old ones has ended, delete the old ones. Killed
@@ -29,7 +28,7 @@ pub(crate) fn apply(
     tables: &mut Tables,
     current: Current,
     plan: Plan,
-) -> Result<(Changes, Pages), Error> {
+) -> Result<(Changes, Current), Error> {
     let mut changes = Changes { unchanged: plan.unchanged, ..Changes::default() };
     let mut state = State::new(current);
 
@@ -93,7 +92,7 @@ pub(crate) fn apply(
     }
     tables.networks.set(Networks::of(state.current.vips.keys()))?;
     state.collect(tables)?;
-    Ok((changes, state.current.pages))
+    Ok((changes, state.current))
 }
 
 /// Gives a backend counters. They are its own before anybody can find them.

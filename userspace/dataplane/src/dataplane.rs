@@ -72,8 +72,9 @@ impl DataPlane {
 
     /// Makes the kernel serve exactly these VIPs.
     ///
-    /// Writes only what differs, so it may be called any number of times with the same view. A
-    /// connection sees each VIP either with its old backends or with its new ones. A VIP whose
+    /// Writes only what differs, so it may be called any number of times with the same view. What
+    /// the kernel has is known from the last time, and read the first time, after anything went wrong,
+    /// and after [`read_again`](Self::read_again). A connection sees each VIP either with its old backends or with its new ones. A VIP whose
     /// backends are all of weight 0, or that has none, refuses connections (`ECONNREFUSED`).
     /// Parts of the view that cannot be applied are named in [`Changes::skipped`]; everything
     /// else is applied. What served VIPs by the other means is then given up.
@@ -88,6 +89,16 @@ impl DataPlane {
         }?;
         self.former = self.former.take().and_then(|former| former.give_up(&self.config, vips));
         Ok(changes)
+    }
+
+    /// Lets the next [`reconcile`](Self::reconcile) read what the kernel has, and so undo what
+    /// others changed in it. To be called from time to time: the reading takes as long as the maps are large.
+    pub fn read_again(&mut self) {
+        match &mut self.active {
+            Active::Ebpf(plane) => plane.read_again(),
+            // It puts its rules back each time.
+            Active::Nfqueue(_) => {}
+        }
     }
 
     /// Every VIP as it is served, with what was counted, sorted by address.

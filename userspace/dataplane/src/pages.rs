@@ -1,7 +1,8 @@
 //! Which pages of Maglev tables there are.
 //!
-//! Tables are large and never changed in place, so they are not read again: what was found
-//! when the map was opened, and what was written since, is known. Only one process writes.
+//! Tables are large and never changed in place, so they are not read again unless something went
+//! wrong: what was found when the map was opened, and what was written since, is known. Only one
+//! process writes.
 
 use std::collections::{BTreeSet, HashMap};
 

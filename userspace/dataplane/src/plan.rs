@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
 use muster_packet::{Backend, Counted, Endpoint, MAX_COUNTERS, Policy, Slot, Vip, maglev};
 
 use crate::{
+    Error,
     desired::Desired,
     pages::Pages,
     table::{self, Built},
+    tables::Tables,
 };
 
 /// What the maps say.
@@ -70,6 +72,14 @@ pub(crate) struct Plan {
 // === impl Current ===
 
 impl Current {
+    /// Reads the maps, `maglev` only if nothing is known of it: it is large, and never
+    /// changed in place.
+    pub(crate) fn read(tables: &Tables, pages: Option<Pages>) -> Result<Self, Error> {
+        let (vips, slots) = (tables.vips.entries()?, tables.backends.entries()?);
+        let current = Self::new(vips, slots, tables.counted.entries()?);
+        Ok(Self { pages: pages.map_or_else(|| Pages::read(tables), Ok)?, ..current })
+    }
+
     /// Sorts the maps' entries by what they belong to.
     pub(crate) fn new(
         vips: Vec<(Endpoint, Vip)>,

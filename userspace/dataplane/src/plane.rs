@@ -47,8 +47,11 @@ pub(crate) struct EbpfPlane {
     config: Config,
     pins: Pins,
     tables: Tables,
-    /// What is in the map `maglev`, once that has been read.
-    pages: Option<Pages>,
+    /// What the maps say, as far as is known: what was read and has been written since. Only one
+    /// process writes.
+    known: Option<Current>,
+    /// True if others may have changed the maps since.
+    read_again: bool,
     /// Programs that wait for their maps to be filled before they replace the attached ones.
     staged: Option<Ebpf>,
     names: Names,
@@ -94,7 +97,8 @@ impl EbpfPlane {
             config: config.clone(),
             pins,
             tables,
-            pages: None,
+            known: None,
+            read_again: false,
             staged: None,
             names: Names::default(),
             skips: Skips::default(),
@@ -124,8 +128,9 @@ impl EbpfPlane {
 
     /// Makes the kernel serve exactly these VIPs.
     ///
-    /// Compares with what the maps say and writes only what differs, so it may be called any
-    /// number of times with the same view. A connection sees each VIP either with its old
+    /// Writes only what differs from what the maps say, so it may be called any number of times
+    /// with the same view. The maps are read the first time, after anything went wrong, and
+    /// when [`read_again`](Self::read_again) asked for it. A connection sees each VIP either with its old
     /// backends or with its new ones. A VIP whose backends are all of weight 0, or that has
     /// none, refuses connections (`ECONNREFUSED`). Parts of the view that cannot be applied
     /// are named in [`Changes::skipped`]; everything else is applied.
@@ -136,18 +141,17 @@ impl EbpfPlane {
     /// whatever was reached.
     pub(crate) fn reconcile(&mut self, vips: &[Vip]) -> Result<Changes, Error> {
         let (desired, skipped) = desired(vips);
-        let current = Current::new(
-            self.tables.vips.entries()?,
-            self.tables.backends.entries()?,
-            self.tables.counted.entries()?,
-        );
-        // Whatever goes wrong, it is read again.
-        let pages = self.pages.take().map_or_else(|| Pages::read(&self.tables), Ok)?;
-        let current = Current { pages, ..current };
+        // Whatever goes wrong, they are read the next time.
+        let current = match self.known.take() {
+            Some(current) if !self.read_again => current,
+            known => Current::read(&self.tables, known.map(|known| known.pages))?,
+        };
         let rules = Rules { policy: self.config.policy, forward: self.config.forward };
         let plan = plan::plan(&current, &desired, rules);
-        let (mut changes, pages) = apply::apply(&mut self.tables, current, plan)?;
-        self.pages = Some(pages);
+        let (mut changes, current) = apply::apply(&mut self.tables, current, plan)?;
+        self.known = Some(current);
+        // A map may be full of what others wrote.
+        self.read_again = changes.skipped.iter().any(|part| part.error().is_some());
         changes.skipped.splice(0..0, skipped);
         self.names = Names::of(vips);
         self.skips = Skips::of(&changes.skipped);
@@ -157,6 +161,11 @@ impl EbpfPlane {
             info!(agent = self.config.agent, "replaced the maps of another layout");
         }
         Ok(changes)
+    }
+
+    /// Lets the next [`reconcile`](Self::reconcile) read the maps, and so undo what others did to them.
+    pub(crate) fn read_again(&mut self) {
+        self.read_again = true;
     }
 
     /// What of the view of the last [`reconcile`](Self::reconcile) is not applied.
@@ -171,11 +180,7 @@ impl EbpfPlane {
     /// [`Error::Map`].
     pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
         let now = now_ns()?;
-        let current = Current::new(
-            self.tables.vips.entries()?,
-            self.tables.backends.entries()?,
-            self.tables.counted.entries()?,
-        );
+        let current = Current::read(&self.tables, Some(Pages::default()))?;
         let counters = self.tables.counters.first(current.counters())?;
         let handshakes = self.tables.handshakes.first(current.counters())?;
         let known = |at: u32| {

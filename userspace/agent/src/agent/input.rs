@@ -204,4 +204,6 @@ pub enum Timer {
     },
     /// Try to reconcile the data plane again.
     Reconcile,
+    /// See whether the kernel still has what the data plane wrote.
+    Read,
 }

@@ -87,7 +87,12 @@ pub enum Output {
     /// Make the data plane do exactly this, and answer with
     /// [`Input::Reconciled`](super::Input::Reconciled). There is never more than one
     /// without an answer.
-    Reconcile(Vec<Vip>),
+    Reconcile {
+        /// The VIPs of the cluster.
+        vips: Vec<Vip>,
+        /// True if what others changed in the kernel is to be found and undone, too.
+        read: bool,
+    },
     /// Give `timer` back after `after`.
     Timer {
         /// How long to wait.

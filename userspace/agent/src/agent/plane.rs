@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use muster_dataplane::Skips;
+use rand::RngExt;
 
 use super::{Agent, Io, Output, Timer, View};
 
 /// Pause before a failed reconciliation is tried again.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// The kernel's state is read at least this often, as dcos-net's was.
+const READ: Duration = Duration::from_secs(30);
 
 /// Reconciles the data plane to the view: one reconciliation at a time, and however many
 /// changes come meanwhile, one more after it.
@@ -16,6 +20,8 @@ pub(crate) struct Plane {
     running: bool,
     stale: bool,
     failing: bool,
+    /// What the data plane takes the kernel to have is no older than [`READ`].
+    fresh: bool,
     skips: Skips,
 }
 
@@ -57,11 +63,27 @@ impl Plane {
         self.start(io, view);
     }
 
+    /// What the kernel has was read long ago.
+    pub(crate) fn read(&mut self, io: &mut Io, view: &View) {
+        self.fresh = false;
+        self.stale = true;
+        // Else the next try reads.
+        if !self.failing {
+            self.start(io, view);
+        }
+    }
+
     fn start(&mut self, io: &mut Io, view: &View) {
         if self.stale && !self.running {
             self.running = true;
             self.stale = false;
-            io.outbox.now(Output::Reconcile(view.vips().cloned().collect()));
+            let read = !std::mem::replace(&mut self.fresh, true);
+            if read {
+                // Agents that were told of the same change do not all read at the same time.
+                let after = READ.mul_f64(io.rng.random_range(0.5..=1.0));
+                io.outbox.now(Output::Timer { after, timer: Timer::Read });
+            }
+            io.outbox.now(Output::Reconcile { vips: view.vips().cloned().collect(), read });
         }
     }
 }
@@ -104,7 +126,7 @@ mod tests {
 
     fn reconciled(outputs: &[Output]) -> Vec<usize> {
         let count = |output: &Output| match output {
-            Output::Reconcile(vips) => Some(vips.len()),
+            Output::Reconcile { vips, .. } => Some(vips.len()),
             _ => None,
         };
         outputs.iter().filter_map(count).collect()
@@ -160,6 +182,43 @@ mod tests {
         assert_eq!(reconciled(&rig.timer(Timer::Reconcile)), [1]);
         assert!(rig.timer(Timer::Reconcile).is_empty());
         assert_eq!(rig.agent.counters().reconcile_errors, 1);
+    }
+
+    fn readings(outputs: &[Output]) -> Vec<bool> {
+        let read = |output: &Output| match output {
+            Output::Reconcile { read, .. } => Some(*read),
+            _ => None,
+        };
+        outputs.iter().filter_map(read).collect()
+    }
+
+    #[test]
+    fn what_the_kernel_has_is_read_at_first_and_then_every_half_minute() {
+        let mut rig = Rig::registered();
+        let mut outputs = snapshot(&mut rig);
+        for from in 1..=3_u32 {
+            assert_eq!(readings(&outputs), [true]);
+            let set = timers(&outputs, |timer| matches!(timer, Timer::Read));
+            assert_eq!(set.len(), 1);
+            assert!((READ / 2..=READ).contains(&set[0].0), "{set:?}");
+            rig.feed(Input::Reconciled(Ok(Skips::default())));
+            // Changes meanwhile read nothing.
+            let changed = rig.say(delta(from.into(), from + 1));
+            assert_eq!(readings(&changed), [false]);
+            assert!(timers(&changed, |timer| matches!(timer, Timer::Read)).is_empty());
+            // One reconciliation at a time: it is read after the one under way.
+            assert!(rig.timer(Timer::Read).is_empty());
+            outputs = rig.feed(Input::Reconciled(Ok(Skips::default())));
+        }
+    }
+
+    #[test]
+    fn a_reading_waits_for_the_next_try_while_it_fails() {
+        let mut rig = Rig::registered();
+        snapshot(&mut rig);
+        rig.feed(Input::Reconciled(Err("no".into())));
+        assert!(rig.timer(Timer::Read).is_empty());
+        assert_eq!(readings(&rig.timer(Timer::Reconcile)), [true]);
     }
 
     #[test]

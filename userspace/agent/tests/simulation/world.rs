@@ -368,7 +368,7 @@ impl World {
             Output::Tell { .. } | Output::HangUp { .. } | Output::Update { .. } => {
                 self.act_for_executor(output);
             }
-            Output::Reconcile(_) => {
+            Output::Reconcile { .. } => {
                 let skips = muster_dataplane::Skips::default();
                 self.schedule(0.1, Event::Agent(Input::Reconciled(Ok(skips))));
             }

@@ -131,6 +131,10 @@ fn entries_of_others_in_the_maps_are_put_right() {
     vips(&config)
         .insert(Endpoint::v4([11, 0, 0, 1], 80, TCP), Vip::new(78, 1, 0, Policy::P2cEwma), 0)
         .unwrap();
+    // It is not looked for at each change, but when it is to be.
+    assert!(plane.reconcile(&view).unwrap().is_empty());
+    assert_eq!(plane.vips().unwrap().len(), 2);
+    plane.read_again();
     let changes = plane.reconcile(&view).unwrap();
     assert_eq!((changes.changed, changes.removed), (1, 1));
     assert_eq!(plane.vips().unwrap().len(), 1);
