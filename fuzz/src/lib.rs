@@ -19,9 +19,10 @@ pub struct Target {
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self { name: "constraint", run: target::constraint::run },
         Self { name: "constraints-message", run: target::constraints_message::run },
+        Self { name: "forwarded-packet", run: target::forwarded_packet::run },
         Self { name: "image-archive", run: target::image_archive::run },
         Self { name: "image-layout", run: target::image_layout::run },
         Self { name: "image-registry", run: target::image_registry::run },

@@ -3,6 +3,7 @@
 pub(crate) mod constraint;
 pub(crate) mod constraints_message;
 mod documents;
+pub(crate) mod forwarded_packet;
 mod ground;
 pub(crate) mod image_archive;
 pub(crate) mod image_layout;

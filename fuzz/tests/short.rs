@@ -158,6 +158,11 @@ fn constraints_message() {
 }
 
 #[test]
+fn forwarded_packet() {
+    check("forwarded-packet");
+}
+
+#[test]
 fn image_archive() {
     check("image-archive");
 }

@@ -223,7 +223,8 @@ fn complaint(packet: &(impl Packet + ?Sized), version: u16, ip: Ip) -> Option<Co
     }
     let about = Ip::read(packet, version, ip.payload + 8)?;
     let of_a_flow = about.protocol == TCP || about.protocol == UDP;
-    if !of_a_flow || about.part == Part::Later {
+    // What is behind the error's end, such as Ethernet's padding, is not in its sum.
+    if !of_a_flow || about.part == Part::Later || ip.end < about.payload + 4 {
         return None;
     }
     let tuple = ports(packet, &about)?;
