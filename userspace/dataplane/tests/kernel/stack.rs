@@ -39,7 +39,7 @@ pub(crate) fn bytes_of_stack() -> BTreeMap<String, u32> {
         for (at, to) in &mut frame.calls {
             *at += symbol.address();
             *to = match related.get(at) {
-                Some(&(section, start)) if start == 0 => (section, to.1.wrapping_add(8)),
+                Some(&(section, 0)) => (section, to.1.wrapping_add(8)),
                 Some(&place) => place,
                 None => (index.0, at.wrapping_add(to.1).wrapping_add(8)),
             };
