@@ -67,6 +67,7 @@ fn config(json: &Value, log_level: LogLevel) -> Result<Config, Box<dyn std::erro
         net_port: json["net_port"].as_u64().map(u16::try_from).transpose()?,
         vip_backend: muster_agent::VipBackend::default(),
         vip_policy: muster_agent::Policy::default(),
+        vip_interfaces: muster_agent::Interfaces::None,
         hostname: text("name"),
         name: text("name"),
         work_dir: directory.join("work"),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use muster_containerizer::{Fetching, ImageLimits, Isolation, Logger, Registries};
-use muster_dataplane::{Policy, VipBackend};
+use muster_dataplane::{Interfaces, Policy, VipBackend};
 use serde_json::Value;
 
 use crate::{Containerizers, Error, LogLevel, Patience};
@@ -49,6 +49,8 @@ pub struct Config {
     pub vip_backend: VipBackend,
     /// `--vip-policy`: by what a VIP's backends are chosen.
     pub vip_policy: Policy,
+    /// `--vip-interfaces`: the interfaces by which other machines' packets to VIPs come.
+    pub vip_interfaces: Interfaces,
     /// `--hostname`: the machine's name in the cluster.
     pub hostname: String,
     /// `--name`: the agent's name on this machine, in bpffs; 1 to 64 bytes.

@@ -34,5 +34,5 @@ pub use containerizers::Containerizers;
 pub use error::Error;
 pub use log_level::LogLevel;
 /// By what the backends of VIPs are chosen.
-pub use muster_dataplane::{Policy, VipBackend};
+pub use muster_dataplane::{Interfaces, Policy, VipBackend};
 pub use run::run;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use muster_dataplane::DataPlane;
+use muster_dataplane::{DataPlane, Forward, Interfaces};
 use muster_store::{Batch, Redb, Store};
 use rand::rngs::{StdRng, SysRng};
 use rand::{SeedableRng, TryRng};
@@ -15,7 +15,7 @@ use crate::checkpoint::{AGENT, Checkpoint, EXECUTORS, TASKS, UPDATES};
 use crate::clock::Clock;
 use crate::containers::Containers;
 use crate::machine::Machine;
-use crate::shell::{BACKLOG, Shell, collect_garbage, collect_images};
+use crate::shell::{BACKLOG, Shell, collect_garbage, collect_images, follow_interfaces};
 use crate::subscriptions::Subscriptions;
 use crate::{Agent, Config, Error, Input, Recover, Settings, http};
 
@@ -70,6 +70,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     services.spawn(serve(net, muster_dataplane::net_router(Arc::clone(&plane))));
     services.spawn(collect_garbage(Arc::clone(&agent), config.work_dir.clone(), config.gc_delay));
     services.spawn(containers.clone().collect_garbage());
+    if config.vip_interfaces != Interfaces::None {
+        services.spawn(follow_interfaces(Arc::clone(&plane)));
+    }
     if let Some(gc) = config.image_gc.clone() {
         services.spawn(collect_images(containers.clone(), gc));
     }
@@ -118,7 +121,7 @@ fn plane(config: &Config, machine: &Machine) -> muster_dataplane::Config {
         cgroup: machine.cgroup.clone(),
         policy: config.vip_policy,
         backend: config.vip_backend,
-        forward: false,
+        forward: Forward { interfaces: config.vip_interfaces.clone(), address: config.ip },
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use muster_api::muster::{AgentMessage, Vip};
-use muster_dataplane::DataPlane;
+use muster_dataplane::{DataPlane, InterfaceEvents};
 use muster_store::{Batch, Redb, Store};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
@@ -92,7 +92,8 @@ impl Shell {
             }
             Output::Reconcile { vips, read } => {
                 let plane = Arc::clone(&self.plane);
-                acts.spawn(async move { reconcile(plane, vips, read).await.map(Some) });
+                let id = look(&self.agent).id().map(str::to_owned);
+                acts.spawn(async move { reconcile(plane, id, vips, read).await.map(Some) });
             }
             Output::Dial { session: number, after } => {
                 let (say, said) = mpsc::unbounded_channel();
@@ -188,11 +189,13 @@ async fn persist(store: Arc<Redb>, batch: Batch) -> Result<Input, Error> {
 
 async fn reconcile(
     plane: Arc<Mutex<DataPlane>>,
+    id: Option<String>,
     vips: Vec<Vip>,
     read: bool,
 ) -> Result<Input, Error> {
     let result = spawn_blocking(move || {
         let mut plane = plane.lock().unwrap_or_else(PoisonError::into_inner);
+        plane.set_agent_id(id.as_deref().unwrap_or_default());
         if read {
             plane.read_again();
         }
@@ -269,6 +272,22 @@ pub(crate) async fn collect_images(containers: Containers, gc: ImageGc) -> Resul
             Ok(_) => {}
             // Next time it may be better.
             Err(error) => tracing::error!(%error, "cannot remove images"),
+        }
+    }
+}
+
+/// Has the data plane look at this machine's interfaces and addresses whenever they change.
+pub(crate) async fn follow_interfaces(plane: Arc<Mutex<DataPlane>>) -> Result<(), Error> {
+    let events = InterfaceEvents::listen()?;
+    loop {
+        events.changed().await?;
+        // They come in bunches.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let plane = Arc::clone(&plane);
+        let refreshed =
+            spawn_blocking(move || plane.lock().unwrap_or_else(PoisonError::into_inner).refresh());
+        if let Err(error) = refreshed.await? {
+            tracing::warn!(%error, "packets of other machines to VIPs may not be forwarded");
         }
     }
 }

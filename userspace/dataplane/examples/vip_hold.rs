@@ -12,7 +12,7 @@ use std::{
 };
 
 use muster_api::muster::{Backend, Vip, VipKey};
-use muster_dataplane::{Config, DataPlane, Policy, Protocol, VipBackend};
+use muster_dataplane::{Config, DataPlane, Forward, Policy, Protocol, VipBackend};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -51,7 +51,7 @@ fn hold() -> Result<(), Failure> {
         cgroup,
         policy: Policy::default(),
         backend,
-        forward: false,
+        forward: Forward::default(),
     };
     let held = program(&config, vip, backends).and_then(|plane| {
         println!("ready");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use muster_packet::Policy;
 
-use crate::Error;
+use crate::{Error, Forward};
 
 /// What tells one agent's data plane from another's on the same machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,9 @@ pub struct Config {
     pub policy: Policy,
     /// By what VIPs are served.
     pub backend: VipBackend,
-    /// True if packets to VIPs are forwarded: each VIP then has a Maglev table.
-    pub forward: bool,
+    /// What is done with packets that other machines send to VIPs; if they are forwarded, each VIP has a
+    /// Maglev table.
+    pub forward: Forward,
 }
 
 /// By what VIPs are served.
@@ -66,17 +67,42 @@ impl Config {
         if self.agent.is_empty() || self.agent.len() > 64 {
             return Err(Error::AgentName { name: self.agent.clone() });
         }
-        let mut name = String::with_capacity(self.agent.len());
-        for byte in self.agent.bytes() {
-            if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
-                name.push(char::from(byte));
-            } else {
-                let digit = |value| char::from_digit(value, 16).unwrap_or('0');
-                name.extend(['%', digit(u32::from(byte >> 4)), digit(u32::from(byte & 15))]);
+        Ok(self.bpffs.join("muster").join(pin_name(&self.agent)))
+    }
+}
+
+/// A name as bpffs takes it: see [`Config::directory`].
+pub(crate) fn pin_name(text: &str) -> String {
+    let mut name = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
+            name.push(char::from(byte));
+        } else {
+            let digit = |value| char::from_digit(value, 16).unwrap_or('0');
+            name.extend(['%', digit(u32::from(byte >> 4)), digit(u32::from(byte & 15))]);
+        }
+    }
+    name
+}
+
+/// The text of which this is the [`pin_name`].
+pub(crate) fn unpin_name(name: &str) -> String {
+    let mut text = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let digits = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                text.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            _ => {
+                text.push(*first);
+                rest = tail;
             }
         }
-        Ok(self.bpffs.join("muster").join(name))
     }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 #[cfg(test)]
@@ -91,7 +117,7 @@ mod tests {
             cgroup: "/c".into(),
             policy,
             backend: VipBackend::default(),
-            forward: false,
+            forward: Forward::default(),
         }
         .directory()
     }
@@ -107,6 +133,13 @@ mod tests {
         assert_eq!(directory("..").unwrap(), PathBuf::from("/b/muster/%2e%2e"));
         assert_eq!(directory("a/b").unwrap(), PathBuf::from("/b/muster/a%2fb"));
         assert_ne!(directory("a.b").unwrap(), directory("a%2eb").unwrap());
+    }
+
+    #[test]
+    fn names_come_back() {
+        for text in ["a1", "eth0.7", "%2e", "%", "a%b", "é"] {
+            assert_eq!(unpin_name(&pin_name(text)), text);
+        }
     }
 
     #[test]

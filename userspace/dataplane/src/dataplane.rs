@@ -6,7 +6,7 @@ use muster_api::muster::{Protocol, Vip};
 use tracing::{error, info, warn};
 
 use crate::{
-    Changes, Config, Error, Skips, Snapshot, VipBackend, VipStatus,
+    Changes, Config, Error, Interfaces, Skips, Snapshot, VipBackend, VipStatus,
     nfqueue::{self, Nfqueue, Retiring},
     plane::{EbpfPlane, endpoint},
     platform,
@@ -48,8 +48,13 @@ impl DataPlane {
     /// What the machine lacks and how to get it: [`Error::Kernel`], [`Error::NoBtf`],
     /// [`Error::NoBpffs`], [`Error::NoCgroup`], [`Error::NoProgram`], [`Error::NoBackend`];
     /// [`Error::Busy`] or [`Error::QueueBusy`] if another process has it open; or what the
-    /// kernel refused.
+    /// kernel refused. Of the interfaces: [`Error::NoInterfaces`], [`Error::Interface`],
+    /// [`Error::Source`], [`Error::Front`], [`Error::Occupied`], [`Error::Attach`].
     pub fn open(config: &Config) -> Result<Self, Error> {
+        let interfaces = &config.forward.interfaces;
+        if config.backend == VipBackend::Nfqueue && *interfaces != Interfaces::None {
+            return Err(Error::NoInterfaces { interfaces: interfaces.to_string() });
+        }
         let active = match config.backend {
             VipBackend::Ebpf => Active::Ebpf(Box::new(EbpfPlane::open(config)?)),
             VipBackend::Nfqueue => Active::Nfqueue(Box::new(Nfqueue::open(config)?)),
@@ -67,6 +72,42 @@ impl DataPlane {
         match self.active {
             Active::Ebpf(_) => VipBackend::Ebpf,
             Active::Nfqueue(_) => VipBackend::Nfqueue,
+        }
+    }
+
+    /// Says which agent this is in the cluster: backends of its tasks are on this machine,
+    /// whatever their address. Counts from the next [`reconcile`](Self::reconcile) on.
+    pub fn set_agent_id(&mut self, agent_id: &str) {
+        if let Active::Ebpf(plane) = &mut self.active {
+            plane.set_agent_id(agent_id);
+        }
+    }
+
+    /// Looks again at this machine's interfaces and addresses: what has come since is attached to
+    /// and known. Nothing if no interface is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`], [`Error::Attach`], [`Error::Occupied`]. VIPs of this machine's own programs
+    /// are served all the same.
+    pub fn refresh(&mut self) -> Result<(), Error> {
+        match &mut self.active {
+            Active::Ebpf(plane) => plane.refresh(),
+            Active::Nfqueue(_) => Ok(()),
+        }
+    }
+
+    /// What became of the packets that were forwarded, or were not, by name, since the maps were
+    /// made. All are numbers of packets, but for `opened` and `displaced`, which are of flows. None
+    /// by NFQUEUE, where the kernel forwards.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`].
+    pub fn forwarded(&self) -> Result<Vec<(&'static str, u64)>, Error> {
+        match &self.active {
+            Active::Ebpf(plane) => plane.forwarded(),
+            Active::Nfqueue(_) => Ok(Vec::new()),
         }
     }
 
@@ -186,6 +227,10 @@ fn choose(config: &Config) -> Result<Active, Error> {
     match Nfqueue::open(config) {
         Ok(plane) => {
             warn!("VIPs are served by NFQUEUE, TCP over IPv4 only, as eBPF cannot be: {lacking}");
+            let interfaces = &config.forward.interfaces;
+            if *interfaces != Interfaces::None {
+                warn!(%interfaces, "vip-interfaces is ignored: by NFQUEUE it may be any interface");
+            }
             Ok(Active::Nfqueue(Box::new(plane)))
         }
         Err(nfqueue) => {

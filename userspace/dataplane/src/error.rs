@@ -184,6 +184,76 @@ pub enum Error {
         entries: usize,
     },
 
+    /// Interfaces are given, and NFQUEUE is asked for, which needs none.
+    #[error(
+        "--vip-interfaces={interfaces}: only for --vip-backend=ebpf or auto; by NFQUEUE, packets of \
+         other machines are served whichever interface they come by: leave it out"
+    )]
+    NoInterfaces {
+        /// As they were given.
+        interfaces: String,
+    },
+
+    /// The kernel refused a program for interfaces.
+    #[error(
+        "eBPF program {program}: load: {}; without --vip-interfaces, VIPs are served to this machine's \
+         own programs",
+        chain(.source)
+    )]
+    Front {
+        /// Name of the program.
+        program: &'static str,
+        /// The loader's answer, with the verifier's log if it was the verifier.
+        #[source]
+        source: Box<aya::programs::ProgramError>,
+    },
+
+    /// An interface cannot be used.
+    #[error("interface {name}: {reason}; this machine's are {there}")]
+    Interface {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+        /// Interfaces that there are, with their addresses.
+        there: String,
+    },
+
+    /// The agent's address is none that packets to other machines can come from.
+    #[error(
+        "agent address {address}: no interface that other machines reach has it, so answers to \
+         forwarded packets could not come back; give the agent one of this machine's addresses \
+         (--ip): {there}"
+    )]
+    Source {
+        /// The agent's address.
+        address: std::net::IpAddr,
+        /// Interfaces that there are, with their addresses.
+        there: String,
+    },
+
+    /// Another XDP program is at an interface.
+    #[error(
+        "interface {interface}: another XDP program is attached to it (see bpftool net show dev \
+         {interface}); remove that one (ip link set dev {interface} xdp off, or whoever attached \
+         it), or have VIPs forwarded without XDP: {interface}:tc"
+    )]
+    Occupied {
+        /// Its name.
+        interface: String,
+    },
+
+    /// A program could not be attached to an interface.
+    #[error("interface {interface}: {call}: {}", chain(source))]
+    Attach {
+        /// Its name.
+        interface: String,
+        /// The command.
+        call: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+
     /// A map could not be pinned.
     #[error("map {map}: pin at {path}: {}", chain(.source))]
     Pin {

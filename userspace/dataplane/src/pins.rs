@@ -5,6 +5,7 @@
 //! no `meta` that says so, and for each hook one link or none.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io,
     os::unix::fs::MetadataExt,
@@ -20,7 +21,7 @@ use muster_packet::{MAPS, fingerprint};
 use tracing::{debug, info};
 
 use crate::{
-    Error,
+    Error, front,
     hook::{HOOKS, Hook},
     syscall::{self, CgroupLink},
     tables::{self, Tables},
@@ -47,7 +48,8 @@ impl Pins {
         &self.directory
     }
 
-    fn links(&self) -> PathBuf {
+    /// Where the links are.
+    pub(crate) fn links(&self) -> PathBuf {
         self.directory.join("links")
     }
 
@@ -150,6 +152,9 @@ impl Pins {
     /// Unpins links of hooks that an earlier build had and this one does not.
     fn drop_former_hooks(&self) -> Result<(), Error> {
         for path in list(&self.links())? {
+            if front::Kind::of(&path).is_some() {
+                continue;
+            }
             let known = HOOKS.iter().any(|hook| path.file_name().is_some_and(|n| n == hook.0));
             if !known {
                 info!(path = %path.display(), "unpinning a link of an earlier build");
@@ -169,6 +174,11 @@ impl Pins {
         // Links of other kinds alone do not tell that the agent is gone.
         let (mut without, mut others) = (false, false);
         for path in list(&self.links())? {
+            // Some of these are no links.
+            if front::Kind::of(&path).is_some() {
+                others = true;
+                continue;
+            }
             let link = syscall::open_pinned(&path).map_err(Error::file("BPF_OBJ_GET", &path))?;
             let link = syscall::cgroup_link(&link);
             match link.map_err(Error::file("BPF_OBJ_GET_INFO_BY_FD", path))? {
@@ -182,6 +192,7 @@ impl Pins {
 
     /// Detaches all programs and unpins everything.
     pub(crate) fn remove(&self) -> Result<(), Error> {
+        front::release(&self.links(), &BTreeSet::new())?;
         for path in list(&self.links())? {
             if let Ok(link) = syscall::open_pinned(&path)
                 && let Err(error) = syscall::detach_link(&link)
@@ -198,7 +209,8 @@ impl Pins {
     }
 }
 
-fn next(path: &Path) -> PathBuf {
+/// Where a pin is made before it is renamed to its place.
+pub(crate) fn next(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(NEXT);
     PathBuf::from(name)
@@ -217,7 +229,8 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<PathBuf>, Error> {
         .map_err(Error::file("readdir", directory))
 }
 
-fn unlink(path: &Path) -> Result<(), Error> {
+/// Unpins; what is not there need not be.
+pub(crate) fn unlink(path: &Path) -> Result<(), Error> {
     gone(fs::remove_file(path)).map_err(Error::file("unlink", path))
 }
 

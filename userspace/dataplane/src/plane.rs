@@ -1,16 +1,22 @@
 //! The data plane of one agent, by eBPF.
 
-use std::{collections::BTreeMap, fs, io, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    net::SocketAddr,
+};
 
 use aya::Ebpf;
 use muster_api::muster::{Protocol, Vip};
 use muster_packet::{Endpoint, MAX_COUNTERS, Slot, TCP, UDP};
 use nix::time::{ClockId, clock_gettime};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     BackendStatus, Config, Error, MapUse, Skipped, Skips, Snapshot, VipStatus, apply,
     desired::desired,
+    forwarded,
+    front::{self, Front},
     hook::HOOKS,
     lock::Lock,
     names::Names,
@@ -57,6 +63,14 @@ pub(crate) struct EbpfPlane {
     names: Names,
     skips: Skips,
     told: Told,
+    /// True if an interface is asked for.
+    forwards: bool,
+    /// The programs for interfaces, if any is asked for.
+    front: Option<Front>,
+    /// Whose containers are at addresses of their own on this machine.
+    agent_id: String,
+    /// What the last view said.
+    view: Option<front::View>,
     _lock: Lock,
 }
 
@@ -92,7 +106,8 @@ impl EbpfPlane {
 
         let adopt = pins.adoptable();
         let mut object = object::load(adopt.then(|| pins.directory()))?;
-        let tables = Tables::take(&mut object)?;
+        let mut tables = Tables::take(&mut object)?;
+        let forwards = Front::load(&config.forward, &mut object, &mut tables)?;
         let mut plane = Self {
             config: config.clone(),
             pins,
@@ -103,11 +118,15 @@ impl EbpfPlane {
             names: Names::default(),
             skips: Skips::default(),
             told: Told::default(),
+            forwards,
+            front: None,
+            agent_id: String::new(),
+            view: None,
             _lock: lock,
         };
         if adopt {
             info!(agent = config.agent, "adopted the pinned maps");
-            plane.pins.attach(&mut object, &plane.config.cgroup)?;
+            plane.attach(object)?;
         } else if plane.pins.serving() && plane.pins.any_maps() {
             info!(
                 agent = config.agent,
@@ -123,7 +142,57 @@ impl EbpfPlane {
     /// Makes new maps the agent's maps, and the programs that read them the attached ones.
     fn publish(&mut self, mut object: Ebpf) -> Result<(), Error> {
         self.pins.pin_maps(&mut object, &self.tables)?;
-        self.pins.attach(&mut object, &self.config.cgroup)
+        self.attach(object)
+    }
+
+    /// Makes the object's programs the attached ones.
+    fn attach(&mut self, mut object: Ebpf) -> Result<(), Error> {
+        self.pins.attach(&mut object, &self.config.cgroup)?;
+        if self.forwards {
+            let front = self.front.insert(Front::new(&self.config.forward, object));
+            front.attach(&self.pins.links())
+        } else {
+            front::release(&self.pins.links(), &BTreeSet::new())
+        }
+    }
+
+    /// Says which agent this is in the cluster: backends of its tasks are on this machine, whatever their
+    /// address.
+    pub(crate) fn set_agent_id(&mut self, agent_id: &str) {
+        agent_id.clone_into(&mut self.agent_id);
+    }
+
+    /// Looks again at this machine's interfaces and addresses: what has come since is attached to
+    /// and known.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`], [`Error::Attach`], [`Error::Occupied`]. VIPs of this machine's own programs
+    /// are served all the same.
+    pub(crate) fn refresh(&mut self) -> Result<(), Error> {
+        self.know()?;
+        match &mut self.front {
+            Some(front) => front.attach(&self.pins.links()),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the maps say which addresses are whose.
+    fn know(&mut self) -> Result<(), Error> {
+        match &self.view {
+            Some(view) => self.config.forward.know(&mut self.tables, view),
+            None => Ok(()),
+        }
+    }
+
+    /// What became of the packets that were forwarded, or were not, by name, since the maps were made. All are
+    /// numbers of packets, but for `opened` and `displaced`, which are of flows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Map`].
+    pub(crate) fn forwarded(&self) -> Result<Vec<(&'static str, u64)>, Error> {
+        Ok(forwarded::sum(&self.tables.forwarded.get()?))
     }
 
     /// Makes the kernel serve exactly these VIPs.
@@ -140,13 +209,18 @@ impl EbpfPlane {
     /// [`Error::Map`] if the maps cannot be read or shrunk. The next call goes on from
     /// whatever was reached.
     pub(crate) fn reconcile(&mut self, vips: &[Vip]) -> Result<Changes, Error> {
+        self.view = self.forwards.then(|| front::View::new(vips, &self.agent_id));
+        // Known before it is used; if there is no room, programs of this machine are served all the same.
+        if let Err(error) = self.know() {
+            warn!(%error, "packets of other machines to VIPs may not be forwarded");
+        }
         let (desired, skipped) = desired(vips);
         // Whatever goes wrong, they are read the next time.
         let current = match self.known.take() {
             Some(current) if !self.read_again => current,
             known => Current::read(&self.tables, known.map(|known| known.pages))?,
         };
-        let rules = Rules { policy: self.config.policy, forward: self.config.forward };
+        let rules = Rules { policy: self.config.policy, forward: self.forwards };
         let plan = plan::plan(&current, &desired, rules);
         let (mut changes, current) = apply::apply(&mut self.tables, current, plan)?;
         self.known = Some(current);
@@ -159,6 +233,10 @@ impl EbpfPlane {
         if let Some(object) = self.staged.take() {
             self.publish(object)?;
             info!(agent = self.config.agent, "replaced the maps of another layout");
+        } else if let Some(front) = &mut self.front
+            && let Err(error) = front.attach(&self.pins.links())
+        {
+            warn!(%error, "packets of other machines to VIPs may not be forwarded");
         }
         Ok(changes)
     }

@@ -4,6 +4,8 @@
 //! not show which cgroup a link belongs to, and reads maps entry by entry. All unsafe code
 //! of the crate is here.
 
+pub(crate) mod net;
+
 use std::{
     ffi::CString,
     io,

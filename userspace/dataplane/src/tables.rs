@@ -4,15 +4,15 @@ use std::{io, marker::PhantomData, os::fd::AsFd};
 
 use aya::{
     Ebpf, Pod,
-    maps::{Array, HashMap, Map, MapData, MapError},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
 };
 use muster_packet::{
-    Backend, Counted, Counters, Endpoint, Handshakes, MAPS, Meta, Networks, Slot, Vip,
-    maglev::MaglevPage,
+    Backend, Counted, Counters, Endpoint, Forwarding, Handshakes, Known, KnownAddress, MAPS, Meta,
+    Networks, Slot, Vip, maglev::MaglevPage,
 };
 use nix::libc;
 
-use crate::{Error, syscall};
+use crate::{Error, forwarded, syscall};
 
 /// A hash map of the kernel.
 pub(crate) struct Table<K: Pod, V: Pod> {
@@ -35,6 +35,13 @@ pub(crate) struct Single<V: Pod> {
     kind: PhantomData<V>,
 }
 
+/// An array of the kernel with one entry, of which each processor has its own value.
+pub(crate) struct PerProcessor<V: Pod> {
+    name: &'static str,
+    map: Map,
+    kind: PhantomData<V>,
+}
+
 /// The maps of one agent.
 pub(crate) struct Tables {
     pub(crate) vips: Table<Endpoint, Vip>,
@@ -44,6 +51,9 @@ pub(crate) struct Tables {
     pub(crate) counted: Table<Endpoint, Counted>,
     pub(crate) counters: Indexed<Counters>,
     pub(crate) handshakes: Indexed<Handshakes>,
+    pub(crate) forwarding: Single<Forwarding>,
+    pub(crate) addresses: Table<KnownAddress, Known>,
+    pub(crate) forwarded: PerProcessor<forwarded::Counts>,
 }
 
 // === impl Tables ===
@@ -59,6 +69,9 @@ impl Tables {
             counted: Table::take(object, "counted")?,
             counters: Indexed::take(object, "counters")?,
             handshakes: Indexed::take(object, "handshakes")?,
+            forwarding: Single::take(object, "forwarding")?,
+            addresses: Table::take(object, "addresses")?,
+            forwarded: PerProcessor::take(object, "forwarded")?,
         })
     }
 
@@ -72,6 +85,9 @@ impl Tables {
             (self.counted.name, &self.counted.map),
             (self.counters.name, &self.counters.map),
             (self.handshakes.name, &self.handshakes.map),
+            (self.forwarding.name, &self.forwarding.map),
+            (self.addresses.name, &self.addresses.map),
+            (self.forwarded.name, &self.forwarded.map),
         ]
         .into_iter()
         .find_map(|(of, map)| (of == name).then_some(map))
@@ -201,6 +217,22 @@ impl<V: Pod + PartialEq> Single<V> {
         }
         let mut map = Array::<_, V>::try_from(&mut self.map).map_err(named(self.name))?;
         map.set(0, value, 0).map_err(named(self.name))
+    }
+}
+
+// === impl PerProcessor ===
+
+impl<V: Pod> PerProcessor<V> {
+    fn take(object: &mut Ebpf, name: &'static str) -> Result<Self, Error> {
+        let map = object.take_map(name).ok_or(Error::Missing { name })?;
+        PerCpuArray::<_, V>::try_from(&map).map_err(named(name))?;
+        Ok(Self { name, map, kind: PhantomData })
+    }
+
+    /// The processors' values.
+    pub(crate) fn get(&self) -> Result<Vec<V>, Error> {
+        let map = PerCpuArray::<_, V>::try_from(&self.map).map_err(named(self.name))?;
+        Ok(map.get(&0, 0).map_err(named(self.name))?.to_vec())
     }
 }
 

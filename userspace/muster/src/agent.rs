@@ -40,6 +40,11 @@ pub(crate) struct Flags {
     /// client the same. Labels of VIPs may say otherwise.
     #[arg(long, env = "MUSTER_VIP_POLICY", value_enum, default_value_t)]
     vip_policy: VipPolicy,
+    /// Interfaces by which packets of machines outside the cluster to VIPs come: "eth0,eth1",
+    /// auto for the one that has the agent's address, or none. Programs are attached to them. After
+    /// a colon by what: xdp (in the driver), tc or clsact; the best by default.
+    #[arg(long, env = "MUSTER_VIP_INTERFACES", default_value = "none")]
+    vip_interfaces: muster_agent::Interfaces,
     /// Name of this machine in the cluster; the system's by default.
     #[arg(long, env = "MUSTER_HOSTNAME")]
     hostname: Option<String>,
@@ -178,6 +183,7 @@ pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> anyhow::Result<()>
             VipPolicy::Random => muster_agent::Policy::Random,
             VipPolicy::Maglev => muster_agent::Policy::Maglev,
         },
+        vip_interfaces: flags.vip_interfaces,
         hostname,
         fetching: flags.fetching.into_fetching(&flags.work_dir),
         logger: flags.logger.into(),

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use muster_api::muster::{Backend, Protocol, Vip, VipKey};
-use muster_dataplane::{Config, DataPlane, Policy, VipBackend, cgroup2_mount, monitor_router};
+use muster_dataplane::{
+    Config, DataPlane, Forward, Policy, VipBackend, cgroup2_mount, monitor_router,
+};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 
@@ -36,7 +38,7 @@ impl Served {
         let agent = format!("muster-vip-{name}-{}", std::process::id());
         let cgroup = mount.join(&agent);
         let (policy, backend) = (Policy::default(), VipBackend::Ebpf);
-        let config = Config { agent, bpffs, cgroup, policy, backend, forward: false };
+        let config = Config { agent, bpffs, cgroup, policy, backend, forward: Forward::default() };
         let plane = Arc::new(Mutex::new(DataPlane::open(&config).unwrap()));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();

@@ -32,6 +32,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "dockerd", package: "docker.io", purposes: &[Launch, Test] },
     Program { name: "docker-registry", package: "docker-registry", purposes: &[Test] },
     Program { name: "dpkg-deb", package: "dpkg", purposes: &[Cluster, Test] },
+    Program { name: "ethtool", package: "ethtool", purposes: &[Test, Bench] },
     Program { name: "git", package: "git", purposes: &[Lint] },
     Program { name: "haproxy", package: "haproxy", purposes: &[Bench] },
     Program { name: "ip", package: "iproute2", purposes: &[Cluster, Test, Bench] },

@@ -39,6 +39,7 @@ fn general(config: &Config) -> Value {
         "net_port": config.net_port().ok().map(|port| port.to_string()),
         "vip_backend": config.vip_backend.name(),
         "vip_policy": config.vip_policy.name(),
+        "vip_interfaces": config.vip_interfaces.to_string(),
         "hostname": config.hostname,
         "name": config.name,
         "work_dir": config.work_dir.display().to_string(),

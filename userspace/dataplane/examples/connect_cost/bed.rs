@@ -7,7 +7,7 @@ use std::{
 };
 
 use muster_api::muster::Vip;
-use muster_dataplane::{Config, DataPlane, Policy, VipBackend, cgroup2_mount};
+use muster_dataplane::{Config, DataPlane, Forward, Policy, VipBackend, cgroup2_mount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::Failure;
@@ -37,7 +37,7 @@ impl Bed {
             cgroup: root.join(name),
             policy: Policy::default(),
             backend: VipBackend::Ebpf,
-            forward: false,
+            forward: Forward::default(),
         };
         let outside = root.join(mine.pathname.trim_start_matches('/'));
 

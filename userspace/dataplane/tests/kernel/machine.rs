@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use muster_dataplane::{Config, DataPlane, Policy, VipBackend};
+use muster_dataplane::{Config, DataPlane, Forward, Policy, VipBackend};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
@@ -95,7 +95,7 @@ impl Machine {
             agent: format!("{}.{agent}", self.name),
             policy: Policy::default(),
             backend: VipBackend::default(),
-            forward: false,
+            forward: Forward::default(),
         };
         self.agents.push(config.clone());
         config

@@ -11,7 +11,7 @@ use std::{
 
 use aya::maps::{Array, HashMap, Map, MapData};
 use muster_api::muster::Vip as View;
-use muster_dataplane::{Config, DataPlane, Policy, Protocol};
+use muster_dataplane::{Config, DataPlane, Forward, Policy, Protocol};
 use muster_packet::{
     BREAKER_FAILURES, Counters, Endpoint, Slot, TCP, UDP, Vip,
     maglev::{self, MAX_PAGES, MaglevPage, PAGE_SLOTS},
@@ -19,7 +19,7 @@ use muster_packet::{
 use nix::time::{ClockId, clock_gettime};
 
 use crate::{
-    machine::{Machine, enter},
+    machine::{Machine, enter, ip},
     process::Child,
     server::{PATIENCE, Server, ask, servers},
     view::{tcp, udp, weighted},
@@ -248,7 +248,10 @@ fn tables_are_there_for_the_vips_that_need_them_only() {
 
     // All of them, for packets that are forwarded; what an agent left is adopted.
     drop(plane);
-    let forwarding = Config { forward: true, ..config.clone() };
+    ip("link add eth0 type dummy");
+    ip("addr add 10.7.0.1/24 dev eth0");
+    let forward = Forward { interfaces: "eth0:tc".parse().unwrap(), address: [10, 7, 0, 1].into() };
+    let forwarding = Config { forward, ..config.clone() };
     for changed in [2, 0] {
         let mut plane = DataPlane::open(&forwarding).unwrap();
         assert_eq!(plane.reconcile(&view(Policy::LeastPending)).unwrap().changed, changed);

@@ -1,0 +1,210 @@
+//! The interfaces that packets to VIPs come by, and the programs there.
+
+mod addresses;
+mod attach;
+mod device;
+mod events;
+mod filter;
+mod interfaces;
+mod pin;
+mod sysctl;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use aya::{Ebpf, programs::Program};
+use tracing::warn;
+
+use crate::{Error, tables::Tables};
+
+pub use events::InterfaceEvents;
+pub use interfaces::{Interface, Interfaces, InterfacesError, Means};
+
+pub(crate) use addresses::View;
+pub(crate) use device::Devices;
+pub(crate) use pin::{Kind, release};
+
+/// What an agent's data plane does with packets that other machines send to VIPs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// The interfaces that they come by.
+    pub interfaces: Interfaces,
+    /// The agent's address, which packets to backends on other machines come from.
+    pub address: IpAddr,
+}
+
+/// The programs, loaded, for interfaces as they come and go.
+pub(crate) struct Front {
+    config: Forward,
+    object: Ebpf,
+    /// Interfaces of which it has been said that they are not there.
+    missing: BTreeSet<String>,
+    /// Pins of what this process has attached, by interface, and the interface's index.
+    attached: BTreeMap<String, (u32, Vec<PathBuf>)>,
+}
+
+/// The programs in the object: at XDP, at tc ingress, at tc egress.
+const PROGRAMS: [&str; 3] = [XDP, INGRESS, EGRESS];
+const XDP: &str = "forward";
+const INGRESS: &str = "forward_tc";
+const EGRESS: &str = "reply";
+
+// === impl Forward ===
+
+impl Default for Forward {
+    fn default() -> Self {
+        Self { interfaces: Interfaces::None, address: IpAddr::from([0, 0, 0, 0]) }
+    }
+}
+
+impl Forward {
+    /// Makes the maps say which addresses are this machine's, its containers' and VIPs'.
+    pub(crate) fn know(&self, tables: &mut Tables, view: &View) -> Result<(), Error> {
+        let devices = Devices::read()?;
+        addresses::set_forwarding(tables, self.address, &devices)?;
+        addresses::set_known(tables, view, &devices)
+    }
+
+    /// The interfaces, and how they are caught; none if none is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interface`] or [`Error::Source`], with what there is instead.
+    pub(crate) fn interfaces(&self, devices: &Devices) -> Result<Vec<Interface>, Error> {
+        let named = match &self.interfaces {
+            Interfaces::None => return Ok(Vec::new()),
+            Interfaces::Named(named) => named.clone(),
+            Interfaces::Auto => {
+                let having = devices.having(self.address).filter(|(_, device)| !device.loopback);
+                let (name, _) = having.ok_or_else(|| self.no_source(devices))?;
+                vec![Interface { name: name.to_owned(), means: Means::Best }]
+            }
+        };
+        for interface in &named {
+            let refuse = |reason| Error::Interface {
+                name: interface.name.clone(),
+                reason,
+                there: devices.text(),
+            };
+            match devices.get(&interface.name) {
+                None => return Err(refuse("there is no such interface")),
+                Some(device) if device.loopback => {
+                    return Err(refuse(
+                        "no other machine's packets come by the loopback interface",
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        if devices.having(self.address).is_none_or(|(_, device)| device.loopback) {
+            return Err(self.no_source(devices));
+        }
+        Ok(named)
+    }
+
+    fn no_source(&self, devices: &Devices) -> Error {
+        Error::Source { address: self.address, there: devices.text() }
+    }
+}
+
+// === impl Front ===
+
+impl Front {
+    /// Has the kernel verify the programs, and fills the maps that they need. Nothing is attached
+    /// yet. `None` if no interface is asked for.
+    pub(crate) fn load(
+        config: &Forward,
+        object: &mut Ebpf,
+        tables: &mut Tables,
+    ) -> Result<bool, Error> {
+        let devices = Devices::read()?;
+        let interfaces = config.interfaces(&devices)?;
+        if interfaces.is_empty() {
+            return Ok(false);
+        }
+        for name in PROGRAMS {
+            let program = object.program_mut(name).ok_or(Error::Missing { name })?;
+            let loaded = match program {
+                Program::Xdp(program) => program.load(),
+                Program::SchedClassifier(program) => program.load(),
+                _ => return Err(Error::Missing { name }),
+            };
+            loaded.map_err(|source| Error::Front { program: name, source: Box::new(source) })?;
+        }
+        addresses::set_forwarding(tables, config.address, &devices)?;
+        addresses::add_own(tables, &devices)?;
+        for interface in &interfaces {
+            sysctl::check(&interface.name, config.address);
+        }
+        Ok(true)
+    }
+
+    /// Keeps the object whose programs [`load`](Self::load) has loaded.
+    pub(crate) fn new(config: &Forward, object: Ebpf) -> Self {
+        Self { config: config.clone(), object, missing: BTreeSet::new(), attached: BTreeMap::new() }
+    }
+
+    /// Makes exactly the interfaces that are asked for run these programs. One that is not there
+    /// is left for later.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Occupied`] if another's program is at one; what the kernel refused.
+    pub(crate) fn attach(&mut self, links: &Path) -> Result<(), Error> {
+        fs::create_dir_all(links).map_err(Error::file("mkdir", links))?;
+        let devices = Devices::read()?;
+        let wanted = match &self.config.interfaces {
+            Interfaces::Named(named) => named.clone(),
+            _ => self.config.interfaces(&devices)?,
+        };
+        let mut pins = BTreeSet::new();
+        for interface in &wanted {
+            let Some(device) = devices.get(&interface.name) else {
+                if self.missing.insert(interface.name.clone()) {
+                    warn!(
+                        interface = interface.name,
+                        "the interface is gone; its packets to VIPs are forwarded again when it is back"
+                    );
+                }
+                continue;
+            };
+            self.missing.remove(&interface.name);
+            let former = self.attached.remove(&interface.name);
+            let whole = former.filter(|(index, pins)| {
+                *index == device.index && pins.iter().all(|pin| attach::holds(pin, *index))
+            });
+            let made = match whole {
+                // Drivers may take their time to replace a program, even by itself.
+                Some((_, made)) => made,
+                None => attach::attach(interface, device.index, &mut self.object, links)?,
+            };
+            pins.extend(made.iter().cloned());
+            self.attached.insert(interface.name.clone(), (device.index, made));
+        }
+        release(links, &pins)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forward(interfaces: &str) -> Forward {
+        Forward { interfaces: interfaces.parse().unwrap(), address: "127.0.0.1".parse().unwrap() }
+    }
+
+    #[test]
+    fn interfaces_that_cannot_be_meant_are_named_with_those_there_are() {
+        let devices = Devices::read().unwrap();
+        let error =
+            |interfaces: &str| forward(interfaces).interfaces(&devices).unwrap_err().to_string();
+        let unknown = error("no-such-eth");
+        assert!(unknown.contains("no-such-eth") && unknown.contains("lo ("), "{unknown}");
+        assert!(error("lo").contains("loopback"), "{}", error("lo"));
+        assert!(forward("none").interfaces(&devices).unwrap().is_empty());
+    }
+}
