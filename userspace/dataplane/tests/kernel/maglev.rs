@@ -248,7 +248,7 @@ fn tables_are_there_for_the_vips_that_need_them_only() {
 
     // All of them, for packets that are forwarded; what an agent left is adopted.
     drop(plane);
-    ip("link add eth0 type dummy");
+    ip("link add eth0 type veth peer name eth1");
     ip("addr add 10.7.0.1/24 dev eth0");
     let forward = Forward { interfaces: "eth0:tc".parse().unwrap(), address: [10, 7, 0, 1].into() };
     let forwarding = Config { forward, ..config.clone() };
