@@ -6,8 +6,8 @@ use aya_ebpf::helpers::{
     bpf_get_current_cgroup_id, bpf_get_prandom_u32, generated::bpf_ktime_get_coarse_ns,
 };
 use muster_packet::{
-    Backend, Choice, Counters, Drawn, Endpoint, Load, Policy, Pool, Settled, Slot, Target,
-    Vip, choose, draw, maglev, place, rescue, settle, steady,
+    Backend, Choice, Counters, Drawn, Endpoint, Load, Policy, Pool, Settled, Slot, Target, Vip,
+    choose, draw, maglev, place, rescue, settle, steady,
 };
 
 use crate::{
