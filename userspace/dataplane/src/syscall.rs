@@ -54,7 +54,7 @@ struct InfoAttr {
     info: u64,
 }
 
-/// `struct bpf_link_info` with the `cgroup` member of its union.
+/// `struct bpf_link_info`, whose union has room for those of cgroups and of interfaces.
 #[repr(C)]
 #[derive(Default)]
 struct LinkInfo {
@@ -62,7 +62,8 @@ struct LinkInfo {
     id: u32,
     prog_id: u32,
     _pad: u32,
-    cgroup_id: u64,
+    /// The `cgroup_id` of a cgroup; its first half the `ifindex` of an interface.
+    target: u64,
     attach_type: u32,
     _end: u32,
 }
@@ -116,14 +117,17 @@ fn raw(fd: BorrowedFd<'_>) -> u32 {
 pub(crate) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut attr = ObjectAttr { pathname: path.as_ptr() as u64, ..ObjectAttr::default() };
-    let fd = bpf(BPF_OBJ_GET, &mut attr)?;
-    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    made(BPF_OBJ_GET, &mut attr)
+}
+
+/// The descriptor that a command makes.
+fn made<T>(command: libc::c_int, attr: &mut T) -> io::Result<OwnedFd> {
+    let fd = i32::try_from(bpf(command, attr)?).map_err(io::Error::other)?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// What a cgroup link is attached to; `None` for a link of another kind. Linux 5.8.
-pub(crate) fn cgroup_link(link: impl AsFd) -> io::Result<Option<CgroupLink>> {
+fn link_info(link: impl AsFd) -> io::Result<LinkInfo> {
     let mut info = LinkInfo::default();
     let mut attr = InfoAttr {
         bpf_fd: raw(link.as_fd()),
@@ -131,7 +135,13 @@ pub(crate) fn cgroup_link(link: impl AsFd) -> io::Result<Option<CgroupLink>> {
         info: &raw mut info as u64,
     };
     bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
-    Ok((info.kind == CGROUP).then_some(CgroupLink { cgroup: info.cgroup_id }))
+    Ok(info)
+}
+
+/// What a cgroup link is attached to; `None` for a link of another kind. Linux 5.8.
+pub(crate) fn cgroup_link(link: impl AsFd) -> io::Result<Option<CgroupLink>> {
+    let info = link_info(link)?;
+    Ok((info.kind == CGROUP).then_some(CgroupLink { cgroup: info.target }))
 }
 
 /// Replaces the program behind a link: from one connection to the next, with no moment in

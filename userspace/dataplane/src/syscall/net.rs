@@ -5,7 +5,7 @@ use std::{
     ffi::CString,
     io,
     os::{
-        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::Path,
@@ -18,7 +18,7 @@ use nix::{
 
 use tokio::io::unix::AsyncFd;
 
-use super::{BPF_OBJ_GET_INFO_BY_FD, InfoAttr, ObjectAttr, bpf, raw};
+use super::{ObjectAttr, bpf, link_info, made, raw};
 
 const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_LINK_CREATE: libc::c_int = 28;
@@ -45,19 +45,6 @@ struct LinkCreateAttr {
     relative: u32,
     _pad: u32,
     expected_revision: u64,
-}
-
-/// `struct bpf_link_info` with the `xdp` or `tcx` member of its union: both begin with the
-/// interface.
-#[repr(C)]
-#[derive(Default)]
-struct LinkInfo {
-    kind: u32,
-    id: u32,
-    prog_id: u32,
-    _pad: u32,
-    ifindex: u32,
-    attach_type: u32,
 }
 
 /// `struct ethtool_drvinfo`.
@@ -95,21 +82,13 @@ pub(crate) fn create_link(program: impl AsFd, interface: u32, at: Point) -> io::
         flags,
         ..LinkCreateAttr::default()
     };
-    let fd = i32::try_from(bpf(BPF_LINK_CREATE, &mut attr)?).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    made(BPF_LINK_CREATE, &mut attr)
 }
 
 /// Which interface a link is attached to: its index, 0 if it is gone. Linux 5.9.
 pub(crate) fn interface_of(link: impl AsFd) -> io::Result<u32> {
-    let mut info = LinkInfo::default();
-    let mut attr = InfoAttr {
-        bpf_fd: raw(link.as_fd()),
-        info_len: u32::try_from(size_of::<LinkInfo>()).map_err(io::Error::other)?,
-        info: &raw mut info as u64,
-    };
-    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
-    Ok(info.ifindex)
+    let [a, b, c, d, ..] = link_info(link)?.target.to_ne_bytes();
+    Ok(u32::from_ne_bytes([a, b, c, d]))
 }
 
 /// Pins a program or a link.

@@ -1,7 +1,7 @@
 //! VIPs with IPv6 addresses.
 
 use std::{
-    io::{self, ErrorKind, Write as _},
+    io::{ErrorKind, Write as _},
     net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd as _, OwnedFd},
 };
@@ -17,7 +17,7 @@ use nix::{
 
 use crate::{
     machine::{Machine, ip, wait_until},
-    server::{PATIENCE, Server, ask, begin_connect, servers},
+    server::{PATIENCE, Server, answer, ask, begin_connect, exchange, servers},
     view::{tcp, udp, weighted},
 };
 
@@ -32,18 +32,6 @@ fn client() -> UdpSocket {
     let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
-}
-
-/// Which server answered, and whom the answer seems to come from.
-fn answer(socket: &UdpSocket) -> io::Result<(SocketAddr, SocketAddr)> {
-    let mut buffer = [0; 64];
-    let (length, from) = socket.recv_from(&mut buffer)?;
-    Ok((str::from_utf8(&buffer[..length]).unwrap().parse().unwrap(), from))
-}
-
-fn exchange(socket: &UdpSocket, to: SocketAddr) -> io::Result<(SocketAddr, SocketAddr)> {
-    socket.send_to(b"who?", to)?;
-    answer(socket)
 }
 
 /// A TCP socket that speaks IPv6 only.
@@ -260,7 +248,7 @@ fn backends_out_of_reach_are_named_and_the_others_serve() {
     );
     for _ in 0..20 {
         assert_eq!(exchange(&client(), vip()).unwrap().0, six.address);
-        let mapped = "[::ffff:11.0.0.1]:80".parse().unwrap();
+        let mapped: SocketAddr = "[::ffff:11.0.0.1]:80".parse().unwrap();
         assert_eq!(exchange(&client(), mapped).unwrap().0, four.address);
     }
 }

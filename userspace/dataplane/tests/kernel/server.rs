@@ -1,7 +1,7 @@
 //! Servers to be backends: each answers with its own address.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd as _, OwnedFd},
     sync::{
@@ -110,7 +110,7 @@ pub(crate) fn echo() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         while let Ok((stream, _)) = listener.accept() {
-            std::thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
+            std::thread::spawn(move || io::copy(&mut &stream, &mut &stream));
         }
     });
     address
@@ -161,7 +161,7 @@ pub(crate) fn servers(count: usize, start: fn() -> Server) -> (Vec<Server>, Vec<
 }
 
 /// Which server answers a TCP connection.
-pub(crate) fn ask(to: SocketAddr) -> std::io::Result<SocketAddr> {
+pub(crate) fn ask(to: SocketAddr) -> io::Result<SocketAddr> {
     let mut stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut answer = String::new();
@@ -183,4 +183,20 @@ pub(crate) fn begin_connect(to: SocketAddr) -> OwnedFd {
     let begun = connect(socket.as_raw_fd(), &SockaddrStorage::from(to));
     assert_eq!(begun, Err(Errno::EINPROGRESS));
     socket
+}
+
+/// Which server answered an unconnected UDP socket, and whom the answer seems to come from.
+pub(crate) fn answer(socket: &UdpSocket) -> io::Result<(SocketAddr, SocketAddr)> {
+    let mut buffer = [0; 64];
+    let (length, from) = socket.recv_from(&mut buffer)?;
+    Ok((str::from_utf8(&buffer[..length]).unwrap().parse().unwrap(), from))
+}
+
+/// Asks `to`, and waits for its [`answer`].
+pub(crate) fn exchange(
+    socket: &UdpSocket,
+    to: impl Into<SocketAddr>,
+) -> io::Result<(SocketAddr, SocketAddr)> {
+    socket.send_to(b"who?", to.into())?;
+    answer(socket)
 }

@@ -1,7 +1,7 @@
 //! UDP through VIPs, connected and not.
 
 use std::{
-    io::{self, ErrorKind},
+    io::ErrorKind,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
 };
 
@@ -9,7 +9,7 @@ use muster_dataplane::{DataPlane, Protocol};
 
 use crate::{
     machine::Machine,
-    server::{PATIENCE, Server, ask, mapped, servers},
+    server::{PATIENCE, Server, answer, ask, exchange, mapped, servers},
     view::{tcp, udp},
 };
 
@@ -23,18 +23,6 @@ fn client() -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
-}
-
-/// Which server answered, and whom the answer seems to come from.
-fn answer(socket: &UdpSocket) -> io::Result<(SocketAddr, SocketAddr)> {
-    let mut buffer = [0; 64];
-    let (length, from) = socket.recv_from(&mut buffer)?;
-    Ok((str::from_utf8(&buffer[..length]).unwrap().parse().unwrap(), from))
-}
-
-fn exchange(socket: &UdpSocket, to: impl Into<SocketAddr>) -> io::Result<(SocketAddr, SocketAddr)> {
-    socket.send_to(b"who?", to.into())?;
-    answer(socket)
 }
 
 fn flows(plane: &DataPlane) -> u64 {
