@@ -30,7 +30,8 @@ pub use decide::{Relay, Side, Step, Verdict, World, follow, open, refuse, relay}
 pub use forwarded::{Event, Forwarded};
 pub use forwarding::{FIRST_PORT, Forwarding, LAST_PORT, MAX_BUCKETS, MAX_TRACKED};
 pub use headers::{
-    ACK, Complaint, FIN, Ip, Parsed, Part, RST, SYN, Segment, is_interesting, parse, parse_segment,
+    ACK, Complaint, FARTHEST6, FIN, Interest, Ip, Parsed, Part, RST, SYN, Segment, interest, parse,
+    parse_segment, parse_segment6, parse4, parse6,
 };
 #[cfg(any(test, feature = "user"))]
 pub use host::{Host, Line, Neighbours, Outcome};

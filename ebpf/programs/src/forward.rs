@@ -7,6 +7,7 @@ mod ingress;
 mod maps;
 mod plan;
 mod route;
+mod six;
 mod skb;
 mod steps;
 mod xdp;

@@ -6,7 +6,7 @@ use std::{vec, vec::Vec};
 
 use crate::{Address, Endpoint, TCP};
 
-/// A packet of TCP or UDP over IPv4.
+/// A packet of TCP or UDP, over IPv4 or IPv6 as its source's address says.
 #[derive(Clone, Debug)]
 pub struct Built {
     /// Where it is from.
@@ -15,7 +15,7 @@ pub struct Built {
     pub destination: Endpoint,
     /// TCP's flags.
     pub flags: u8,
-    /// Time to live.
+    /// Time to live, or hop limit.
     pub hops: u8,
     /// VLAN tags, the outermost first.
     pub tags: Vec<u16>,
@@ -23,6 +23,9 @@ pub struct Built {
     pub options: Vec<u8>,
     /// IPv4's flags and fragment offset.
     pub fragment: u16,
+    /// IPv6's extension headers: the number of each, and what comes after the number of the next: with that,
+    /// a multiple of eight bytes.
+    pub extensions: Vec<(u8, Vec<u8>)>,
     /// True if a UDP datagram has no checksum.
     pub unsummed: bool,
     /// What it carries.
@@ -40,6 +43,7 @@ impl Built {
             tags: Vec::new(),
             options: Vec::new(),
             fragment: 0x4000,
+            extensions: Vec::new(),
             unsummed: false,
             payload: vec![1, 2, 3, 4],
         }
@@ -47,7 +51,7 @@ impl Built {
 
     /// Its bytes from the Ethernet header on, between machines 2 and 4.
     pub fn frame(&self) -> Vec<u8> {
-        let mut frame = ethernet(&self.tags);
+        let mut frame = self.ethernet();
         frame.extend(self.ip());
         frame
     }
@@ -67,13 +71,7 @@ impl Built {
         }
         segment.extend(&self.payload);
         if is_tcp || !self.unsummed {
-            let mut pseudo = Vec::new();
-            pseudo.extend(Address::of(source).last());
-            pseudo.extend(Address::of(destination).last());
-            pseudo.extend([0, destination.protocol]);
-            pseudo.extend(length(segment.len()));
-            pseudo.extend(&segment);
-            let sum = checksum(&pseudo);
+            let sum = checksum(&self.summed(destination.protocol, &segment));
             let sum = if sum == 0 && !is_tcp { 0xffff } else { sum };
             put(&mut segment, if is_tcp { 16 } else { 6 }, sum);
         }
@@ -84,15 +82,39 @@ impl Built {
     pub fn error(&self, kind: u8, about: &[u8]) -> Vec<u8> {
         let mut message = vec![kind, 1, 0, 0, 0, 0, 0, 0];
         message.extend(about);
-        let sum = checksum(&message);
+        let is_v4 = Address::of(&self.source).is_v4();
+        let protocol = if is_v4 { 1 } else { 58 };
+        // That of IPv4 has no pseudo-header.
+        let sum = if is_v4 { checksum(&message) } else { checksum(&self.summed(58, &message)) };
         put(&mut message, 2, sum);
-        let mut frame = ethernet(&self.tags);
-        frame.extend(self.carrying(1, &message));
+        let mut frame = self.ethernet();
+        frame.extend(self.carrying(protocol, &message));
         frame
+    }
+
+    /// What a checksum is over: the pseudo-header, and what the packet carries.
+    fn summed(&self, protocol: u8, payload: &[u8]) -> Vec<u8> {
+        let mut summed = Vec::new();
+        for address in [&self.source, &self.destination].map(Address::of) {
+            let bytes = address.bytes();
+            summed.extend(if address.is_v4() { &bytes[12..] } else { &bytes });
+        }
+        summed.extend([0, protocol]);
+        summed.extend(length(payload.len()));
+        summed.extend(payload);
+        summed
+    }
+
+    fn ethernet(&self) -> Vec<u8> {
+        let is_v4 = Address::of(&self.source).is_v4();
+        ethernet(&self.tags, if is_v4 { [0x08, 0x00] } else { [0x86, 0xdd] })
     }
 
     /// The IP header, and what follows.
     fn carrying(&self, protocol: u8, payload: &[u8]) -> Vec<u8> {
+        if !Address::of(&self.source).is_v4() {
+            return self.carrying6(protocol, payload);
+        }
         let words = 5 + self.options.len() / 4;
         let first = 0x40 | u8::try_from(words).unwrap_or(0);
         let mut header = vec![first, 0];
@@ -108,9 +130,27 @@ impl Built {
         header.extend(payload);
         header
     }
+
+    fn carrying6(&self, protocol: u8, payload: &[u8]) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let numbers = self.extensions.iter().map(|(number, _)| *number).chain([protocol]);
+        for (next, (_, bytes)) in numbers.clone().skip(1).zip(&self.extensions) {
+            rest.push(next);
+            rest.extend(bytes);
+        }
+        rest.extend(payload);
+        let mut header = vec![0x60, 0, 0, 9];
+        header.extend(length(rest.len()));
+        header.extend(numbers.take(1));
+        header.push(self.hops);
+        header.extend(self.source.address);
+        header.extend(self.destination.address);
+        header.extend(rest);
+        header
+    }
 }
 
-fn ethernet(tags: &[u16]) -> Vec<u8> {
+fn ethernet(tags: &[u16], carried: [u8; 2]) -> Vec<u8> {
     let mut frame = vec![2; 6];
     frame.extend([4; 6]);
     for (place, tag) in tags.iter().enumerate() {
@@ -118,7 +158,7 @@ fn ethernet(tags: &[u16]) -> Vec<u8> {
         frame.extend(kind.to_be_bytes());
         frame.extend(tag.to_be_bytes());
     }
-    frame.extend([8, 0]);
+    frame.extend(carried);
     frame
 }
 

@@ -3,6 +3,10 @@
 use super::{Packet, Tuple};
 use crate::{Address, TCP, UDP};
 
+mod six;
+
+pub use six::FARTHEST6;
+
 /// Bytes of an Ethernet header without tags (IEEE 802.3).
 const ETHERNET: u32 = 14;
 /// Bytes of a VLAN tag (IEEE 802.1Q), of which there may be two (802.1ad).
@@ -16,15 +20,6 @@ const SERVICE_VLAN: u16 = 0x88a8;
 /// IANA's numbers of protocols and extension headers.
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
-const OPTIONS: u8 = 60;
-
-/// Extension headers of IPv6 that are looked through. RFC 8200 knows no use for more than four before TCP
-/// or UDP that is not for security.
-const EXTENSIONS: u32 = 4;
 
 /// What of a datagram a packet holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,11 +104,35 @@ pub enum Parsed {
     },
 }
 
-/// The segment or datagram, whole and in order, that most packets are. `None` of all others: see [`parse`].
+/// What a packet that is no whole segment of IPv4 may be: where to look for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Nothing that [`parse`] finds anything in.
+    None,
+    /// See [`parse4`].
+    V4,
+    /// See [`parse_segment6`] and [`parse6`].
+    V6,
+}
+
+/// The segment or datagram over IPv4, whole and in order, that most packets are. `None` of all others: see
+/// [`interest`].
 #[inline(always)]
 pub fn parse_segment(packet: &(impl Packet + ?Sized)) -> Option<Segment> {
-    let (version, at) = network(packet)?;
-    let ip = Ip::read(packet, version, at)?;
+    let (IPV4, at) = network(packet)? else { return None };
+    plain(packet, Ip::read4(packet, at)?)
+}
+
+/// The same over IPv6, without extension headers.
+#[inline(always)]
+pub fn parse_segment6(packet: &(impl Packet + ?Sized)) -> Option<Segment> {
+    let (IPV6, at) = network(packet)? else { return None };
+    plain(packet, Ip::fixed6(packet, at)?)
+}
+
+/// A whole segment.
+#[inline(always)]
+fn plain(packet: &(impl Packet + ?Sized), ip: Ip) -> Option<Segment> {
     let is_segment = ip.protocol == TCP || ip.protocol == UDP;
     if !is_segment || ip.part != Part::Whole || ip.end < ip.payload {
         return None;
@@ -124,8 +143,38 @@ pub fn parse_segment(packet: &(impl Packet + ?Sized)) -> Option<Segment> {
 /// Reads the headers.
 #[inline(always)]
 pub fn parse(packet: &(impl Packet + ?Sized)) -> Parsed {
-    let Some((version, at)) = network(packet) else { return Parsed::Other };
-    let Some(ip) = Ip::read(packet, version, at) else { return Parsed::Other };
+    match network(packet) {
+        Some((IPV4, _)) => parse4(packet),
+        Some(_) => parse6(packet),
+        None => Parsed::Other,
+    }
+}
+
+/// [`parse`] of IPv4: all else is [`Parsed::Other`].
+#[inline(always)]
+pub fn parse4(packet: &(impl Packet + ?Sized)) -> Parsed {
+    let Some((IPV4, at)) = network(packet) else { return Parsed::Other };
+    let Some(ip) = Ip::read4(packet, at) else { return Parsed::Other };
+    parsed(packet, IPV4, ip)
+}
+
+/// [`parse`] of IPv6: all else is [`Parsed::Other`].
+#[inline(always)]
+pub fn parse6(packet: &(impl Packet + ?Sized)) -> Parsed {
+    let Some((IPV6, at)) = network(packet) else { return Parsed::Other };
+    let Some(ip) = Ip::read6(packet, at) else { return Parsed::Other };
+    if six::is_extension(ip.protocol) {
+        // Fragments begin where the datagram was cut, which may be within its extension headers.
+        return match ip.part {
+            Part::Later => Parsed::Fragment(ip, None),
+            _ => Parsed::Malformed { destination: ip.destination },
+        };
+    }
+    parsed(packet, IPV6, ip)
+}
+
+#[inline(always)]
+fn parsed(packet: &(impl Packet + ?Sized), version: u16, ip: Ip) -> Parsed {
     if ip.end < ip.payload {
         return Parsed::Malformed { destination: ip.destination };
     }
@@ -143,15 +192,19 @@ pub fn parse(packet: &(impl Packet + ?Sized)) -> Parsed {
     }
 }
 
-/// False if [`parse`] certainly finds nothing of interest.
+/// Where to look, if [`parse_segment`] has found nothing.
 #[inline(always)]
-pub fn is_interesting(packet: &(impl Packet + ?Sized)) -> bool {
-    let Some((version, at)) = network(packet) else { return false };
-    let Some(protocol) = packet.load8(at + if version == IPV4 { 9 } else { 6 }) else {
-        return false;
-    };
-    // What is behind extension headers remains to be seen.
-    version == IPV6 || protocol == ICMP || protocol == TCP || protocol == UDP
+pub fn interest(packet: &(impl Packet + ?Sized)) -> Interest {
+    match network(packet) {
+        // What is behind extension headers remains to be seen.
+        Some((IPV6, _)) => Interest::V6,
+        Some((_, at))
+            if packet.load8(at + 9).is_some_and(|p| p == ICMP || p == TCP || p == UDP) =>
+        {
+            Interest::V4
+        }
+        _ => Interest::None,
+    }
 }
 
 /// The `EtherType` of IP, and where its header begins.
@@ -167,15 +220,7 @@ fn network(packet: &(impl Packet + ?Sized)) -> Option<(u16, u32)> {
             kind = packet.number(at - 2)?;
         }
     }
-    if kind == IPV4 {
-        return Some((IPV4, packet.blur(at)));
-    }
-    if kind == IPV6 && has_ipv6(packet) { Some((IPV6, packet.blur(at))) } else { None }
-}
-
-#[inline(always)]
-const fn has_ipv6<P: Packet + ?Sized>(_: &P) -> bool {
-    P::IPV6
+    if kind == IPV4 || kind == IPV6 { Some((kind, packet.blur(at))) } else { None }
 }
 
 /// Ports and flags, if all of the transport header is there.
@@ -265,62 +310,5 @@ impl Ip {
             source: Address::v4(packet.load32(at + 12)?.to_ne_bytes()),
             destination: Address::v4(packet.load32(at + 16)?.to_ne_bytes()),
         })
-    }
-
-    /// RFC 8200.
-    #[inline(always)]
-    fn read6(packet: &(impl Packet + ?Sized), at: u32) -> Option<Self> {
-        let first = packet.load8(at)?;
-        if first >> 4 != 6 {
-            return None;
-        }
-        let address =
-            |at: u32| Some(Address { words: [packet.load64(at)?, packet.load64(at + 8)?] });
-        let mut ip = Self {
-            at,
-            payload: at + 40,
-            end: at + 40 + u32::from(packet.number(at + 4)?),
-            protocol: packet.load8(at + 6)?,
-            hops: packet.load8(at + 7)?,
-            part: Part::Whole,
-            whole: true,
-            source: address(at + 8)?,
-            destination: address(at + 24)?,
-        };
-        for _ in 0..EXTENSIONS {
-            let is_extension = ip.protocol == HOP_BY_HOP
-                || ip.protocol == ROUTING
-                || ip.protocol == OPTIONS
-                || ip.protocol == FRAGMENT
-                || ip.protocol == AUTHENTICATION;
-            if !is_extension || ip.part == Part::Later {
-                break;
-            }
-            ip.skip(packet)?;
-        }
-        Some(ip)
-    }
-
-    /// Goes on behind an extension header.
-    #[inline(always)]
-    fn skip(&mut self, packet: &(impl Packet + ?Sized)) -> Option<()> {
-        let (next, length) = (packet.load8(self.payload)?, packet.load8(self.payload + 1)?);
-        if self.protocol == FRAGMENT {
-            let fragment = packet.number(self.payload + 2)?;
-            if fragment & !7 != 0 {
-                self.part = Part::Later;
-            } else if fragment & 1 != 0 {
-                self.part = Part::First;
-            }
-            self.payload += 8;
-        } else if self.protocol == AUTHENTICATION {
-            // In words of four bytes, minus two (RFC 4302).
-            self.payload += (u32::from(length) + 2) * 4;
-        } else {
-            self.payload += (u32::from(length) + 1) * 8;
-        }
-        self.payload = packet.blur(self.payload);
-        self.protocol = next;
-        Some(())
     }
 }

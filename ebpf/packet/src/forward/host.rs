@@ -7,7 +7,8 @@ use std::{collections::HashMap, vec, vec::Vec};
 
 use super::{
     Complaint, Event, Forwarding, Known, Memory, Packet as _, Parsed, Relay, Segment, Side, Step,
-    Verdict, World, follow, open, parse, parse_segment, refuse, relay, rewrite, rewrite_error,
+    Verdict, World, follow, open, parse, parse_segment, parse_segment6, refuse, relay, rewrite,
+    rewrite_error,
 };
 use crate::{Address, Endpoint, Policy, Vip, maglev, place};
 
@@ -94,10 +95,11 @@ impl Host {
 
     /// Does with a packet what the programs do: `forward` where it arrives, `reply` where it leaves.
     pub fn run(&self, packet: &mut [u8], side: Side) -> Outcome {
-        if let Some(segment) = parse_segment(packet) {
+        if let Some(segment) = parse_segment(packet).or_else(|| parse_segment6(packet)) {
             return self.segment(packet, &segment, side);
         }
         match parse(packet) {
+            Parsed::Segment(segment) => self.segment(packet, &segment, side),
             Parsed::Complaint(complaint) => self.complaint(packet, &complaint, side),
             parsed if side == Side::Ingress && refuse(self, &parsed) == Verdict::Drop => {
                 Outcome::Drop

@@ -4,9 +4,6 @@ use super::Difference;
 
 /// Reads and writes at offsets from the start of the Ethernet header. `None` beyond the end.
 pub trait Packet {
-    /// False where only IPv4 is looked at.
-    const IPV6: bool = true;
-
     /// One byte.
     fn load8(&self, at: u32) -> Option<u8>;
     /// Two, as they lie in memory.
@@ -54,6 +51,13 @@ pub trait Packet {
         }
         let after = pseudo.and(rest).apply(before);
         self.store16(at, if optional && after == 0 { 0xffff } else { after })
+    }
+
+    /// Tells of a change of a header that has no checksum of its own. The kernel may have the sum of the whole packet,
+    /// and takes it that a change of addresses leaves that as it was, as it does with IPv4.
+    #[inline(always)]
+    fn unsummed(&mut self, change: Difference) {
+        let _ = change;
     }
 }
 

@@ -26,6 +26,7 @@ pub fn rewrite(
 ) -> Option<()> {
     let Segment { ip, tuple, .. } = segment;
     let addresses = readdress(packet, ip, to.source, to.destination, onward)?;
+    tell(packet, ip, addresses, onward);
     let ports = renumber(packet, ip.payload, tuple, to)?;
     let (at, optional) = checksum(ip);
     packet.correct(at, addresses, ports, optional)
@@ -44,6 +45,7 @@ pub fn rewrite_error(
 ) -> Option<()> {
     let Complaint { ip, about: inner, tuple } = complaint;
     let outside = readdress(packet, ip, source, destination, onward)?;
+    tell(packet, ip, outside, onward);
     // All that changes inside changes the sum of the error.
     let mut inside = Difference::NONE;
     let header = packet.load16(inner.at + CHECKSUM4)?;
@@ -114,6 +116,17 @@ fn readdress(
     let high =
         Difference::of64(s0, source.words[0]).and(Difference::of64(d0, destination.words[0]));
     Some(low.and(high))
+}
+
+/// Tells of what has changed in an IPv6 header, which has no checksum.
+#[inline(always)]
+fn tell(packet: &mut (impl Packet + ?Sized), ip: &Ip, addresses: Difference, onward: bool) {
+    if ip.source.is_v4() {
+        return;
+    }
+    let word = |hops: u8| u16::from_ne_bytes([0, hops]);
+    let less = if onward { ip.hops.wrapping_sub(1) } else { ip.hops };
+    packet.unsummed(addresses.and(Difference::of16(word(ip.hops), word(less))));
 }
 
 /// Time to live, the first of two bytes, less one.

@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Address, Endpoint, TCP, UDP};
 
+mod six;
+
 const CLIENT: [u8; 4] = [192, 0, 2, 7];
 const VIP: [u8; 4] = [11, 0, 0, 1];
 const HERE: [u8; 4] = [10, 0, 0, 1];
@@ -37,13 +39,15 @@ fn vip(protocol: u8) -> Endpoint {
 
 /// What the packet is now, for who gets it: its checksums are right.
 fn ends(frame: &[u8]) -> (Endpoint, Endpoint) {
-    let segment = parse_segment(frame).unwrap();
+    let Parsed::Segment(segment) = parse(frame) else { panic!("{frame:02x?}") };
     let (at, payload) = (segment.ip.at as usize, segment.ip.payload as usize);
     let end = segment.ip.end as usize;
-    assert_eq!(checksum(&frame[at..payload]), 0, "IP checksum");
+    let is_v4 = segment.ip.source.is_v4();
+    assert!(!is_v4 || checksum(&frame[at..payload]) == 0, "IP checksum");
     let sum_at = payload + if segment.tuple.protocol == TCP { 16 } else { 6 };
     if segment.tuple.protocol == TCP || frame[sum_at..sum_at + 2] != [0, 0] {
-        let mut pseudo = frame[at + 12..at + 20].to_vec();
+        let addresses = if is_v4 { at + 12..at + 20 } else { at + 8..at + 40 };
+        let mut pseudo = frame[addresses].to_vec();
         pseudo.extend([0, segment.tuple.protocol]);
         pseudo.extend(u16::try_from(end - payload).unwrap().to_be_bytes());
         pseudo.extend(&frame[payload..end]);

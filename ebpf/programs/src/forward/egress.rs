@@ -5,11 +5,12 @@ use aya_ebpf::{
     macros::classifier,
     programs::TcContext,
 };
-use muster_packet::Side;
+use muster_packet::{FARTHEST6, Side};
 
 use crate::forward::{
-    plan::{DELIVER, ODD, TELL, look, look_closely, tell},
-    skb::{MOST, Skb, delivered, told_here},
+    plan::{DELIVER, ODD, SIX, TELL, look, look_closely, tell},
+    six::{EGRESS, FOLLOW, followed_six, look_closely_six, look_six},
+    skb::{LEAST6, MOST, Skb, delivered, told_here},
 };
 
 /// Makes the VIP the source of what backends here send to clients that asked the VIP.
@@ -18,11 +19,22 @@ use crate::forward::{
 #[classifier]
 pub fn reply(ctx: TcContext) -> i32 {
     let ctx = ctx.skb.skb;
-    let step = looked(ctx);
+    let mut step = looked(ctx);
+    if step == SIX {
+        step = looked_six(ctx);
+        if step == ODD {
+            step = looked_closely_six(ctx);
+        }
+        if step == FOLLOW {
+            step = followed_six(EGRESS);
+        }
+    } else if step == ODD {
+        step = looked_closely(ctx);
+    }
     if step == DELIVER {
         return delivered(ctx) as i32;
     }
-    if step == ODD && looked_closely(ctx) == TELL && told() == TELL {
+    if step == TELL && told() == TELL {
         return told_here(ctx) as i32;
     }
     TC_ACT_UNSPEC
@@ -41,6 +53,22 @@ fn looked_closely(ctx: *mut __sk_buff) -> u32 {
     let skb = Skb { ctx };
     skb.gather(MOST);
     look_closely(&skb, Side::Egress)
+}
+
+#[cold]
+#[inline(never)]
+fn looked_six(ctx: *mut __sk_buff) -> u32 {
+    let skb = Skb { ctx };
+    skb.gather(LEAST6);
+    look_six(&skb)
+}
+
+#[cold]
+#[inline(never)]
+fn looked_closely_six(ctx: *mut __sk_buff) -> u32 {
+    let skb = Skb { ctx };
+    skb.gather(FARTHEST6);
+    look_closely_six(&skb, Side::Egress)
 }
 
 #[cold]

@@ -8,16 +8,17 @@ use aya_ebpf::{
     macros::classifier,
     programs::TcContext,
 };
-use muster_packet::{Side, rewrite, rewrite_error};
+use muster_packet::{FARTHEST6, Side, rewrite, rewrite_error};
 
 use crate::forward::{
     maps::count,
     plan::{
-        DELIVER, DROP, FORWARD, ODD, OPEN, PASS, TELL, TELL_ON, begin, cut_off, look, look_closely,
-        pick, plan, tell,
+        DELIVER, DROP, FORWARD, ODD, OPEN, PASS, SIX, TELL, TELL_ON, begin, cut_off, look,
+        look_closely, pick, plan, tell,
     },
     route::{Route, route},
-    skb::{MOST, Skb, delivered, told_here},
+    six::{FOLLOW, INGRESS, followed_six, look_closely_six, look_six},
+    skb::{LEAST6, MOST, Skb, delivered, told_here},
 };
 
 /// Does what `forward` does: to any interface, and with neighbours that have yet to be found.
@@ -27,14 +28,22 @@ use crate::forward::{
 pub fn forward_tc(ctx: TcContext) -> i32 {
     let ctx = ctx.skb.skb;
     let mut step = looked(ctx);
+    if step == SIX {
+        step = looked_six(ctx);
+        if step == ODD {
+            step = looked_closely_six(ctx);
+        }
+        if step == FOLLOW {
+            step = followed_six(INGRESS);
+        }
+    } else if step == ODD {
+        step = looked_closely(ctx);
+    }
     if step == OPEN {
         pick();
         step = begin();
-    } else if step == ODD {
-        step = looked_closely(ctx);
-        if step == TELL {
-            step = told();
-        }
+    } else if step == TELL {
+        step = told();
     }
     if step == DELIVER {
         delivered(ctx) as i32
@@ -63,6 +72,22 @@ fn looked_closely(ctx: *mut __sk_buff) -> u32 {
     let skb = Skb { ctx };
     skb.gather(MOST);
     look_closely(&skb, Side::Ingress)
+}
+
+#[cold]
+#[inline(never)]
+fn looked_six(ctx: *mut __sk_buff) -> u32 {
+    let skb = Skb { ctx };
+    skb.gather(LEAST6);
+    look_six(&skb)
+}
+
+#[cold]
+#[inline(never)]
+fn looked_closely_six(ctx: *mut __sk_buff) -> u32 {
+    let skb = Skb { ctx };
+    skb.gather(FARTHEST6);
+    look_closely_six(&skb, Side::Ingress)
 }
 
 #[cold]

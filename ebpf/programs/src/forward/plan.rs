@@ -7,8 +7,8 @@
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 use muster_packet::{
-    Address, Complaint, Endpoint, Event, Packet, Relay, Segment, Side, Step, Tuple, Verdict,
-    World as _, follow, is_interesting, open, parse, parse_segment, refuse, relay,
+    Address, Complaint, Endpoint, Event, Interest, Packet, Parsed, Relay, Segment, Side, Step,
+    Tuple, Verdict, World as _, follow, interest, open, parse_segment, parse4, refuse, relay,
 };
 
 use crate::{
@@ -33,6 +33,8 @@ pub const ODD: u32 = 5;
 pub const TELL: u32 = 6;
 /// The same, and it goes out again.
 pub const TELL_ON: u32 = 7;
+/// It has an IPv6 header: see [`six`](crate::forward::six).
+pub const SIX: u32 = 8;
 
 /// A plan in words: the map's value.
 const WORDS: usize = 56;
@@ -79,29 +81,18 @@ pub fn plan() -> Option<&'static mut Plan> {
 #[inline(always)]
 pub fn look(packet: &impl Packet, side: Side) -> u32 {
     let Some(segment) = parse_segment(packet) else {
-        return if is_interesting(packet) { ODD } else { PASS };
+        return match interest(packet) {
+            Interest::None => PASS,
+            Interest::V4 => ODD,
+            Interest::V6 => SIX,
+        };
     };
     let Some(plan) = plan() else { return PASS };
-    match follow(&Maps, &segment, side) {
-        Step::Done(Verdict::Pass) => PASS,
-        Step::Done(Verdict::Drop) => DROP,
-        Step::Done(Verdict::Deliver(to)) => {
-            plan.segment = segment;
-            plan.to = to;
-            DELIVER
-        }
-        Step::Done(Verdict::Forward(to, event)) => {
-            plan.segment = segment;
-            plan.to = to;
-            plan.is_answer = event == Event::RemoteReply;
-            FORWARD
-        }
-        Step::Open(over) => {
-            plan.segment = segment;
-            plan.over = over;
-            OPEN
-        }
+    let step = follow(&Maps, &segment, side);
+    if !matches!(step, Step::Done(Verdict::Pass | Verdict::Drop)) {
+        plan.segment = segment;
     }
+    plan.note(step)
 }
 
 /// Picks the backend that a flow is to begin with, if the packet is to a VIP.
@@ -135,31 +126,25 @@ pub fn picked() -> Option<Endpoint> {
 pub extern "C" fn begin() -> u32 {
     let Some(plan) = plan() else { return PASS };
     let (flags, hops) = (plan.segment.flags, plan.segment.ip.hops);
-    match open(&Maps, &plan.segment.tuple, flags, hops, plan.over) {
-        Verdict::Pass => PASS,
-        Verdict::Drop => DROP,
-        Verdict::Deliver(to) => {
-            plan.to = to;
-            DELIVER
-        }
-        Verdict::Forward(to, event) => {
-            plan.to = to;
-            plan.is_answer = event == Event::RemoteReply;
-            FORWARD
-        }
-    }
+    let verdict = open(&Maps, &plan.segment.tuple, flags, hops, plan.over);
+    plan.note(Step::Done(verdict))
 }
 
 /// Looks at what is no whole segment: ICMP errors, fragments, and what is malformed.
 #[inline(always)]
 pub fn look_closely(packet: &impl Packet, side: Side) -> u32 {
+    complain(&parse4(packet), side)
+}
+
+/// Notes an ICMP error. Drops what else is to be dropped.
+#[inline(always)]
+pub fn complain(parsed: &Parsed, side: Side) -> u32 {
     let Some(plan) = plan() else { return PASS };
-    let parsed = parse(packet);
-    let muster_packet::Parsed::Complaint(complaint) = parsed else {
-        let is_dropped = side == Side::Ingress && refuse(&Maps, &parsed) == Verdict::Drop;
+    let Parsed::Complaint(complaint) = parsed else {
+        let is_dropped = side == Side::Ingress && refuse(&Maps, parsed) == Verdict::Drop;
         return if is_dropped { DROP } else { PASS };
     };
-    plan.complaint = complaint;
+    plan.complaint = *complaint;
     TELL
 }
 
@@ -189,6 +174,28 @@ pub fn cut_off(written: Option<()>, then: u32) -> u32 {
 }
 
 impl Plan {
+    /// Notes what is to be done with the packet.
+    #[inline(always)]
+    pub fn note(&mut self, step: Step) -> u32 {
+        match step {
+            Step::Done(Verdict::Pass) => PASS,
+            Step::Done(Verdict::Drop) => DROP,
+            Step::Done(Verdict::Deliver(to)) => {
+                self.to = to;
+                DELIVER
+            }
+            Step::Done(Verdict::Forward(to, event)) => {
+                self.to = to;
+                self.is_answer = event == Event::RemoteReply;
+                FORWARD
+            }
+            Step::Open(over) => {
+                self.over = over;
+                OPEN
+            }
+        }
+    }
+
     /// What the packet counts as when it is on its way.
     #[inline(always)]
     pub fn event(&self) -> Event {

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC},
-    helpers::generated::{bpf_l4_csum_replace, bpf_skb_pull_data},
+    helpers::generated::{bpf_csum_update, bpf_l4_csum_replace, bpf_skb_pull_data},
 };
 use muster_packet::{Difference, Packet, rewrite, rewrite_error};
 
@@ -18,6 +18,9 @@ const OPTIONAL: u64 = 1 << 5;
 
 /// Ethernet, IPv4 and TCP without options.
 const LEAST: u32 = 54;
+
+/// Ethernet, IPv6 and TCP without options.
+pub const LEAST6: u32 = 74;
 
 /// What may be needed of a packet's headers, but in the strangest packets.
 pub const MOST: u32 = 192;
@@ -64,7 +67,8 @@ impl Skb {
         let length = unsafe { (&raw const (*self.ctx).len).read_volatile() };
         let least = if length < least { length } else { least };
         if self.start() + least as usize > self.end() {
-            let most = if length < MOST { length } else { MOST };
+            let most = if least < MOST { MOST } else { least };
+            let most = if length < most { length } else { most };
             // If there is no memory for it, what is not there is not read.
             // SAFETY: as above.
             let _ = unsafe { bpf_skb_pull_data(self.ctx, most) };
@@ -98,9 +102,6 @@ impl Skb {
 }
 
 impl Packet for Skb {
-    /// VIPs have IPv4 addresses.
-    const IPV6: bool = false;
-
     access!();
 
     /// The kernel may have left the adding up to the network card, or have it from there.
@@ -124,5 +125,12 @@ impl Packet for Skb {
             )
         };
         if first == 0 && second == 0 { Some(()) } else { None }
+    }
+
+    #[inline(always)]
+    fn unsummed(&mut self, change: Difference) {
+        // It is refused where the kernel has no sum of the packet.
+        // SAFETY: the context is this program's. Linux 4.6.
+        let _ = unsafe { bpf_csum_update(self.ctx, change.bits() as u32) };
     }
 }

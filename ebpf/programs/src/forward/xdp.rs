@@ -13,10 +13,11 @@ use crate::forward::{
     frame::access,
     maps::count,
     plan::{
-        DELIVER, DROP, FORWARD, ODD, OPEN, PASS, TELL, TELL_ON, begin, cut_off, look, look_closely,
-        pick, plan, tell,
+        DELIVER, DROP, FORWARD, ODD, OPEN, PASS, SIX, TELL, TELL_ON, begin, cut_off, look,
+        look_closely, pick, plan, tell,
     },
     route::{Route, route},
+    six::{FOLLOW, INGRESS, followed_six, look_closely_six, look_six},
 };
 
 /// The packet of an XDP program.
@@ -27,7 +28,7 @@ struct Frame {
 /// Forwards packets to VIPs and the answers of backends on other machines. What goes out by another interface, or to a
 /// neighbour that is not known, is left to `forward_tc`.
 ///
-/// The kernel must be allowed to forward (`net.ipv4.ip_forward`), which is what it is asked: where a packet goes.
+/// The kernel must be allowed to forward (`net.ipv4.ip_forward`, `net.ipv6.conf.all.forwarding`), which is what it is asked: where a packet goes.
 /// Senders on the same machine have to fill in checksums themselves (`ethtool -K <veth> tx off`): to XDP
 /// it cannot be told that they have not.
 ///
@@ -36,14 +37,22 @@ struct Frame {
 pub fn forward(ctx: XdpContext) -> u32 {
     let ctx = ctx.ctx;
     let mut step = looked(ctx);
+    if step == SIX {
+        step = looked_six(ctx);
+        if step == ODD {
+            step = looked_closely_six(ctx);
+        }
+        if step == FOLLOW {
+            step = followed_six(INGRESS);
+        }
+    } else if step == ODD {
+        step = looked_closely(ctx);
+    }
     if step == OPEN {
         pick();
         step = begin();
-    } else if step == ODD {
-        step = looked_closely(ctx);
-        if step == TELL {
-            step = told();
-        }
+    } else if step == TELL {
+        step = told();
         if step == TELL || step == TELL_ON {
             return passed_on(ctx, u32::from(step == TELL_ON));
         }
@@ -69,6 +78,18 @@ fn looked(ctx: *mut xdp_md) -> u32 {
 #[inline(never)]
 fn looked_closely(ctx: *mut xdp_md) -> u32 {
     look_closely(&Frame { ctx }, Side::Ingress)
+}
+
+#[cold]
+#[inline(never)]
+fn looked_six(ctx: *mut xdp_md) -> u32 {
+    look_six(&Frame { ctx })
+}
+
+#[cold]
+#[inline(never)]
+fn looked_closely_six(ctx: *mut xdp_md) -> u32 {
+    look_closely_six(&Frame { ctx }, Side::Ingress)
 }
 
 #[cold]
@@ -171,8 +192,5 @@ impl Frame {
 }
 
 impl Packet for Frame {
-    /// VIPs have IPv4 addresses.
-    const IPV6: bool = false;
-
     access!();
 }

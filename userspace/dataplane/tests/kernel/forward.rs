@@ -2,11 +2,12 @@
 //! in user space: they come out byte for byte equal.
 
 pub(crate) mod bed;
+mod six;
 
 use bed::{Bed, CLIENT, HERE, THERE, VIP};
 use muster_packet::{
-    ACK, Address, Built, Endpoint, Event, FIN, Forwarding, Outcome, RST, SYN, TCP, UDP,
-    parse_segment,
+    ACK, Address, Built, Endpoint, Event, FIN, Forwarding, Outcome, Parsed, RST, SYN, TCP, UDP,
+    parse,
 };
 
 fn client(port: u16, protocol: u8) -> Endpoint {
@@ -23,7 +24,8 @@ fn backend(address: [u8; 4], protocol: u8) -> Endpoint {
 
 /// Where a packet is from and where it is going.
 fn ends(frame: &[u8]) -> (Endpoint, Endpoint) {
-    let tuple = parse_segment(frame).unwrap().tuple;
+    let Parsed::Segment(segment) = parse(frame) else { panic!("{frame:02x?}") };
+    let tuple = segment.tuple;
     let source = tuple.source.endpoint(tuple.source_port, tuple.protocol);
     let destination = tuple.destination.endpoint(tuple.destination_port, tuple.protocol);
     (source, destination)

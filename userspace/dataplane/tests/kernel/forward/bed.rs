@@ -35,6 +35,18 @@ pub(crate) const THERE: [u8; 4] = [10, 77, 0, 2];
 pub(crate) const CLIENT: [u8; 4] = [10, 77, 0, 7];
 pub(crate) const VIP: [u8; 4] = [11, 0, 0, 1];
 
+/// The same of IPv6.
+pub(crate) const HERE6: [u8; 16] = six(1);
+pub(crate) const THERE6: [u8; 16] = six(2);
+pub(crate) const CLIENT6: [u8; 16] = six(7);
+pub(crate) const ROUTER6: [u8; 16] = six(9);
+pub(crate) const VIP6: [u8; 16] = [0xfd, 1, 0, 0xc, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// An address of fd77::/64.
+const fn six(last: u8) -> [u8; 16] {
+    [0xfd, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]
+}
+
 /// The programs, and the host they are compared with.
 pub(crate) struct Bed {
     object: Ebpf,
@@ -69,7 +81,12 @@ impl Bed {
         }
         // The loopback interface has one neighbour, whatever the address.
         ip("neigh add 10.77.0.9 lladdr 02:00:00:00:00:09 dev lo nud permanent");
-        let rules = Forwarding::new(Some(HERE), None, 0x5eed);
+        fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1").unwrap();
+        for last in [2, 7, 9] {
+            ip(&format!("-6 route add fd77::{last}/128 dev lo"));
+            ip(&format!("-6 neigh add fd77::{last} lladdr 02:00:00:00:00:09 dev lo nud permanent"));
+        }
+        let rules = Forwarding::new(Some(HERE), Some(HERE6), 0x5eed);
         let mut host = Host::new(rules);
         host.neighbours = |address| {
             let [.., last] = address.last();
@@ -77,7 +94,8 @@ impl Bed {
         };
         let mut bed = Self { object: load(), host, tables: 0, _machine: machine };
         bed.array("forwarding").set(0, rules, 0).unwrap();
-        bed.own(HERE);
+        bed.own(Address::v4(HERE));
+        bed.own(Address::new(HERE6));
         Some(bed)
     }
 
@@ -91,9 +109,9 @@ impl Bed {
     }
 
     /// Makes an address this machine's.
-    pub(crate) fn own(&mut self, address: [u8; 4]) {
-        self.host.own(Address::v4(address));
-        let address = KnownAddress { address: Address::v4(address).bytes() };
+    fn own(&mut self, address: Address) {
+        self.host.own(address);
+        let address = KnownAddress { address: address.bytes() };
         self.insert("addresses", address, Known { local: 1, vip: 0 });
     }
 
