@@ -34,6 +34,8 @@ pub use headers::{
     parse_segment, parse_segment6, parse4, parse6,
 };
 #[cfg(any(test, feature = "user"))]
+pub use headers::parse_ip_segment;
+#[cfg(any(test, feature = "user"))]
 pub use host::{Host, Line, Neighbours, Outcome};
 pub use known::{Known, KnownAddress, MAX_KNOWN};
 pub use packet::Packet;

@@ -130,6 +130,18 @@ pub fn parse_segment6(packet: &(impl Packet + ?Sized)) -> Option<Segment> {
     plain(packet, Ip::fixed6(packet, at)?)
 }
 
+/// [`parse_segment`] and [`parse_segment6`] of a packet that begins with its IP header, as netfilter hands it
+/// out.
+#[cfg(any(test, feature = "user"))]
+pub fn parse_ip_segment(packet: &(impl Packet + ?Sized)) -> Option<Segment> {
+    let ip = match packet.load8(0)? >> 4 {
+        4 => Ip::read4(packet, 0)?,
+        6 => Ip::fixed6(packet, 0)?,
+        _ => return None,
+    };
+    plain(packet, ip)
+}
+
 /// A whole segment.
 #[inline(always)]
 fn plain(packet: &(impl Packet + ?Sized), ip: Ip) -> Option<Segment> {

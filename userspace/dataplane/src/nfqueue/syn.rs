@@ -1,90 +1,70 @@
 //! Which connection a SYN begins.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 
-use muster_packet::TCP;
+use muster_packet::{ACK, Address, FIN, RST, SYN, TCP, parse_ip_segment};
 
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const ACK: u8 = 0x10;
+use super::conntrack::Flow;
 
-/// Both ends of a connection that begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Syn {
-    pub(super) client: SocketAddrV4,
-    pub(super) vip: SocketAddrV4,
-}
-
-/// Reads an IPv4 packet (RFC 791) with a TCP segment (RFC 9293). `None` unless it begins a
-/// connection: the rules queue nothing else, but anybody may write rules.
-pub(super) fn parse(packet: &[u8]) -> Option<Syn> {
-    let first = *packet.first()?;
-    if first >> 4 != 4 {
+/// The flow that an IPv4 packet begins. `None` if it begins none: the rules queue nothing else, but
+/// anybody may write rules.
+pub(super) fn parse(packet: &[u8]) -> Option<Flow> {
+    let segment = parse_ip_segment(packet)?;
+    let tuple = segment.tuple;
+    if tuple.protocol != TCP || segment.flags & (FIN | SYN | RST | ACK) != SYN {
         return None;
     }
-    let header = packet.get(..usize::from(first & 15) * 4)?;
-    if *header.get(9)? != TCP {
-        return None;
-    }
-    // Anything but the first fragment has no ports.
-    if (u16::from_be_bytes([header[6], header[7]]) & 0x1fff) != 0 {
-        return None;
-    }
-    let address = |at: usize| -> Option<Ipv4Addr> {
-        Some(<[u8; 4]>::try_from(header.get(at..at + 4)?).ok()?.into())
+    let end = |address: Address, port| {
+        address.is_v4().then(|| SocketAddrV4::new(address.last().into(), port))
     };
-    let segment = packet.get(header.len()..header.len() + 14)?;
-    if segment[13] & (FIN | SYN | RST | ACK) != SYN {
-        return None;
-    }
-    let port = |at: usize| u16::from_be_bytes([segment[at], segment[at + 1]]);
-    Some(Syn {
-        client: SocketAddrV4::new(address(12)?, port(0)),
-        vip: SocketAddrV4::new(address(16)?, port(2)),
+    Some(Flow {
+        client: end(tuple.source, tuple.source_port)?,
+        vip: end(tuple.destination, tuple.destination_port)?,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use muster_packet::{Built, Endpoint, UDP};
     use proptest::prelude::*;
 
     use super::*;
 
-    /// A packet with this many bytes of IP options.
-    fn packet(options: usize, flags: u8) -> Vec<u8> {
-        let mut packet = vec![0; 20 + options];
-        packet[0] = 0x40 | u8::try_from((20 + options) / 4).unwrap();
-        packet[9] = TCP;
-        packet[12..16].copy_from_slice(&[10, 0, 0, 1]);
-        packet[16..20].copy_from_slice(&[11, 0, 0, 1]);
-        packet.extend([0x9c, 0x40, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0]);
-        packet
+    fn built(protocol: u8, flags: u8) -> Built {
+        let end = |address: &str| Endpoint::at(address.parse().unwrap(), protocol);
+        Built::new(end("10.0.0.1:40000"), end("11.0.0.1:80"), flags)
     }
 
     #[test]
     fn syn_is_read_with_and_without_options() {
-        let syn =
-            Syn { client: "10.0.0.1:40000".parse().unwrap(), vip: "11.0.0.1:80".parse().unwrap() };
+        let flow =
+            Flow { client: "10.0.0.1:40000".parse().unwrap(), vip: "11.0.0.1:80".parse().unwrap() };
         // Flags of congestion control are no matter.
-        assert_eq!(parse(&packet(0, SYN | 0xc0)), Some(syn));
-        assert_eq!(parse(&packet(40, SYN)), Some(syn));
+        assert_eq!(parse(&built(TCP, SYN | 0xc0).ip()), Some(flow));
+        let mut long = Built { options: vec![1; 40], ..built(TCP, SYN) };
+        assert_eq!(parse(&long.ip()), Some(flow));
+        // What is queued ends behind the headers.
+        long.payload = vec![0; 1000];
+        assert_eq!(parse(&long.ip()[..120]), Some(flow));
     }
 
     #[test]
     fn anything_else_is_left_alone() {
         for flags in [ACK, SYN | ACK, SYN | FIN, SYN | RST, 0] {
-            assert_eq!(parse(&packet(0, flags)), None);
+            assert_eq!(parse(&built(TCP, flags).ip()), None);
         }
-        let mut udp = packet(0, SYN);
-        udp[9] = 17;
-        assert_eq!(parse(&udp), None);
-        let mut fragment = packet(0, SYN);
-        fragment[7] = 1;
-        assert_eq!(parse(&fragment), None);
-        for length in 0..34 {
-            assert_eq!(parse(&packet(0, SYN)[..length]), None);
+        assert_eq!(parse(&built(UDP, SYN).ip()), None);
+        let fragment = Built { fragment: 1, ..built(TCP, SYN) };
+        assert_eq!(parse(&fragment.ip()), None);
+        for length in 0..40 {
+            assert_eq!(parse(&built(TCP, SYN).ip()[..length]), None);
         }
+        // Nor is IPv6, whatever it begins.
+        let mut six = vec![0x60, 0, 0, 0, 0, 20, TCP, 64];
+        six.extend([1; 32]);
+        six.extend([0x9c, 0x40, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, SYN, 0, 0, 0, 0, 0, 0]);
+        assert!(parse_ip_segment(&six[..]).is_some());
+        assert_eq!(parse(&six), None);
     }
 
     proptest! {

@@ -14,7 +14,7 @@ use nix::{
 use tracing::{error, warn};
 
 use super::{
-    conntrack::{Conntrack, Event, Events, Flow, Pinned},
+    conntrack::{Conntrack, Event, Events, Pinned},
     ledger::{Decision, Ledger},
     queue::{Packet, Queue},
     source::Sources,
@@ -125,8 +125,7 @@ impl Reader {
     /// Leads the connection that a packet begins to a backend. If there is none, there will be
     /// no entry either, and the rules refuse the packet.
     fn handle(&self, packet: &Packet<'_>) {
-        let Some(syn) = syn::parse(packet.bytes) else { return };
-        let flow = Flow { client: syn.client, vip: syn.vip };
+        let Some(flow) = syn::parse(packet.bytes) else { return };
         let Some(now_ns) = now() else { return };
         let decision = look(&self.ledger).decide(flow, now_ns);
         let Decision::Backend { backend, again } = decision else { return };
