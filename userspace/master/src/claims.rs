@@ -1,10 +1,13 @@
-//! Which VIPs a task serves, from its discovery information.
+//! Which VIPs a task serves, from its discovery information and its labels.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use muster_api::mesos::{TaskInfo, TaskState, TaskStatus};
+use muster_api::mesos::{Labels, TaskInfo, TaskState, TaskStatus, value::Range};
 use muster_api::muster::Protocol;
-use muster_network::vip::{self, Asked, Family, Host, Label, Policy, Pool};
+use muster_network::vip::{
+    self, Asked, Family, Host, Label, LabelError, Policy, Pool, TaskLabel, Transport,
+};
 
 use crate::view::{Claim, Key};
 
@@ -48,6 +51,12 @@ pub(crate) fn claims(
             }
         };
         let key = Key { address: vip, port: wish.label.port, protocol: wish.protocol };
+        // Names that differ may be one when they are mangled, and a port serves a VIP once.
+        let known = claims.iter_mut().find(|c: &&mut Claim| c.key == key && c.port == wish.port);
+        if let Some(known) = known {
+            known.policy = known.policy.or(wish.policy);
+            continue;
+        }
         let policy = wish.policy;
         claims.push(Claim { key, name, policy, backend: address, port: wish.port });
     }
@@ -66,16 +75,47 @@ fn wishes(task: &TaskInfo) -> Vec<Wish> {
         let Some(number) = u16::try_from(port.number).ok().filter(|number| *number > 0) else {
             continue;
         };
-        let labels = port.labels.iter().flat_map(|labels| &labels.labels);
-        let asked = Asked::of(labels.map(|label| (label.key.as_str(), label.value())));
+        let asked = Asked::of(pairs(port.labels.as_ref()));
         for (label, policy) in asked.vips {
             wishes.push(Wish { label, policy, protocol, port: number });
         }
-        for error in asked.refused.values() {
-            tracing::warn!(task = %task.task_id, port = number, %error, "VIP label ignored");
+        pass_over(task, &asked.refused);
+    }
+    let ports = host_ports(task);
+    let asked = Asked::of_task(pairs(task.labels.as_ref()), ports.len());
+    for (TaskLabel { index, transport, label }, policy) in asked.vips {
+        let protocol = match transport {
+            Transport::Tcp => Protocol::Tcp,
+            Transport::Udp => Protocol::Udp,
+        };
+        if let Some(&port) = ports.get(index) {
+            wishes.push(Wish { label, policy, protocol, port });
         }
     }
+    pass_over(task, &asked.refused);
     wishes
+}
+
+fn pairs(labels: Option<&Labels>) -> impl Iterator<Item = (&str, &str)> {
+    let labels = labels.into_iter().flat_map(|labels| &labels.labels);
+    labels.map(|label| (label.key.as_str(), label.value()))
+}
+
+fn pass_over(task: &TaskInfo, refused: &BTreeMap<String, LabelError>) {
+    for (key, error) in refused {
+        tracing::warn!(task = %task.task_id, key, %error, "VIP label ignored");
+    }
+}
+
+/// The task's resources `ports`, in the order in which its framework gave them.
+fn host_ports(task: &TaskInfo) -> Vec<u16> {
+    let resources = task.resources.iter().filter(|resource| resource.name == "ports");
+    let ranges = resources.filter_map(|resource| resource.ranges.as_ref());
+    let within = |range: &Range| {
+        let last = range.end.min(u16::MAX.into());
+        (range.begin..=last).filter_map(|port| u16::try_from(port).ok())
+    };
+    ranges.flat_map(|ranges| &ranges.range).flat_map(within).collect()
 }
 
 /// The weight of a task in its state: 1 when it runs and is not unhealthy, 0 when it
@@ -94,27 +134,29 @@ pub(crate) fn weight(task: &TaskInfo, status: &TaskStatus) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use muster_api::mesos::{DiscoveryInfo, HealthCheck, Label as MesosLabel, Labels, Port, Ports};
+    use muster_api::mesos::{
+        DiscoveryInfo, HealthCheck, Label as MesosLabel, Port, Ports, Resource, value::Ranges,
+    };
 
     use super::*;
 
     type Wanted<'a> = (u32, &'a str, &'a [(&'a str, &'a str)]);
 
+    fn labels(labels: &[(&str, &str)]) -> Labels {
+        let label = |&(key, value): &(&str, &str)| MesosLabel {
+            key: key.into(),
+            value: Some(value.into()),
+        };
+        Labels { labels: labels.iter().map(label).collect() }
+    }
+
     fn task(ports: Vec<Wanted<'_>>) -> TaskInfo {
         let ports = ports
             .into_iter()
-            .map(|(number, protocol, labels)| Port {
+            .map(|(number, protocol, given)| Port {
                 number,
                 protocol: Some(protocol.into()),
-                labels: Some(Labels {
-                    labels: labels
-                        .iter()
-                        .map(|(key, value)| MesosLabel {
-                            key: (*key).into(),
-                            value: Some((*value).into()),
-                        })
-                        .collect(),
-                }),
+                labels: Some(labels(given)),
                 ..Port::default()
             })
             .collect();
@@ -163,6 +205,59 @@ mod tests {
         assert_eq!(claims[1].name, "");
         let policies: Vec<_> = claims.iter().map(|claim| claim.policy).collect();
         assert_eq!(policies, [None, Some(Policy::Maglev), None]);
+    }
+
+    #[test]
+    fn names_that_are_one_when_mangled_are_one_vip() {
+        let task = task(vec![
+            (
+                31000,
+                "tcp",
+                &[("VIP_0", "/a_b:80"), ("VIP_1", "a-B:80"), ("VIP_1_POLICY", "maglev")],
+            ),
+            (31001, "tcp", &[("VIP_0", "/a-b:80")]),
+        ]);
+        let address = "10.0.0.7".parse().unwrap();
+        let claims = claims(&task, "marathon", address, &mut Pool::default(), |_, _| {});
+        let got: Vec<_> = claims.iter().map(|c| (c.name.as_str(), c.port, c.policy)).collect();
+        let name = "a-b.marathon.l4lb.thisdcos.directory";
+        assert_eq!(got, [(name, 31000, Some(Policy::Maglev)), (name, 31001, None)]);
+    }
+
+    #[test]
+    fn labels_of_the_task_count_its_host_ports_as_they_are_given() {
+        let mut task = task(vec![(31007, "tcp", &[("VIP_0", "/web:80")])]);
+        task.labels = Some(labels(&[
+            ("VIP_PORT0", "tcp://10.1.1.1:80"),
+            ("vip_port2", "udp:///dns:53"),
+            // The same as the port's own.
+            ("VIP_PORT1", "tcp:///web:80"),
+            ("VIP_PORT3", "tcp:///none:80"),
+        ]));
+        let ports = |ranges: &[(u64, u64)]| Resource {
+            name: "ports".into(),
+            ranges: Some(Ranges {
+                range: ranges.iter().map(|&(begin, end)| Range { begin, end }).collect(),
+            }),
+            ..Resource::default()
+        };
+        task.resources = vec![
+            Resource { name: "cpus".into(), ..Resource::default() },
+            ports(&[(31009, 31009), (31007, 31007)]),
+            ports(&[(31000, 31000)]),
+        ];
+        let address = "10.0.0.7".parse().unwrap();
+        let claims = claims(&task, "marathon", address, &mut Pool::default(), |_, _| {});
+        let got: Vec<_> = claims
+            .iter()
+            .map(|c| (c.name.split('.').next().unwrap_or_default(), c.key.protocol, c.port))
+            .collect();
+        let wanted = [
+            ("web", Protocol::Tcp, 31007),
+            ("", Protocol::Tcp, 31009),
+            ("dns", Protocol::Udp, 31000),
+        ];
+        assert_eq!(got, wanted);
     }
 
     #[test]

@@ -4,16 +4,18 @@
 //! the [`Pool`] lives in the master and its assignments in the registry, so every node
 //! gives the same answer, also after a collision.
 
+mod asked;
 mod label;
 mod name;
 mod phash2;
 mod pool;
-mod port;
+mod task;
 
+pub use asked::Asked;
 pub use label::{Host, Label, LabelError};
 pub use name::{ZONE, named, service};
 pub use pool::{Family, Pool, PoolError};
-pub use port::Asked;
+pub use task::{TaskLabel, Transport};
 
 /// By what a VIP's backends are chosen.
 pub use muster_packet::Policy;

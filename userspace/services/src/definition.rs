@@ -21,7 +21,7 @@ use serde_json::Value;
 
 pub use update::merge;
 
-use crate::app::{AppId, Spec};
+use crate::app::{AppId, HostPort, Spec};
 use crate::reader::{Field, Object, Problems};
 
 /// Larger amounts are surely mistakes, and smaller ones are exact in thousandths.
@@ -85,6 +85,12 @@ fn read_fields(object: &mut Object<'_>, role: &str) -> Option<Definition> {
     let network = network::read(object, container.as_ref().and_then(|c| c.network), engine);
     let mappings = container.as_mut().and_then(|c| c.mappings.take());
     let ports = ports::read(object, network.as_ref(), mappings);
+    if let (Some((ports, require)), Some(labels)) =
+        (&ports, object.field("labels").and_then(|field| field.object()))
+    {
+        let host_ports = ports.iter().filter(|port| port.host_port(*require) != HostPort::None);
+        vip::check_of_app(&labels, host_ports.count());
+    }
     if engine && fetch.as_ref().is_some_and(|fetch| !fetch.is_empty()) {
         object.refuse("fetch", "does not go with container.type DOCKER: put it in the image");
     }

@@ -4,6 +4,7 @@ mod container;
 mod discovery;
 mod environment;
 mod health;
+mod ports;
 
 use muster_api::mesos::{
     CommandInfo, DurationInfo, Environment, KillPolicy, Label, Labels, Resource, TaskInfo,
@@ -25,7 +26,7 @@ pub fn info(app: &App, instance: &Instance, resources: Vec<Resource>) -> TaskInf
         name: app.id.reversed(),
         task_id: instance.id.task_id().into(),
         agent_id: instance.agent.id.as_str().into(),
-        resources,
+        resources: ports::in_order(resources, &instance.host_ports),
         command: Some(command(app, instance)),
         container: container::info(spec, instance),
         health_check: spec

@@ -1,6 +1,6 @@
-//! What the labels of one port ask for: VIPs, each with a policy if it names one.
+//! What labels ask for: VIPs, each with a policy if it names one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
 
 use muster_packet::Policy;
 
@@ -9,11 +9,11 @@ use super::label::{Label, LabelError};
 /// What a policy's key has after the key of its VIP.
 const POLICY: &str = "_POLICY";
 
-/// What the labels of a port ask for. Other labels are of no concern.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+/// What labels of a port, or of a task ([`Asked::of_task`]), ask for. Other labels are of no concern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked<V = Label> {
     /// The VIPs, and by what their backends are to be chosen, if that is said.
-    pub vips: Vec<(Label, Option<Policy>)>,
+    pub vips: Vec<(V, Option<Policy>)>,
     /// Labels that ask for what cannot be given, by key.
     pub refused: BTreeMap<String, LabelError>,
 }
@@ -21,46 +21,57 @@ pub struct Asked {
 // === impl Asked ===
 
 impl Asked {
-    /// Reads labels. One that cannot be read takes none of the others down; a VIP whose policy is unknown
-    /// is asked for without.
+    /// Reads labels of a port. One that cannot be read takes none of the others down; a VIP whose policy is
+    /// unknown is asked for without.
     pub fn of<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self::read(labels, is_vip, |_, value| Label::from_str(value))
+    }
+}
+
+impl<V> Asked<V> {
+    /// Reads those labels that ask for a VIP, by their keys, or that give the policy of such a key.
+    pub(super) fn read<'a>(
+        labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+        is_vip: impl Fn(&str) -> bool,
+        vip: impl Fn(&str, &str) -> Result<V, LabelError>,
+    ) -> Self {
+        let is_ours = |key: &str| is_vip(key) || policy_of(key, &is_vip).is_some();
         let labels: BTreeMap<&str, &str> =
-            labels.into_iter().filter(|(key, _)| is_vip(key)).collect();
-        let mut asked = Self::default();
+            labels.into_iter().filter(|(key, _)| is_ours(key)).collect();
+        let mut asked = Self { vips: Vec::new(), refused: BTreeMap::new() };
         for (&key, &value) in &labels {
-            let policy = labels.iter().find(|(other, _)| policy_of(other) == Some(key));
-            if let Some(vip) = policy_of(key) {
-                let error = if !labels.contains_key(vip) {
+            let policy = labels.iter().find(|(other, _)| policy_of(other, &is_vip) == Some(key));
+            let refused = if let Some(vip) = policy_of(key, &is_vip) {
+                if !labels.contains_key(vip) {
                     LabelError::NoVip(key.to_owned(), vip.to_owned())
                 } else if Policy::from_name(value).is_none() {
                     LabelError::Policy(value.to_owned())
                 } else {
                     continue;
-                };
-                asked.refused.insert(key.to_owned(), error);
-            } else {
-                match value.parse() {
-                    Ok(label) => {
-                        let policy = policy.and_then(|(_, name)| Policy::from_name(name));
-                        asked.vips.push((label, policy));
-                    }
-                    Err(error) => {
-                        asked.refused.insert(key.to_owned(), error);
-                    }
                 }
-            }
+            } else {
+                match vip(key, value) {
+                    Ok(vip) => {
+                        let policy = policy.and_then(|(_, name)| Policy::from_name(name));
+                        asked.vips.push((vip, policy));
+                        continue;
+                    }
+                    Err(error) => error,
+                }
+            };
+            asked.refused.insert(key.to_owned(), refused);
         }
         asked
     }
 }
 
-/// Whether a label with this key asks for a VIP, or says how: it begins with `VIP` or `vip`.
+/// Whether a port's label with this key asks for a VIP, or says how: it begins with `VIP` or `vip`.
 fn is_vip(key: &str) -> bool {
     key.starts_with("VIP") || key.starts_with("vip")
 }
 
 /// The key of the VIP whose policy this key's label gives.
-fn policy_of(key: &str) -> Option<&str> {
+fn policy_of<'a>(key: &'a str, is_vip: impl Fn(&str) -> bool) -> Option<&'a str> {
     let at = key.len().checked_sub(POLICY.len())?;
     let (vip, end) = key.split_at_checked(at)?;
     (is_vip(vip) && end.eq_ignore_ascii_case(POLICY)).then_some(vip)

@@ -46,6 +46,14 @@ pub enum LabelError {
     /// A policy of no VIP: the policy's key, and the VIP's.
     #[error("VIP policy label {0:?} has no VIP: give the label {1:?}, too, or leave it out")]
     NoVip(String, String),
+    /// A task's label that does not say a protocol.
+    #[error(
+        "VIP label {0:?} names no protocol that VIPs are for: write tcp:// or udp:// before the name or address"
+    )]
+    Transport(String),
+    /// A task's label for a port that it does not have: the key, and how many there are.
+    #[error("VIP label {0:?} is for a host port that there is not: there are {1}, counted from 0")]
+    Index(String, usize),
 }
 
 impl FromStr for Label {

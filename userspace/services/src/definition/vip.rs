@@ -1,17 +1,29 @@
-//! `VIP_…` labels of ports: `<name or address>:<port>`, and their policies.
+//! `VIP_…` labels: `<name or address>:<port>`, and their policies.
 
-use muster_network::vip::Asked;
+use std::collections::BTreeMap;
+
+use muster_network::vip::{Asked, LabelError};
 
 use crate::reader::Object;
 
 /// Refuses labels of a port that ask for a virtual address in a way that cannot be given; all
 /// other labels are of no concern here. The master reads them in the same way.
 pub(super) fn check(labels: &Object<'_>) {
-    let entries = labels.entries();
-    let texts = entries.iter().filter_map(|(key, value)| Some((*key, value.value().as_str()?)));
-    let refused = Asked::of(texts).refused;
-    for (key, value) in &entries {
-        if let Some(error) = refused.get(*key) {
+    refuse(labels, &Asked::of(texts(labels)).refused);
+}
+
+/// The same of an application's labels, which has so many host ports: `VIP_PORT0` and its like.
+pub(super) fn check_of_app(labels: &Object<'_>, ports: usize) {
+    refuse(labels, &Asked::of_task(texts(labels), ports).refused);
+}
+
+fn texts<'a>(labels: &Object<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    labels.entries().into_iter().filter_map(|(key, value)| Some((key, value.value().as_str()?)))
+}
+
+fn refuse(labels: &Object<'_>, refused: &BTreeMap<String, LabelError>) {
+    for (key, value) in labels.entries() {
+        if let Some(error) = refused.get(key) {
             value.refuse(error.to_string());
         }
     }

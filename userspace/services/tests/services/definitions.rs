@@ -148,6 +148,12 @@ fn impossible_values_are_refused_by_path() {
             json!({"portDefinitions": [{"labels": {"VIP_0": "nginx"}}]}),
             "/portDefinitions(0)/labels/VIP_0",
         ),
+        (json!({"labels": {"VIP_PORT0": "/nginx:80"}}), "/labels/VIP_PORT0"),
+        (json!({"labels": {"VIP_PORT1": "tcp:///nginx:80"}}), "/labels/VIP_PORT1"),
+        (
+            json!({"labels": {"vip_port0": "tcp:///nginx:80"}, "portDefinitions": []}),
+            "/labels/vip_port0",
+        ),
         (json!({"ports": [1], "portDefinitions": [{"port": 2}]}), "/ports"),
         (json!({"backoffFactor": 0.5}), "/backoffFactor"),
         (
