@@ -1,4 +1,5 @@
-//! Builds the eBPF object (`ebpf/programs`), which the crate embeds.
+//! Builds the eBPF object (`ebpf/programs`), which the crate embeds, and another that only its bench
+//! has.
 //!
 //! The object needs a compiler that can build `core` for the BPF target: one whose library
 //! source is installed. That is either a nightly of rustup's with `rust-src`, or Debian's
@@ -13,8 +14,8 @@ use std::{
     process::{Command, ExitCode},
 };
 
-/// Name of the programs' package and of the file it compiles to.
-const OBJECT: &str = "muster-programs";
+/// The files that the programs' package compiles to: the object, and what it is measured against.
+const OBJECTS: [&str; 2] = ["muster-programs", "muster-references"];
 
 const TARGET: &str = "bpfel-unknown-none";
 
@@ -195,9 +196,12 @@ fn build() -> Result<(), Error> {
     let mut last = None;
     for toolchain in &toolchains {
         match compile(&root, toolchain, &linker, &arch, &out) {
-            Ok(object) => {
-                let to = out.join(OBJECT);
-                fs::copy(&object, to).map_err(|source| Error::Copy { path: object, source })?;
+            Ok(directory) => {
+                for name in OBJECTS {
+                    let path = directory.join(name);
+                    fs::copy(&path, out.join(name))
+                        .map_err(|source| Error::Copy { path, source })?;
+                }
                 return Ok(());
             }
             // A nightly may be too new for bpf-linker's LLVM; the system's compiler is not.
@@ -210,7 +214,7 @@ fn build() -> Result<(), Error> {
     Err(last.unwrap_or(Error::NoToolchain { looked_at: Vec::new() }))
 }
 
-/// Runs the inner cargo; the object's path.
+/// Runs the inner cargo; where the objects are.
 fn compile(
     root: &Path,
     toolchain: &Toolchain,
@@ -228,7 +232,7 @@ fn compile(
             .arg(&target_dir)
             .env("CARGO_ENCODED_RUSTFLAGS", flags(root, toolchain, linker, arch))
     })?;
-    Ok(target_dir.join(TARGET).join("release").join(OBJECT))
+    Ok(target_dir.join(TARGET).join("release"))
 }
 
 /// Runs cargo in the object's workspace.

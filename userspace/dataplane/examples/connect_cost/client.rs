@@ -8,12 +8,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use nix::{
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    unistd::Pid,
-};
-
-use crate::{Failure, bed::enter, now_ns};
+use crate::{Failure, bed::enter, now_ns, processor};
 
 /// What makes this program a client: `--client CGROUP LISTEN CONNECT`.
 pub(crate) const ARGUMENT: &str = "--client";
@@ -69,7 +64,7 @@ impl Drop for Client {
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let [cgroup, listen, to] = arguments else { return Err("not for people".into()) };
     let to: SocketAddrV4 = to.parse()?;
-    stay_on_one_processor()?;
+    processor::stay_on_one()?;
     // Accepted sockets belong to the cgroup that their listener was made in.
     let listener = TcpListener::bind(listen)?;
     enter(Path::new(cgroup))?;
@@ -87,16 +82,5 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         let each = (now_ns()? - start) as f64 / count as f64;
         println!("{each}");
     }
-    Ok(())
-}
-
-/// The last of those that this process may run on: the first has most of the interrupts.
-fn stay_on_one_processor() -> Result<(), Failure> {
-    let allowed = sched_getaffinity(Pid::from_raw(0))?;
-    let is_allowed = |cpu: &usize| allowed.is_set(*cpu).unwrap_or(false);
-    let last = (0..CpuSet::count()).rev().find(is_allowed).ok_or("no processor")?;
-    let mut only = CpuSet::new();
-    only.set(last)?;
-    sched_setaffinity(Pid::from_raw(0), &only)?;
     Ok(())
 }

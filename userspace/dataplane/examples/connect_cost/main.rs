@@ -5,13 +5,17 @@
 //! What is compared takes turns, in short rounds; the figures are the medians of the rounds'
 //! differences, with the quartiles. Time is processor time of one thread.
 
+#[path = "../measure/arguments.rs"]
 mod arguments;
 mod bed;
 mod calls;
 mod client;
 mod connections;
 mod connects;
+#[path = "../measure/processor.rs"]
+mod processor;
 mod report;
+#[path = "../measure/spread.rs"]
 mod spread;
 mod view;
 
@@ -27,7 +31,7 @@ fn main() -> ExitCode {
     let given: Vec<String> = env::args().skip(1).collect();
     let done = match given.split_first() {
         Some((first, rest)) if first == client::ARGUMENT => client::run(rest),
-        _ => Arguments::parse(given).and_then(|arguments| measure(&arguments)),
+        _ => Arguments::parse(given, 2_000).and_then(|arguments| measure(&arguments)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,8 +13,9 @@ pub(crate) struct Arguments {
 // === impl Arguments ===
 
 impl Arguments {
-    pub(crate) fn parse(given: Vec<String>) -> Result<Self, Failure> {
-        let mut arguments = Self { json: false, rounds: 2_000 };
+    /// Of so many rounds, if nothing else is asked for.
+    pub(crate) fn parse(given: Vec<String>, rounds: usize) -> Result<Self, Failure> {
+        let mut arguments = Self { json: false, rounds };
         let mut given = given.into_iter();
         while let Some(name) = given.next() {
             match name.as_str() {
