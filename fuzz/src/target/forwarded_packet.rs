@@ -9,6 +9,7 @@ const CLIENT: [u8; 4] = [192, 0, 2, 7];
 const VIP: [u8; 4] = [11, 0, 0, 1];
 const HERE: [u8; 4] = [10, 0, 0, 1];
 const THERE: [u8; 4] = [10, 0, 0, 2];
+const CLIENT6: [u8; 16] = [0xfd, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
 const VIP6: [u8; 16] = [0xfd, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 const HERE6: [u8; 16] = [0xfd, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 const THERE6: [u8; 16] = [0xfd, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
@@ -54,8 +55,7 @@ fn check(before: &[u8], side: Side) {
     }
 }
 
-/// A machine with VIPs of both protocols and families, whose backends are here or elsewhere, and a flow to each
-/// of IPv4.
+/// A machine with VIPs of both protocols and families, whose backends are here or elsewhere, and a flow to each.
 fn host() -> Host {
     let rules = Forwarding::new(Some(HERE), Some(HERE6), 42);
     let mut host = Host::new(Forwarding { tracked: 64, buckets: 32, ..rules });
@@ -65,10 +65,13 @@ fn host() -> Host {
         for (port, backend, backend6) in [(HERE_PORT, HERE, HERE6), (THERE_PORT, THERE, THERE6)] {
             let vip = Endpoint::v4(VIP, port, protocol);
             host.serve(vip, &[Endpoint::v4(backend, ANSWERS, protocol)]);
-            let backend6 = Endpoint::v6(backend6, ANSWERS, protocol);
-            host.serve(Endpoint::v6(VIP6, port, protocol), &[backend6]);
+            let vip6 = Endpoint::v6(VIP6, port, protocol);
+            host.serve(vip6, &[Endpoint::v6(backend6, ANSWERS, protocol)]);
             let client = Endpoint::v4(CLIENT, ASKS, protocol);
-            host.run(&mut Built::new(client, vip, SYN).frame(), Side::Ingress);
+            let client6 = Endpoint::v6(CLIENT6, ASKS, protocol);
+            for (client, vip) in [(client, vip), (client6, vip6)] {
+                host.run(&mut Built::new(client, vip, SYN).frame(), Side::Ingress);
+            }
         }
     }
     host
