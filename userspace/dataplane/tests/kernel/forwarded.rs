@@ -20,6 +20,8 @@ use crate::{
     view::{tcp, udp},
 };
 
+mod six;
+
 /// By which packets can be caught.
 const MEANS: [&str; 3] = ["eth0:xdp", "eth0:tc", "eth0:clsact"];
 
@@ -31,8 +33,8 @@ fn vip() -> SocketAddr {
 
 /// Serves connections until the namespace's thread ends: says whom it sees, then repeats what it
 /// hears.
-fn echo(address: Ipv4Addr) -> SocketAddr {
-    let listener = TcpListener::bind((address, 0)).unwrap();
+fn echo(address: impl Into<IpAddr>) -> SocketAddr {
+    let listener = TcpListener::bind((address.into(), 0)).unwrap();
     let local = listener.local_addr().unwrap();
     thread::spawn(move || {
         while let Ok((mut stream, peer)) = listener.accept() {
@@ -51,8 +53,8 @@ fn echo(address: Ipv4Addr) -> SocketAddr {
 }
 
 /// Answers datagrams with whom it sees.
-fn echo_udp(address: Ipv4Addr) -> SocketAddr {
-    let socket = UdpSocket::bind((address, 0)).unwrap();
+fn echo_udp(address: impl Into<IpAddr>) -> SocketAddr {
+    let socket = UdpSocket::bind((address.into(), 0)).unwrap();
     let local = socket.local_addr().unwrap();
     thread::spawn(move || {
         let mut buffer = [0; 2048];
@@ -127,7 +129,7 @@ fn backend_on_the_node_sees_the_client() {
             assert_eq!(stream.peer_addr().unwrap(), vip());
             let seen = greeting(&mut stream);
             there_and_back(&mut stream, 3_000_000);
-            (seen, datagram(&UdpSocket::bind((CLIENT, 0)).unwrap()))
+            (seen, datagram(&UdpSocket::bind((CLIENT, 0)).unwrap(), vip()))
         });
         assert_eq!(stream_seen, (tcp_server, IpAddr::V4(CLIENT)));
         assert_eq!(datagram_seen, (udp_server, IpAddr::V4(CLIENT)));
@@ -136,13 +138,13 @@ fn backend_on_the_node_sees_the_client() {
     });
 }
 
-/// Asks the VIP with a datagram. The answer must come from the VIP.
-fn datagram(socket: &UdpSocket) -> (SocketAddr, IpAddr) {
+/// Asks a VIP with a datagram. The answer must come from the VIP.
+fn datagram(socket: &UdpSocket, vip: SocketAddr) -> (SocketAddr, IpAddr) {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut buffer = [0; 256];
-    socket.send_to(b"who", vip()).unwrap();
+    socket.send_to(b"who", vip).unwrap();
     let (length, from) = socket.recv_from(&mut buffer).unwrap();
-    assert_eq!(from, vip());
+    assert_eq!(from, vip);
     seen(std::str::from_utf8(&buffer[..length]).unwrap())
 }
 
@@ -155,7 +157,7 @@ fn backend_on_another_node_sees_the_node_and_answers_through_it() {
             let mut stream = connect(vip());
             let seen = greeting(&mut stream);
             there_and_back(&mut stream, 3_000_000);
-            (seen, datagram(&UdpSocket::bind((CLIENT, 0)).unwrap()))
+            (seen, datagram(&UdpSocket::bind((CLIENT, 0)).unwrap(), vip()))
         });
         assert_eq!(stream_seen, (tcp_server, IpAddr::V4(NODE)));
         assert_eq!(datagram_seen, (udp_server, IpAddr::V4(NODE)));
@@ -193,11 +195,11 @@ struct Talk {
 // === impl Talk ===
 
 impl Talk {
-    fn begin(client: &Host, connections: usize) -> (Self, thread::JoinHandle<()>) {
+    fn begin(client: &Host, connections: usize, vip: SocketAddr) -> (Self, thread::JoinHandle<()>) {
         let talk = Self { stop: Arc::default(), answers: Arc::default() };
         let (stop, answers) = (Arc::clone(&talk.stop), Arc::clone(&talk.answers));
         let talking = client.run(move || {
-            let mut streams: Vec<TcpStream> = (0..connections).map(|_| connect(vip())).collect();
+            let mut streams: Vec<TcpStream> = (0..connections).map(|_| connect(vip)).collect();
             for stream in &mut streams {
                 greeting(stream);
             }
@@ -238,7 +240,7 @@ fn connections_outlive_the_agent_and_its_upgrade() {
         let view = [tcp(VIP, &[here, there])];
         DataPlane::open(&config).unwrap().reconcile(&view).unwrap();
         // No agent runs.
-        let (talk, talking) = Talk::begin(&hosts.client, 20);
+        let (talk, talking) = Talk::begin(&hosts.client, 20, vip());
         talk.goes_on(&talking);
         for _ in 0..5 {
             let mut plane = DataPlane::open(&config).unwrap();
@@ -255,7 +257,7 @@ fn connections_stay_with_a_backend_that_drains_or_gets_company() {
         let here = echo(NODE);
         let (there, other) = hosts.second.run(|| (echo(SECOND), echo(SECOND)));
         plane.reconcile(&[tcp(VIP, &[here, there])]).unwrap();
-        let (talk, talking) = Talk::begin(&hosts.client, 20);
+        let (talk, talking) = Talk::begin(&hosts.client, 20, vip());
         for weights in [[0, 0, 1], [1, 0, 0], [0, 1, 1], [1, 1, 1]] {
             let view = crate::view::weighted(tcp(VIP, &[here, there, other]), &weights);
             plane.reconcile(&[view]).unwrap();

@@ -1,15 +1,15 @@
 //! Hosts: network namespaces, each with a thread in it, joined by a switch.
 //!
 //! ```text
-//!  client 10.7.0.2 ──┐
-//!  node   10.7.0.1 ──┼── switch (a bridge)
-//!  second 10.7.0.3 ──┘
+//!  client 10.7.0.2, fd07::2 ──┐
+//!  node   10.7.0.1, fd07::1 ──┼── switch (a bridge)
+//!  second 10.7.0.3, fd07::3 ──┘
 //! ```
 
 use std::{
     any::Any,
     fs,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     process::{Command, Stdio},
     sync::mpsc::{Receiver, Sender, channel},
@@ -28,6 +28,12 @@ use crate::machine::{Machine, ip};
 pub(crate) const NODE: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 1);
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 2);
 pub(crate) const SECOND: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 3);
+
+/// Another address of a host, of IPv6.
+pub(crate) fn six(address: Ipv4Addr) -> Ipv6Addr {
+    let [.., last] = address.octets();
+    Ipv6Addr::new(0xfd07, 0, 0, 0, 0, 0, 0, last.into())
+}
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -118,10 +124,12 @@ impl Hosts {
         client.run(|| {
             up(CLIENT);
             ip(&format!("route add 11.0.0.0/8 via {NODE}"));
+            ip(&format!("-6 route add fd01:c::/64 via {}", six(NODE)));
         });
         switch.plug("second", second.tid);
         second.run(|| up(SECOND));
         fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1").unwrap();
         Self { client, second, switch }
     }
 
@@ -159,6 +167,7 @@ fn bpf(command: libc::c_long, attr: &mut [u64]) -> u32 {
 
 fn up(address: Ipv4Addr) {
     ip(&format!("addr add {address}/24 dev eth0"));
+    ip(&format!("-6 addr add {}/64 dev eth0 nodad", six(address)));
     // As from a wire: complete.
     offload("eth0", "tx off");
     ip("link set eth0 up");
