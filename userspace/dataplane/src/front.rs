@@ -43,6 +43,8 @@ pub(crate) struct Front {
     object: Ebpf,
     /// Interfaces of which it has been said that they are not there.
     missing: BTreeSet<String>,
+    /// True of each family, IPv4 first, of which it has been looked at what its VIPs need.
+    looked_at: [bool; 2],
     /// Pins of what this process has attached, by interface, and the interface's index.
     attached: BTreeMap<String, (u32, Vec<PathBuf>)>,
 }
@@ -145,7 +147,39 @@ impl Front {
 
     /// Keeps the object whose programs [`load`](Self::load) has loaded.
     pub(crate) fn new(config: &Forward, object: Ebpf) -> Self {
-        Self { config: config.clone(), object, missing: BTreeSet::new(), attached: BTreeMap::new() }
+        // The agent's own is looked at when the programs are loaded.
+        let is_v4 = config.address.is_ipv4();
+        Self {
+            config: config.clone(),
+            object,
+            missing: BTreeSet::new(),
+            looked_at: [is_v4, !is_v4],
+            attached: BTreeMap::new(),
+        }
+    }
+
+    /// Says what this machine lacks for VIPs of the family that the agent's address is not of, once there are some.
+    pub(crate) fn look_at(&mut self, view: &View) -> Result<(), Error> {
+        for (is_v4, looked_at) in [true, false].into_iter().zip(&mut self.looked_at) {
+            if *looked_at || !view.has(is_v4) {
+                continue;
+            }
+            *looked_at = true;
+            for interface in self.attached.keys() {
+                sysctl::check_family(interface, is_v4);
+            }
+            let (v4, v6) = addresses::sources(self.config.address, &Devices::read()?);
+            let has_source = if is_v4 { v4.is_some() } else { v6.is_some() };
+            if !has_source {
+                let family = if is_v4 { "IPv4" } else { "IPv6" };
+                warn!(
+                    address = %self.config.address,
+                    "the interface that has the agent's address has none of {family} that others reach: packets \
+                     to {family} VIPs with backends on other machines are dropped; give it one"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Makes exactly the interfaces that are asked for run these programs. One that is not there

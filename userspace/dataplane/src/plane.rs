@@ -179,8 +179,10 @@ impl EbpfPlane {
 
     /// Makes the maps say which addresses are whose.
     fn know(&mut self) -> Result<(), Error> {
-        match &self.view {
-            Some(view) => self.config.forward.know(&mut self.tables, view),
+        let Some(view) = &self.view else { return Ok(()) };
+        self.config.forward.know(&mut self.tables, view)?;
+        match &mut self.front {
+            Some(front) => front.look_at(view),
             None => Ok(()),
         }
     }

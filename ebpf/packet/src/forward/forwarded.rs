@@ -34,7 +34,7 @@ map_type! {
         pub later_fragments: u64,
         /// Left to the kernel, which answers: too many hops.
         pub hops: u64,
-        /// Dropped: headers of packets to a VIP that contradict themselves or are cut off.
+        /// Dropped: headers of packets to a VIP that contradict themselves, are cut off, or more than are looked through.
         pub malformed: u64,
         /// Left by XDP to the program at tc: no neighbour is known, or the way leads
         /// through another interface.

@@ -33,9 +33,15 @@ pub(crate) fn set_forwarding(
     } else {
         current.seed
     };
+    let (v4, v6) = sources(address, devices);
+    tables.forwarding.set(Forwarding::new(v4, v6, seed))
+}
+
+/// Where packets to other machines come from: the agent's own address, and of the other family the first that its
+/// interface has.
+pub(crate) fn sources(address: IpAddr, devices: &Devices) -> (Option<[u8; 4]>, Option<[u8; 16]>) {
     let (mut v4, mut v6) = (None, None);
     let beside = devices.having(address).map(|(_, device)| device.addresses.clone());
-    // The agent's own, and of the other family the first that its interface has.
     for source in [address].into_iter().chain(beside.unwrap_or_default()) {
         match source {
             IpAddr::V4(source) => v4 = v4.or(Some(source.octets())),
@@ -43,7 +49,7 @@ pub(crate) fn set_forwarding(
             IpAddr::V6(source) => v6 = v6.or(Some(source.octets())),
         }
     }
-    tables.forwarding.set(Forwarding::new(v4, v6, seed))
+    (v4, v6)
 }
 
 /// Adds this machine's addresses to what is known. Nothing is taken away: what else there is, only
@@ -92,6 +98,11 @@ fn key(address: IpAddr) -> KnownAddress {
 // === impl View ===
 
 impl View {
+    /// True if it has VIPs of a family.
+    pub(crate) fn has(&self, is_v4: bool) -> bool {
+        self.vips.iter().any(|vip| vip.is_ipv4() == is_v4)
+    }
+
     /// What of a view an agent needs. Addresses that are none are named where the VIPs are written.
     pub(crate) fn new(vips: &[Vip], agent_id: &str) -> Self {
         let backends = vips.iter().flat_map(|vip| &vip.backends);
@@ -141,5 +152,6 @@ mod tests {
         assert_eq!(view.containers, addresses(&["172.17.0.2", "fd00::7"]));
         assert_eq!(view.vips, addresses(&["11.0.0.1"]));
         assert!(View::new(&vips, "").containers.is_empty());
+        assert!(view.has(true) && !view.has(false));
     }
 }
