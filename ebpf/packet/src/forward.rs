@@ -29,12 +29,12 @@ pub use checksum::Difference;
 pub use decide::{Relay, Side, Step, Verdict, World, follow, open, refuse, relay};
 pub use forwarded::{Event, Forwarded};
 pub use forwarding::{FIRST_PORT, Forwarding, LAST_PORT, MAX_BUCKETS, MAX_TRACKED};
+#[cfg(any(test, feature = "user"))]
+pub use headers::parse_ip_segment;
 pub use headers::{
     ACK, Complaint, FARTHEST6, FIN, Interest, Ip, Parsed, Part, RST, SYN, Segment, interest, parse,
     parse_segment, parse_segment6, parse4, parse6,
 };
-#[cfg(any(test, feature = "user"))]
-pub use headers::parse_ip_segment;
 #[cfg(any(test, feature = "user"))]
 pub use host::{Host, Line, Neighbours, Outcome};
 pub use known::{Known, KnownAddress, MAX_KNOWN};

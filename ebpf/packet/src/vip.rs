@@ -21,20 +21,35 @@ map_type! {
         pub policy: u32,
         /// Slots of its [Maglev table](crate::maglev), which has the same number; 0 if it has none.
         pub slots: u32,
-        /// Zero.
-        _pad: u32,
+        /// How many of the backends that take connections are of the VIP's own family, IPv4 or IPv6: they have the
+        /// first slots. Packets are forwarded to those only, as nothing here translates from one family to the other.
+        pub native: u32,
     }
 }
 
 impl Vip {
-    /// A table, how many backends it has, and how they are chosen. It has no Maglev table.
+    /// A table, how many backends it has, and how they are chosen. It has no Maglev table, and all backends are of the
+    /// VIP's family.
     pub const fn new(table: u32, backends: u32, draining: u32, policy: Policy) -> Self {
-        Self { table, backends, draining, policy: policy.number(), slots: 0, _pad: 0 }
+        Self { table, backends, draining, policy: policy.number(), slots: 0, native: backends }
     }
 
     /// The same, with a Maglev table of so many slots.
     #[must_use]
     pub const fn with_slots(self, slots: u32) -> Self {
         Self { slots, ..self }
+    }
+
+    /// The same, with so many backends of the VIP's family.
+    #[must_use]
+    pub const fn with_native(self, native: u32) -> Self {
+        Self { native, ..self }
+    }
+
+    /// The same, with those backends only that packets are forwarded to.
+    #[inline(always)]
+    #[must_use]
+    pub const fn forwarded(self) -> Self {
+        Self { backends: self.native, ..self }
     }
 }

@@ -162,6 +162,7 @@ impl Write {
     pub(crate) const fn entry(&self) -> Vip {
         Vip::new(self.table, self.built.drawn, self.built.draining, self.policy)
             .with_slots(self.slots)
+            .with_native(self.built.native)
     }
 }
 
@@ -199,7 +200,9 @@ pub(crate) fn plan(current: &Current, desired: &Desired, rules: impl Into<Rules>
         let former = current.table(*vip, &built);
         // Four billion tables do not fit into the maps.
         let Some(table) = former.or_else(|| tables.next()) else { break };
-        let entry = Vip::new(table, built.drawn, built.draining, policy).with_slots(slots);
+        let entry = Vip::new(table, built.drawn, built.draining, policy)
+            .with_slots(slots)
+            .with_native(built.native);
         let needs_pages = slots > 0 && !current.pages.has(table, slots);
         if current.vips.get(vip) == Some(&entry) && !needs_pages && former.is_some() {
             plan.unchanged += 1;

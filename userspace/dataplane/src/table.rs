@@ -10,10 +10,13 @@ pub(crate) type Weighted = (Endpoint, u32);
 /// A VIP's table as it goes into the map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Built {
-    /// Slots in order of their index: first those that are drawn, then the draining.
+    /// Slots in order of their index: first those that are drawn, and of these first those of the VIP's family; then the
+    /// draining.
     pub(crate) slots: Vec<Backend>,
     /// How many are drawn.
     pub(crate) drawn: u32,
+    /// How many of those are of the VIP's family.
+    pub(crate) native: u32,
     /// How many drain.
     pub(crate) draining: u32,
 }
@@ -39,8 +42,11 @@ pub(crate) fn build(
     counted: &BTreeMap<Endpoint, u32>,
 ) -> Built {
     let counter = |backend: &Endpoint| counted.get(backend).copied().unwrap_or(UNCOUNTED);
-    let (live, draining): (Vec<Weighted>, Vec<Weighted>) =
+    let (mut live, draining): (Vec<Weighted>, Vec<Weighted>) =
         backends.iter().partition(|(_, weight)| *weight > 0);
+    let is_native = |end: &Endpoint| end.ipv4().is_some() == vip.ipv4().is_some();
+    live.sort_by_key(|(backend, _)| !is_native(backend));
+    let native = as_u32(live.partition_point(|(backend, _)| is_native(backend)));
     let total: u128 = live.iter().map(|(_, weight)| u128::from(*weight)).sum();
     let count = live.len() as u128;
 
@@ -70,7 +76,7 @@ pub(crate) fn build(
             small.push(giver);
         }
     }
-    Built { drawn: as_u32(live.len()), draining: as_u32(draining.len()), slots }
+    Built { drawn: as_u32(live.len()), native, draining: as_u32(draining.len()), slots }
 }
 
 /// The greatest fraction of 2^32 that still means `share` of `total`.
@@ -173,6 +179,17 @@ mod tests {
     }
 
     #[test]
+    fn backends_of_the_vips_family_come_first() {
+        let vip = Endpoint::v6([0xfd; 16], 80, TCP);
+        let other = Endpoint::v6([0xfe; 16], 80, TCP);
+        let backends = [(backend(0), 1), (backend(1), 0), (vip, 3), (other, 2)];
+        let built = build(vip, &backends, &counted());
+        assert_eq!((built.drawn, built.native, built.draining), (3, 2, 1));
+        assert_eq!(built.slots.iter().map(|s| s.weight).collect::<Vec<_>>(), [3, 2, 1, 0]);
+        assert_eq!(build(VIP, &weighted(&[1, 0, 1]), &counted()).native, 2);
+    }
+
+    #[test]
     fn backend_that_is_not_counted_is_served() {
         let built = build(VIP, &weighted(&[1]), &BTreeMap::new());
         assert_eq!((built.drawn, built.slots[0].counter), (1, UNCOUNTED));
@@ -182,7 +199,7 @@ mod tests {
     fn no_backends_make_an_empty_table() {
         assert_eq!(
             build(VIP, &[], &BTreeMap::new()),
-            Built { slots: vec![], drawn: 0, draining: 0 }
+            Built { slots: vec![], drawn: 0, native: 0, draining: 0 }
         );
     }
 }

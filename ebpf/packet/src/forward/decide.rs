@@ -29,7 +29,8 @@ pub trait World: Memory + Sized {
     /// What is known of an address.
     fn known(&self, address: Address) -> Known;
 
-    /// The backend that a VIP's flows of this hash value begin with.
+    /// The backend that a VIP's flows of this hash value begin with, of those that packets are
+    /// [forwarded](Vip::forwarded) to.
     fn backend(&self, vip: &Endpoint, entry: &Vip, hash: u64) -> Option<Endpoint>;
 
     /// True if some VIP has the backend, whether or not it gets new flows.
@@ -205,8 +206,7 @@ pub fn open<W: World>(world: &W, tuple: &Tuple, flags: u8, hops: u8, over: u32) 
         return refuse(Event::Flood);
     }
     let hash = tuple.hash(rules.seed);
-    let target =
-        if entry.backends == 0 { None } else { world.backend(&vip, &entry, tuple.spread()) };
+    let target = if entry.native == 0 { None } else { world.backend(&vip, &entry, tuple.spread()) };
     let Some(target) = target else { return refuse(Event::NoBackend) };
     let backend = Address::of(&target);
     let is_local = world.known(backend).local != 0;

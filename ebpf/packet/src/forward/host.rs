@@ -10,7 +10,10 @@ use super::{
     Verdict, World, follow, open, parse, parse_segment, parse_segment6, refuse, relay, rewrite,
     rewrite_error,
 };
-use crate::{Address, Endpoint, Policy, Vip, maglev, place};
+use crate::{
+    Address, Choice, Endpoint, Load, Policy, Pool, Settled, Target, UNCOUNTED, Vip, maglev, rescue,
+    settle,
+};
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +49,13 @@ pub struct Host {
 /// A VIP's backends, none of which is down, and its Maglev table: none for one backend.
 struct Served {
     backends: Vec<Endpoint>,
+    /// How many are of the VIP's family.
+    native: usize,
     table: Vec<u16>,
 }
+
+/// What a flow's backend is chosen among.
+struct Choices<'a>(&'a [Endpoint]);
 
 /// A line of one of the two tables.
 #[derive(Clone, Copy, Debug)]
@@ -80,11 +88,12 @@ impl Host {
         self.counts.borrow().get(&event.index()).copied().unwrap_or(0)
     }
 
-    /// Gives a VIP these backends, and makes its address known.
+    /// Gives a VIP these backends, those of its own family first, and makes its address known.
     pub fn serve(&mut self, vip: Endpoint, backends: &[Endpoint]) {
         let weighted: Vec<_> = backends.iter().map(|&backend| (backend, 1)).collect();
         let table = if backends.len() > 1 { maglev::build(&weighted) } else { Vec::new() };
-        self.vips.insert(vip, Served { backends: backends.to_vec(), table });
+        let native = backends.iter().take_while(|backend| is_v4(backend) == is_v4(&vip)).count();
+        self.vips.insert(vip, Served { backends: backends.to_vec(), native, table });
         self.addresses.entry(Address::of(&vip).bytes()).or_default().vip = 1;
     }
 
@@ -154,6 +163,10 @@ impl Host {
     }
 }
 
+fn is_v4(end: &Endpoint) -> bool {
+    Address::of(end).is_v4()
+}
+
 fn written(result: Option<()>) -> Outcome {
     if result.is_some() { Outcome::Pass } else { Outcome::Drop }
 }
@@ -167,6 +180,26 @@ fn send(packet: &mut [u8], way: ([u8; 6], [u8; 6]), outcome: Outcome) -> Outcome
         *to = *from;
     }
     Outcome::Transmit
+}
+
+impl<'a> Pool<'a> for Choices<'a> {
+    fn random(&self) -> u32 {
+        // Nothing is drawn: flows say where they go.
+        0
+    }
+
+    fn slot(&self, choice: Choice) -> Option<Target<'a>> {
+        let backend = self.0.get(choice.index as usize)?;
+        Some(Target { backend, counter: UNCOUNTED })
+    }
+
+    fn load(&self, _: &Target<'_>) -> Load {
+        Load::UNKNOWN
+    }
+
+    fn claim(&self, _: &Target<'_>, _: &Load) -> bool {
+        false
+    }
 }
 
 impl Memory for Host {
@@ -217,10 +250,10 @@ impl World for Host {
     }
 
     fn vip(&self, vip: &Endpoint) -> Option<Vip> {
-        let Served { backends, table } = self.vips.get(vip)?;
-        let backends = u32::try_from(backends.len()).ok()?;
-        let slots = u32::try_from(table.len()).ok()?;
-        Some(Vip::new(1, backends, 0, Policy::Random).with_slots(slots))
+        let Served { backends, native, table } = self.vips.get(vip)?;
+        let count = |number: usize| u32::try_from(number).ok();
+        let entry = Vip::new(1, count(backends.len())?, 0, Policy::Random);
+        Some(entry.with_slots(count(table.len())?).with_native(count(*native)?))
     }
 
     fn known(&self, address: Address) -> Known {
@@ -228,9 +261,15 @@ impl World for Host {
     }
 
     fn backend(&self, vip: &Endpoint, entry: &Vip, hash: u64) -> Option<Endpoint> {
-        let Served { backends, table } = self.vips.get(vip)?;
-        let named = |slot: u32| table.get(slot as usize).map(|&index| u32::from(index));
-        backends.get(place(entry, hash, named)? as usize).copied()
+        let served = self.vips.get(vip)?;
+        let pool = Choices(&served.backends);
+        let named = |slot: u32| served.table.get(slot as usize).map(|&index| u32::from(index));
+        let entry = entry.forwarded();
+        let index = match settle(&pool, &entry, hash, named)? {
+            Settled::Up(index) => index,
+            Settled::Down(index) => rescue(&pool, index, entry.backends),
+        };
+        served.backends.get(index as usize).copied()
     }
 
     fn serves(&self, backend: &Endpoint) -> bool {

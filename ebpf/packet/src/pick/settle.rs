@@ -14,7 +14,7 @@ const TRIES: u32 = 3;
 pub enum Settled {
     /// The backend in this slot.
     Up(u32),
-    /// All that were tried are down; the first of them is in this slot. Others are to be asked: see
+    /// All that were tried are down; the first of them, or any, is in this slot. Others are to be asked: see
     /// [`rescue`](super::rescue).
     Down(u32),
 }
@@ -32,7 +32,8 @@ pub fn place(vip: &Vip, hash: u64, named: impl Fn(u32) -> Option<u32>) -> Option
 
 /// The backend of a VIP that a hash value means. One that is down is passed over for the one of
 /// another hash value, made from this: the clients of a backend that fails are spread over all
-/// others, the same way each time.
+/// others, the same way each time. One whose slot is not below [`Vip::backends`] is passed over too: the Maglev table may
+/// name more than are to be chosen among.
 ///
 /// `None` if the VIP is to be looked up again.
 #[inline(always)]
@@ -46,12 +47,19 @@ pub fn settle<'a>(
     let mut index = first;
     for _ in 0..black_box(TRIES) {
         let target = pool.slot(Choice::own(index))?;
-        let load = pool.load(&target);
-        if load.tier == Tier::Up || is_test(pool, &target, &load) {
-            return Some(Settled::Up(index));
+        if index < vip.backends {
+            let load = pool.load(&target);
+            if load.tier == Tier::Up || is_test(pool, &target, &load) {
+                return Some(Settled::Up(index));
+            }
         }
         hash = maglev::hash(hash, []);
         index = place(vip, hash, &named)?;
     }
-    Some(Settled::Down(first))
+    let is_one = first < vip.backends;
+    Some(Settled::Down(if is_one {
+        first
+    } else {
+        choose((hash >> 32) as u32, vip.backends).index
+    }))
 }

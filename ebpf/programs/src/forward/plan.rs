@@ -104,7 +104,7 @@ pub extern "C" fn pick() -> u32 {
     let tuple = &plan.segment.tuple;
     let vip = tuple.vip();
     let backend = match Maps.vip(&vip) {
-        Some(entry) if entry.backends > 0 => kept(&vip, &entry, tuple.spread()),
+        Some(entry) if entry.native > 0 => kept(&vip, &entry.forwarded(), tuple.spread()),
         _ => None,
     };
     // Backends have ports.

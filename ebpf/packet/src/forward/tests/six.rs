@@ -206,6 +206,35 @@ fn last_hop_is_left_to_the_kernel() {
     assert_eq!(host.counted(Event::Hops), 1);
 }
 
+/// Which backends clients of a VIP get that has some of either family.
+fn shares(others: u8, own: u16) -> Vec<u32> {
+    let mut host = host(TCP, HERE6);
+    let native = (0..own).map(|n| Endpoint::v6(HERE6, 31_000 + n, TCP));
+    let others = (1..=others).map(|last| Endpoint::v4([10, 0, 1, last], 31_000, TCP));
+    host.serve(vip6(TCP), &native.chain(others).collect::<Vec<_>>());
+    let mut shares = vec![0; usize::from(own)];
+    for port in 0..200 {
+        let packet = Built::new(client6(port, TCP), vip6(TCP), SYN);
+        let (_, to) = through(&host, &packet, Side::Ingress);
+        assert_eq!(to.address, HERE6);
+        shares[usize::from(to.port - 31_000)] += 1;
+    }
+    shares
+}
+
+#[test]
+fn backends_of_the_other_family_are_passed_over() {
+    assert_eq!(shares(1, 1), [200]);
+    assert_eq!(shares(40, 1), [200]);
+    for shares in [shares(2, 4), shares(40, 4)] {
+        assert!(shares.iter().all(|share| (25..75).contains(share)), "{shares:?}");
+    }
+    let mut host = host(TCP, HERE6);
+    host.serve(vip6(TCP), &[Endpoint::v4(HERE, 1, TCP), Endpoint::v4(THERE, 1, TCP)]);
+    assert_eq!(host.run(&mut asked(TCP).frame(), Side::Ingress), Outcome::Drop);
+    assert_eq!(host.counted(Event::NoBackend), 1);
+}
+
 proptest! {
     /// There and back again, a packet is what it was, but for its hops; whatever it looks like.
     #[test]

@@ -121,7 +121,7 @@ impl Bed {
         self.array("forwarding").set(0, rules, 0).unwrap();
     }
 
-    /// Gives a VIP backends.
+    /// Gives a VIP backends, those of its own family first.
     pub(crate) fn serve(&mut self, vip: Endpoint, backends: &[Endpoint]) {
         self.host.serve(vip, backends);
         self.tables += 1;
@@ -145,6 +145,9 @@ impl Bed {
         }
         let count = |number| u32::try_from(number).unwrap();
         let entry = Vip::new(table, count(backends.len()), 0, Policy::Random);
+        let is_native = |end: &Endpoint| end.ipv4().is_some() == vip.ipv4().is_some();
+        let native = backends.iter().take_while(|backend| is_native(backend)).count();
+        let entry = entry.with_native(count(native));
         self.insert("vips", vip, entry.with_slots(count(named.len())));
         let address = KnownAddress { address: Address::of(&vip).bytes() };
         self.insert("addresses", address, Known { local: 0, vip: 1 });

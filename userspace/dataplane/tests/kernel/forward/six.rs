@@ -205,3 +205,23 @@ fn packets_of_ipv6_that_are_not_forwarded() {
         assert!(bed.counted(event) >= 2, "{event:?}");
     }
 }
+
+#[test]
+fn backends_of_the_other_family_are_passed_over() {
+    let Some(mut bed) = Bed::new() else { return };
+    for (own, others) in [(1, 1), (3, 3), (2, 60)] {
+        let own = (0..own).map(|n| Endpoint::v6(HERE6, 31_000 + n, TCP));
+        let others = (1..=others).map(|last| Endpoint::v4([10, 77, 1, last], 31_000, TCP));
+        bed.serve(vip6(TCP), &own.chain(others).collect::<Vec<_>>());
+        for port in 1_000..1_100 {
+            let ask = Built::new(client6(port, TCP), vip6(TCP), SYN);
+            let (_, asked) = bed.both("forward", &ask.frame());
+            assert_eq!(ends(&asked).1.address, HERE6);
+            bed.both("forward", &Built { flags: RST, ..ask }.frame());
+        }
+    }
+    bed.serve(vip6(TCP), &[backend(HERE, TCP), backend(THERE, TCP)]);
+    let ask = Built::new(client6(999, TCP), vip6(TCP), SYN);
+    assert_eq!(bed.both("forward", &ask.frame()).0, Outcome::Drop);
+    assert_eq!(bed.counted(Event::NoBackend), 1);
+}

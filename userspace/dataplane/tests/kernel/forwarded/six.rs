@@ -121,3 +121,18 @@ fn senders_that_leave_checksums_to_their_hardware_are_served_at_tc() {
         assert_eq!(asked(&hosts).map(|(server, _)| server), [tcp_server, udp_server]);
     }
 }
+
+#[test]
+fn clients_of_a_vip_with_backends_of_both_families_reach_those_of_its_own() {
+    let Some(mut machine) = Machine::new() else { return };
+    let hosts = Hosts::new();
+    let mut plane = DataPlane::open(&forwarding(&mut machine, "eth0")).unwrap();
+    let four = (0..5).map(|_| echo(NODE)).collect::<Vec<_>>();
+    let own = echo(six(NODE));
+    plane.reconcile(&[tcp(VIP6, &[&four[..], &[own]].concat())]).unwrap();
+    let servers = hosts
+        .client
+        .run(|| (0..40).map(|_| greeting(&mut connect(vip6())).0).collect::<BTreeSet<_>>());
+    assert_eq!(servers, [own].into());
+    assert_eq!(count(&plane, "no_backend"), 0);
+}
