@@ -2,6 +2,7 @@
 //! machine made for it. Its cgroups are one tree of v2, as on most machines that are not this old
 //! or this mixed.
 
+mod apt;
 mod debian;
 mod disk;
 mod guest;
@@ -24,7 +25,7 @@ pub(crate) fn run(ui: Ui, version: &str, filters: &[String]) -> Result<()> {
     let cache = paths::target().join("kernels");
     let kernel =
         ui.step(&format!("find a kernel {version}"), |step| debian::kernel(step, version, &cache))?;
-    let suites = ui.step("build the tests", suites::build)?;
+    let suites = ui.step("build the tests", |step| suites::build(step, filters))?;
     let tests = suites::tests(&suites, filters)?;
     ensure!(!tests.is_empty(), "no test's name contains {}", filters.join(" or "));
     let disk = ui.step("make the machine's disk", |_| disk::make(&kernel, &suites, &tests))?;

@@ -1,13 +1,14 @@
 //! Debian's kernels for machines in a cloud, through apt, without installing them.
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{fs, iter};
 
 use anyhow::{Context, Result, bail, ensure};
 use muster_harness::command;
 
-use crate::run;
+use super::apt::Apt;
 use crate::setup;
 use crate::ui::Step;
 
@@ -23,58 +24,59 @@ pub(super) struct Kernel {
     pub(super) directory: PathBuf,
 }
 
-/// The newest kernel of `version` that apt knows, downloaded into `cache` unless it is there.
+/// The newest kernel of `version` that this machine's apt or another release of Debian has, downloaded into
+/// `cache` unless it is there.
 pub(super) fn kernel(step: &Step, version: &str, cache: &Path) -> Result<Kernel> {
     let numbers = |text: &str| text.split('.').all(|part| part.parse::<u32>().is_ok());
     ensure!(numbers(version), "--kernel takes a version such as 6.1, not {version:?}");
-    let mut release = newest(&releases()?, version);
-    if release.is_none() {
-        setup::update_packages(step)?;
-        release = newest(&releases()?, version);
-    }
-    let known = releases()?;
-    let release = release.with_context(|| {
-        let versions: std::collections::BTreeSet<_> = known
-            .iter()
-            .map(|release| numbered(release).into_iter().take(2).collect::<Vec<_>>())
-            .collect();
-        let versions: Vec<String> = versions
-            .iter()
-            .map(|parts| parts.iter().map(u64::to_string).collect::<Vec<_>>().join("."))
-            .collect();
-        format!(
-            "apt knows no linux-image-{version}…-cloud-amd64, only of {}; add a source of Debian \
-             that has it, such as an older or newer release or its backports",
-            versions.join(" and ")
-        )
-    })?;
+    let (apt, release) = find(step, version, cache)?;
     let directory = cache.join(&release);
     let root = directory.join("tree");
     let image = root.join("boot").join(format!("vmlinuz-{release}"));
     let kernel = Kernel { release, image, root, directory };
     if !kernel.root.exists() {
-        kernel.download(step)?;
+        kernel.download(step, &apt)?;
     }
     ensure!(kernel.image.is_file(), "{} is not in its package", kernel.image.display());
     Ok(kernel)
 }
 
+/// Who has a kernel of `version`, and which is the newest.
+fn find(step: &Step, version: &str, cache: &Path) -> Result<(Apt, String)> {
+    let mut known = BTreeSet::new();
+    let mut silent = String::new();
+    for apt in iter::once(Apt::own()).chain(Apt::others(cache)?) {
+        let mut kernels = apt.kernels()?;
+        if newest(&kernels, version).is_none() {
+            if let Err(error) = apt.update(step) {
+                silent.push_str(&format!("\n{error:#}"));
+                continue;
+            }
+            kernels = apt.kernels()?;
+        }
+        if let Some(release) = newest(&kernels, version) {
+            return Ok((apt, release));
+        }
+        known.extend(kernels.iter().map(|kernel| {
+            let numbers = numbered(kernel).into_iter().take(2).map(|number| number.to_string());
+            numbers.collect::<Vec<_>>().join(".")
+        }));
+    }
+    bail!(
+        "no release of Debian that apt reaches has a linux-image-{version}…-cloud-amd64, only of {}{silent}",
+        known.into_iter().collect::<Vec<_>>().join(", ")
+    )
+}
+
 impl Kernel {
-    fn download(&self, step: &Step) -> Result<()> {
+    fn download(&self, step: &Step, apt: &Apt) -> Result<()> {
         fs::create_dir_all(&self.directory)
             .with_context(|| format!("mkdir {}", self.directory.display()))?;
         let package = format!("linux-image-{}", self.release);
-        // The directory is ours alone; apt's own user could not write to it.
-        let apt = || {
-            let mut apt = Command::new("apt-get");
-            apt.args(["download", "--quiet", "-o", "APT::Sandbox::User=root", &package]);
-            apt.current_dir(&self.directory);
-            apt
-        };
-        if run::logged(step, "kernel-download", apt()).is_err() {
+        if apt.download(step, &package, &self.directory).is_err() {
             // The mirror may have moved on since the lists were made.
-            setup::update_packages(step)?;
-            run::logged(step, "kernel-download", apt())?;
+            apt.update(step)?;
+            apt.download(step, &package, &self.directory)?;
         }
         let entries = fs::read_dir(&self.directory).context("read the download")?;
         let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -95,23 +97,6 @@ impl Kernel {
     }
 }
 
-/// The releases of all signed kernels for clouds that apt knows.
-fn releases() -> Result<Vec<String>> {
-    if std::env::consts::ARCH != "x86_64" {
-        bail!("only done for x86_64 so far, not for {}", std::env::consts::ARCH);
-    }
-    let names = command::output(Command::new("apt-cache").args(["pkgnames", "linux-image-"]))?;
-    Ok(names.lines().filter_map(release_of).map(str::to_owned).collect())
-}
-
-fn release_of(package: &str) -> Option<&str> {
-    let release = package.strip_prefix("linux-image-")?;
-    let begins = release.split('-').next()?;
-    // Without meta packages, which name no release.
-    let whole = begins.split('.').count() > 2 && release.starts_with(|c: char| c.is_ascii_digit());
-    (whole && release.ends_with("-cloud-amd64")).then_some(release)
-}
-
 fn newest(releases: &[String], version: &str) -> Option<String> {
     let prefix = format!("{version}.");
     let of_version = releases.iter().filter(|release| release.starts_with(&prefix));
@@ -130,19 +115,9 @@ mod tests {
 
     #[test]
     fn the_newest_is_so_by_number() {
-        let releases: Vec<String> = [
-            "linux-image-6.1.0-9-cloud-amd64",
-            "linux-image-6.1.0-56-cloud-amd64",
-            "linux-image-6.1.0-60-cloud-amd64-unsigned",
-            "linux-image-6.1.0-60-amd64",
-            "linux-image-6.12.107+deb12-cloud-amd64",
-            "linux-image-6.12-cloud-amd64",
-            "linux-image-cloud-amd64",
-        ]
-        .into_iter()
-        .filter_map(release_of)
-        .map(str::to_owned)
-        .collect();
+        let releases =
+            ["6.1.0-9-cloud-amd64", "6.1.0-56-cloud-amd64", "6.12.107+deb12-cloud-amd64"]
+                .map(str::to_owned);
         assert_eq!(newest(&releases, "6.1").unwrap(), "6.1.0-56-cloud-amd64");
         assert_eq!(newest(&releases, "6.12").unwrap(), "6.12.107+deb12-cloud-amd64");
         assert_eq!(newest(&releases, "5.10"), None);

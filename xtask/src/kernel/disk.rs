@@ -24,7 +24,10 @@ const PROGRAMS: &[&str] = &[
     "btrfs",
     "curl",
     "docker-registry",
+    "ethtool",
     "ip",
+    "ipset",
+    "iptables",
     "losetup",
     "mkfs.btrfs",
     "mkfs.ext4",
@@ -33,6 +36,7 @@ const PROGRAMS: &[&str] = &[
     "nsenter",
     "openssl",
     "skopeo",
+    "tc",
     "umoci",
 ];
 
@@ -71,6 +75,9 @@ pub(super) fn make(kernel: &Kernel, suites: &Suites, tests: &[Test<'_>]) -> Resu
         let path = setup::find(program).with_context(|| format!("{program} is missing"))?;
         tree.program(&path)?;
     }
+    for path in extensions()? {
+        tree.program(&path)?;
+    }
     for path in CONFIGURATION {
         tree.place(Path::new(path), Path::new(path))?;
     }
@@ -107,6 +114,17 @@ pub(super) fn make(kernel: &Kernel, suites: &Suites, tests: &[Test<'_>]) -> Resu
     command::output(mkfs.arg(staging.path()).arg(&disk.image))?;
     initrd::write(&disk.initrd, &busybox, &Modules::of(kernel)?)?;
     Ok(disk)
+}
+
+/// What iptables loads by name.
+fn extensions() -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for library in fs::read_dir("/usr/lib").context("read /usr/lib")?.flatten() {
+        let Ok(entries) = fs::read_dir(library.path().join("xtables")) else { continue };
+        found.extend(entries.flatten().map(|entry| entry.path()));
+    }
+    anyhow::ensure!(!found.is_empty(), "no extensions of iptables in /usr/lib/*/xtables");
+    Ok(found)
 }
 
 /// The tests' programs, as cargo has them: a test looks for an example beside itself.

@@ -39,8 +39,18 @@ const SUITES: &[(&str, &str)] = &[
     ("muster-containerizer", "containers"),
 ];
 
-/// Builds what is in [`SUITES`] and the examples beside it.
-pub(super) fn build(_step: &Step) -> Result<Suites> {
+/// The suites in which a test can be whose name contains one of `filters`: all, unless each of them begins
+/// with a package's name.
+fn wanted(filters: &[String]) -> Vec<(&'static str, &'static str)> {
+    let of = |package: &str| filters.iter().any(|filter| filter.starts_with(package));
+    let named: Vec<_> = SUITES.iter().copied().filter(|(package, _)| of(package)).collect();
+    let is_named = |filter: &String| named.iter().any(|(package, _)| filter.starts_with(package));
+    if named.is_empty() || !filters.iter().all(is_named) { SUITES.to_vec() } else { named }
+}
+
+/// Builds the suites that `filters` may be about, and the examples beside them.
+pub(super) fn build(_step: &Step, filters: &[String]) -> Result<Suites> {
+    let wanted = wanted(filters);
     let mut cargo = Command::new("cargo");
     cargo.args([
         "test",
@@ -49,7 +59,7 @@ pub(super) fn build(_step: &Step) -> Result<Suites> {
         "kernel",
         "--message-format=json-render-diagnostics",
     ]);
-    for (package, _) in SUITES {
+    for (package, _) in &wanted {
         cargo.args(["--package", package]);
     }
     cargo.current_dir(paths::repository()).stderr(Stdio::inherit());
@@ -60,7 +70,7 @@ pub(super) fn build(_step: &Step) -> Result<Suites> {
     }
     let text = String::from_utf8(output.stdout).context("what cargo says is no text")?;
     let suites = read(&text)?;
-    for (package, target) in SUITES {
+    for (package, target) in wanted {
         let found = suites.suites.iter().any(|suite| suite.name == label(package, target));
         anyhow::ensure!(found, "cargo built no tests {target} of {package}");
     }
@@ -112,4 +122,21 @@ pub(super) fn tests<'a>(suites: &'a Suites, filters: &[String]) -> Result<Vec<Te
 fn list(program: &Path) -> Result<Vec<String>> {
     let text = command::output(Command::new(program).args(["--list", "--format", "terse"]))?;
     Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_filters_name_is_built() {
+        let wanted = |filters: &[&str]| {
+            let filters: Vec<String> = filters.iter().map(ToString::to_string).collect();
+            wanted(&filters).into_iter().map(|(package, _)| package).collect::<Vec<_>>()
+        };
+        assert_eq!(wanted(&["muster-dataplane::kernel tcp"]), ["muster-dataplane"]);
+        assert_eq!(wanted(&["muster-packet", "muster-dataplane"]).len(), 2);
+        assert_eq!(wanted(&["limits::", "muster-dataplane"]).len(), SUITES.len());
+        assert_eq!(wanted(&[]).len(), SUITES.len());
+    }
 }

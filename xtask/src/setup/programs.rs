@@ -48,6 +48,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "qemu-system-x86_64", package: "qemu-system-x86", purposes: &[Kernel] },
     Program { name: "runc", package: "runc", purposes: &[Launch] },
     Program { name: "skopeo", package: "skopeo", purposes: &[Test] },
+    Program { name: "tc", package: "iproute2", purposes: &[Test] },
     Program { name: "umoci", package: "umoci", purposes: &[Launch, Test] },
     Program { name: "wrk", package: "wrk", purposes: &[Bench, Test] },
     Program { name: "xz", package: "xz-utils", purposes: &[Kernel] },
