@@ -4,6 +4,7 @@
 //! `forward_tc` (tc ingress of the same interfaces, for what XDP leaves to it, and where XDP cannot be
 //! attached), and `reply` (tc egress of the same interfaces, for answers of backends on this machine).
 
+mod answer;
 #[cfg(any(test, feature = "user"))]
 mod built;
 mod checksum;
@@ -23,6 +24,7 @@ mod tests;
 mod tracked;
 mod tuple;
 
+pub use answer::{Answer, backend_in};
 #[cfg(any(test, feature = "user"))]
 pub use built::{Built, checksum};
 pub use checksum::Difference;

@@ -26,6 +26,11 @@ pub enum Event {
     },
     /// A datagram flow: begins and succeeds at once.
     Flow,
+    /// A forwarded connection is answered, and so begins and succeeds at once: only then is it known not to
+    /// be a sender's who is not there.
+    Accepted,
+    /// The same, but it fails.
+    Refused,
 }
 
 /// Counts an event of a backend.
@@ -81,7 +86,23 @@ pub fn count(target: &Target<'_>, event: Event) {
             add(successes, more);
             learn(since);
         }
-        Event::Failed { refused, timeouts } => {
+        Event::Flow => {
+            add(started, 1);
+            add(successes, 1);
+        }
+        Event::Accepted => {
+            add(started, 1);
+            add(successes, 1);
+            store(row, 0);
+        }
+        Event::Failed { .. } | Event::Refused => {
+            let (refused, timeouts) = match event {
+                Event::Failed { refused, timeouts } => (refused, timeouts),
+                _ => {
+                    add(started, 1);
+                    (1, 0)
+                }
+            };
             add(failures, 1);
             add(row, 1);
             // SAFETY: takes no arguments.
@@ -93,10 +114,6 @@ pub fn count(target: &Target<'_>, event: Event) {
                 add(of_refused, refused);
                 add(of_timeouts, timeouts);
             }
-        }
-        Event::Flow => {
-            add(started, 1);
-            add(successes, 1);
         }
     }
 }

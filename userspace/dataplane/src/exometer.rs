@@ -64,6 +64,12 @@ pub(crate) fn metrics(all: &Snapshot) -> Map<String, Value> {
     for (map, skipped) in all.skips.by_map() {
         set(format!("map_{map}_skipped"), "gauge", value(skipped as u64));
     }
+    for (name, count) in &all.forwarded {
+        set(format!("forwarded_{name}"), "counter", value(*count));
+    }
+    if let Some(flows) = all.maps.iter().find(|map| map.name == "tracked") {
+        set("forwarded_flows".to_owned(), "gauge", value(flows.entries as u64));
+    }
     metrics
 }
 
@@ -128,6 +134,18 @@ mod tests {
         let shown = shown(vips);
         assert_eq!(shown["backend_10.0.0.1:1_successes_counter"]["value"], 5);
         assert_eq!(shown["successes_counter"]["value"], 12);
+    }
+
+    #[test]
+    fn forwarded_packets_are_counters_where_there_are_any() {
+        let forwarded = vec![("local", 3), ("opened", 2)];
+        let maps = vec![crate::MapUse { name: "tracked", entries: 2, capacity: 64 }];
+        let shown = Value::Object(metrics(&Snapshot { forwarded, maps, ..Snapshot::default() }));
+        assert_eq!(shown["forwarded_local_counter"], json!({"value": 3, "type": "counter"}));
+        assert_eq!(shown["forwarded_opened_counter"]["value"], 2);
+        assert_eq!(shown["forwarded_flows_gauge"]["value"], 2);
+        let without = metrics(&Snapshot::default());
+        assert!(without.keys().all(|name| !name.starts_with("forwarded")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::mem::offset_of;
 
 use muster_packet::Forwarded;
+use tracing::{info, warn};
 
 const WORDS: usize = size_of::<Forwarded>() / size_of::<u64>();
 
@@ -46,6 +47,47 @@ pub(crate) fn sum(processors: &[Counts]) -> Vec<(&'static str, u64)> {
     COUNTERS.iter().map(|(name, word)| (*name, total(*word))).collect()
 }
 
+/// True if a counter is of flows: all others are of packets.
+pub(crate) fn is_of_flows(name: &str) -> bool {
+    matches!(name, "opened" | "displaced")
+}
+
+/// The counters of packets that were dropped for want of room, and what there is no room in.
+const REFUSALS: [(&str, &str); 2] = [
+    ("full", "map tracked: no flow gives up its place for a new one; --vip-flows makes it larger"),
+    ("ports", "no port of 10000 to 30999 is free towards a backend on another machine"),
+];
+
+/// What has been said of packets that were dropped for want of room.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    /// How many there were, by [`REFUSALS`], when it was last asked; before that nobody knows.
+    seen: Option<[u64; REFUSALS.len()]>,
+    /// Which of them have been said to be.
+    told: [bool; REFUSALS.len()],
+}
+
+// === impl Refusals ===
+
+impl Refusals {
+    /// Logs what there is no room in when it begins and when it ends. Not how often: a flood would fill the log.
+    pub(crate) fn tell(&mut self, counters: &[(&'static str, u64)]) {
+        let count = |name| counters.iter().find(|(of, _)| *of == name).map_or(0, |(_, n)| *n);
+        let now = REFUSALS.map(|(name, _)| count(name));
+        let seen = self.seen.replace(now).unwrap_or(now);
+        let news = REFUSALS.iter().zip(now.iter().zip(&seen)).zip(&mut self.told);
+        for (((_, reason), (now, seen)), told) in news {
+            let dropped = now.wrapping_sub(*seen);
+            if dropped > 0 && !*told {
+                warn!(dropped, reason, "flows of other machines to VIPs were refused");
+            } else if dropped == 0 && *told {
+                info!(reason, "no flow was refused any more");
+            }
+            *told = dropped > 0;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +101,20 @@ mod tests {
         let sums = sum(&[counts, counts]);
         assert_eq!(sums[0], ("local", 2));
         assert_eq!(sums[17], ("too_big", 36));
+    }
+
+    #[test]
+    fn want_of_room_is_told_once() {
+        let mut refusals = Refusals::default();
+        let mut told = |full, ports| {
+            refusals.tell(&[("local", 9), ("full", full), ("ports", ports)]);
+            refusals.told
+        };
+        // What was before this process began is old.
+        assert_eq!(told(5, 0), [false, false]);
+        assert_eq!(told(6, 0), [true, false]);
+        assert_eq!(told(7, 1), [true, true]);
+        assert_eq!(told(7, 2), [false, true]);
+        assert_eq!(told(7, 2), [false, false]);
     }
 }

@@ -156,6 +156,7 @@ impl Nfqueue {
             skips: self.skips.clone(),
             // What it has is in its memory.
             maps: Vec::new(),
+            forwarded: Vec::new(),
         })
     }
 

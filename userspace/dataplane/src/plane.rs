@@ -1,32 +1,29 @@
 //! The data plane of one agent, by eBPF.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs, io,
-    net::SocketAddr,
-};
+mod show;
+
+use std::{collections::BTreeSet, fs, io};
 
 use aya::Ebpf;
-use muster_api::muster::{Protocol, Vip};
-use muster_packet::{Endpoint, MAX_COUNTERS, Slot, TCP, UDP};
-use nix::time::{ClockId, clock_gettime};
+use muster_api::muster::Vip;
 use tracing::{info, warn};
 
+pub(crate) use show::{endpoint, now_ns};
+
 use crate::{
-    BackendStatus, Config, Error, MapUse, Skipped, Skips, Snapshot, VipStatus, apply,
+    Config, Error, Skipped, Skips, apply,
     desired::desired,
-    forwarded,
+    forwarded::Refusals,
     front::{self, Front},
     hook::HOOKS,
     lock::Lock,
     names::Names,
     object,
-    pages::Pages,
     pins::Pins,
     plan::{self, Current, Rules},
     platform,
     skips::Told,
-    stale, status,
+    stale,
     tables::Tables,
 };
 
@@ -63,6 +60,7 @@ pub(crate) struct EbpfPlane {
     names: Names,
     skips: Skips,
     told: Told,
+    refusals: Refusals,
     /// True if an interface is asked for.
     forwards: bool,
     /// The programs for interfaces, if any is asked for.
@@ -118,6 +116,7 @@ impl EbpfPlane {
             names: Names::default(),
             skips: Skips::default(),
             told: Told::default(),
+            refusals: Refusals::default(),
             forwards,
             front: None,
             agent_id: String::new(),
@@ -170,11 +169,20 @@ impl EbpfPlane {
     /// [`Error::Map`], [`Error::Attach`], [`Error::Occupied`]. VIPs of this machine's own programs
     /// are served all the same.
     pub(crate) fn refresh(&mut self) -> Result<(), Error> {
+        self.tell_of_refusals()?;
         self.know()?;
         match &mut self.front {
             Some(front) => front.attach(&self.pins.links()),
             None => Ok(()),
         }
+    }
+
+    /// Logs if packets were dropped for want of room since this was last asked.
+    fn tell_of_refusals(&mut self) -> Result<(), Error> {
+        if self.forwards {
+            self.refusals.tell(&self.forwarded()?);
+        }
+        Ok(())
     }
 
     /// Makes the maps say which addresses are whose.
@@ -185,16 +193,6 @@ impl EbpfPlane {
             Some(front) => front.look_at(view),
             None => Ok(()),
         }
-    }
-
-    /// What became of the packets that were forwarded, or were not, by name, since the maps were made. All are
-    /// numbers of packets, but for `opened` and `displaced`, which are of flows.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Map`].
-    pub(crate) fn forwarded(&self) -> Result<Vec<(&'static str, u64)>, Error> {
-        Ok(forwarded::sum(&self.tables.forwarded.get()?))
     }
 
     /// Makes the kernel serve exactly these VIPs.
@@ -232,6 +230,7 @@ impl EbpfPlane {
         self.names = Names::of(vips);
         self.skips = Skips::of(&changes.skipped);
         self.told.tell(&changes.skipped);
+        self.tell_of_refusals()?;
         if let Some(object) = self.staged.take() {
             self.publish(object)?;
             info!(agent = self.config.agent, "replaced the maps of another layout");
@@ -251,77 +250,6 @@ impl EbpfPlane {
     /// What of the view of the last [`reconcile`](Self::reconcile) is not applied.
     pub(crate) fn skips(&self) -> &Skips {
         &self.skips
-    }
-
-    /// All that the maps say, read once.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Map`].
-    pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
-        let now = now_ns()?;
-        let current = Current::read(&self.tables, Some(Pages::default()))?;
-        let counters = self.tables.counters.first(current.counters())?;
-        let handshakes = self.tables.handshakes.first(current.counters())?;
-        let known = |at: u32| {
-            let at = at as usize;
-            Some((*counters.get(at)?, *handshakes.get(at)?))
-        };
-        let vips = current.vips.iter().map(|(vip, entry)| VipStatus {
-            address: vip.socket_address(),
-            protocol: status::protocol(*vip),
-            name: self.names.get(vip.socket_address(), status::protocol(*vip)),
-            policy: status::policy(entry),
-            backends: current
-                .tables
-                .get(&entry.table)
-                .into_iter()
-                .flat_map(|table| table.values())
-                .map(|slot| BackendStatus::new(slot, known(slot.counter), now))
-                .collect(),
-        });
-        let slots = current.tables.values().map(BTreeMap::len).sum();
-        Ok(Snapshot {
-            maps: vec![
-                MapUse::new("vips", current.vips.len()),
-                MapUse::new("backends", slots),
-                MapUse::new("counters", current.counted.len()),
-            ],
-            skips: self.skips.clone(),
-            vips: vips.collect(),
-        })
-    }
-
-    /// One VIP, or `None` if there is none at this address.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Map`].
-    pub(crate) fn vip(
-        &self,
-        address: SocketAddr,
-        protocol: Protocol,
-    ) -> Result<Option<VipStatus>, Error> {
-        let Some(key) = endpoint(address, protocol) else { return Ok(None) };
-        let Some(entry) = self.tables.vips.get(&key)? else { return Ok(None) };
-        let now = now_ns()?;
-        let mut backends = Vec::new();
-        for index in 0..entry.backends.saturating_add(entry.draining) {
-            let slot = Slot { table: entry.table, index };
-            // The lock on the plane keeps the table from being replaced meanwhile.
-            if let Some(slot) = self.tables.backends.get(&slot)? {
-                let known = if (slot.counter as usize) < MAX_COUNTERS {
-                    let (of, at) = (&self.tables, slot.counter);
-                    Some((of.counters.get(at)?, of.handshakes.get(at)?))
-                } else {
-                    None
-                };
-                backends.push(BackendStatus::new(&slot, known, now));
-            }
-        }
-        let address = key.socket_address();
-        let (name, policy) = (self.names.get(address, protocol), status::policy(&entry));
-        Ok(Some(VipStatus { address, protocol, name, policy, backends }))
     }
 
     /// True if anything of an agent is pinned.
@@ -379,22 +307,4 @@ impl EbpfPlane {
         }
         Ok(())
     }
-}
-
-/// A VIP's key.
-pub(crate) fn endpoint(address: SocketAddr, protocol: Protocol) -> Option<Endpoint> {
-    let number = match protocol {
-        Protocol::Tcp => TCP,
-        Protocol::Udp => UDP,
-        Protocol::Unspecified => return None,
-    };
-    Some(Endpoint::at(address, number))
-}
-
-/// The clock that programs read.
-pub(crate) fn now_ns() -> Result<u64, Error> {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map_err(|errno| Error::Call { call: "clock_gettime", source: errno.into() })?;
-    let ns = now.tv_sec().saturating_mul(1_000_000_000).saturating_add(now.tv_nsec());
-    Ok(u64::try_from(ns).unwrap_or(0))
 }

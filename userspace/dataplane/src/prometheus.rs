@@ -10,7 +10,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{BackendStatus, Snapshot, VipStatus};
+use crate::{BackendStatus, Snapshot, VipStatus, forwarded::is_of_flows};
 
 /// What the text is.
 pub(crate) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
@@ -41,6 +41,7 @@ struct Pair<'a> {
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.gauges(&mut encoder)?;
+        self.forwarded(&mut encoder)?;
         let pairs: Vec<_> = self.0.vips.iter().flat_map(pairs).collect();
         gauge(
             &mut encoder,
@@ -66,7 +67,7 @@ impl Collector for Metrics {
 
 impl Metrics {
     fn gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let Snapshot { vips, skips, maps } = &self.0;
+        let Snapshot { vips, skips, maps, .. } = &self.0;
         let backends: BTreeSet<_> = vips
             .iter()
             .flat_map(|vip| vip.backends.iter().map(|b| (b.address, vip.protocol)))
@@ -100,6 +101,32 @@ impl Metrics {
             "vip_map_capacity",
             "Entries that a map has room for.",
             maps.iter().map(|map| of_map(map.name, map.capacity)),
+        )
+    }
+}
+
+impl Metrics {
+    /// What became of packets of other machines, where they are forwarded.
+    fn forwarded(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counters = &self.0.forwarded;
+        if counters.is_empty() {
+            return Ok(());
+        }
+        let samples = |label: &'static str, of_flows: bool| {
+            let counters = counters.iter().filter(move |(name, _)| is_of_flows(name) == of_flows);
+            counters.map(move |(name, count)| (vec![(label, (*name).to_owned())], *count))
+        };
+        counter(
+            encoder,
+            "vip_forwarded_packets",
+            "Packets of other machines to VIPs and their answers, by what became of them.",
+            samples("result", false),
+        )?;
+        counter(
+            encoder,
+            "vip_forwarded_flows",
+            "Flows of other machines to VIPs, by what happened to them.",
+            samples("event", true),
         )
     }
 }
@@ -215,6 +242,20 @@ mod tests {
         let inf = "le=\"+Inf\"} 7";
         assert_eq!(lines.iter().filter(|line| line.ends_with(inf)).count(), 1, "{lines:#?}");
         assert!(!lines.iter().any(|line| line.contains("10.0.0.1:2")));
+    }
+
+    #[test]
+    fn forwarded_packets_and_flows_are_told_apart() {
+        let forwarded = vec![("local", 3), ("full", 0), ("opened", 2)];
+        let lines = lines(Snapshot { forwarded, ..Snapshot::default() });
+        for line in [
+            "vip_forwarded_packets_total{result=\"local\"} 3",
+            "vip_forwarded_packets_total{result=\"full\"} 0",
+            "vip_forwarded_flows_total{event=\"opened\"} 2",
+        ] {
+            assert!(lines.iter().any(|l| l == line), "{line}: {lines:#?}");
+        }
+        assert!(!self::lines(Snapshot::default()).iter().any(|line| line.contains("forwarded")));
     }
 
     #[test]

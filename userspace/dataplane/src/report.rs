@@ -38,6 +38,10 @@ pub struct Report {
     /// What of the cluster view is not applied.
     #[serde(default)]
     pub skipped: SkippedReport,
+    /// What became of other machines' packets to VIPs, in numbers by name; empty where they are not
+    /// forwarded.
+    #[serde(default)]
+    pub forwarded: BTreeMap<String, u64>,
 }
 
 /// A VIP.
@@ -96,7 +100,12 @@ pub struct SkippedReport {
 
 impl From<&Snapshot> for Report {
     fn from(all: &Snapshot) -> Self {
-        Self { vips: all.vips.iter().map(VipReport::from).collect(), skipped: (&all.skips).into() }
+        let forwarded = all.forwarded.iter().map(|(name, count)| ((*name).to_owned(), *count));
+        Self {
+            vips: all.vips.iter().map(VipReport::from).collect(),
+            skipped: (&all.skips).into(),
+            forwarded: forwarded.collect(),
+        }
     }
 }
 

@@ -13,6 +13,9 @@ pub struct Snapshot {
     pub skips: Skips,
     /// How full the maps are that have a place for each VIP or backend.
     pub maps: Vec<MapUse>,
+    /// What became of forwarded packets, as [`DataPlane::forwarded`](crate::DataPlane::forwarded) has it;
+    /// empty where none are.
+    pub forwarded: Vec<(&'static str, u64)>,
 }
 
 /// How full a map is.

@@ -7,8 +7,8 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
 };
 use muster_packet::{
-    Backend, Counted, Counters, Endpoint, Forwarding, Handshakes, Known, KnownAddress, MAPS, Meta,
-    Networks, Slot, Vip, maglev::MaglevPage,
+    Backend, Bucket, Counted, Counters, Endpoint, Forwarding, Handshakes, Known, KnownAddress,
+    MAPS, Meta, Networks, Slot, Tracked, Vip, maglev::MaglevPage,
 };
 use nix::libc;
 
@@ -52,6 +52,8 @@ pub(crate) struct Tables {
     pub(crate) counters: Indexed<Counters>,
     pub(crate) handshakes: Indexed<Handshakes>,
     pub(crate) forwarding: Single<Forwarding>,
+    pub(crate) tracked: Indexed<Tracked>,
+    pub(crate) track_index: Indexed<Bucket>,
     pub(crate) addresses: Table<KnownAddress, Known>,
     pub(crate) forwarded: PerProcessor<forwarded::Counts>,
 }
@@ -70,6 +72,8 @@ impl Tables {
             counters: Indexed::take(object, "counters")?,
             handshakes: Indexed::take(object, "handshakes")?,
             forwarding: Single::take(object, "forwarding")?,
+            tracked: Indexed::take(object, "tracked")?,
+            track_index: Indexed::take(object, "track_index")?,
             addresses: Table::take(object, "addresses")?,
             forwarded: PerProcessor::take(object, "forwarded")?,
         })
@@ -86,6 +90,8 @@ impl Tables {
             (self.counters.name, &self.counters.map),
             (self.handshakes.name, &self.handshakes.map),
             (self.forwarding.name, &self.forwarding.map),
+            (self.tracked.name, &self.tracked.map),
+            (self.track_index.name, &self.track_index.map),
             (self.addresses.name, &self.addresses.map),
             (self.forwarded.name, &self.forwarded.map),
         ]

@@ -3,8 +3,8 @@
 use core::hint::black_box;
 
 use super::{
-    ACK, Complaint, Entered, Event, FIN, Forwarding, Found, Known, Memory, Parsed, Phase, RST, SYN,
-    Segment, State, Tuple, table,
+    ACK, Answer, Complaint, Entered, Event, FIN, Forwarding, Found, Known, Memory, Parsed, Phase,
+    RST, SYN, Segment, State, Tuple, table,
     table::{direction, ports},
 };
 use crate::{Address, Endpoint, TCP, Vip, choose};
@@ -41,6 +41,11 @@ pub trait World: Memory + Sized {
 
     /// Counts a packet.
     fn count(&self, event: Event);
+
+    /// Counts the first answer of the TCP connection in a place, to its backend: once for each.
+    fn answered(&self, place: u32, answer: Answer) {
+        let _ = (place, answer);
+    }
 
     /// [`claim`](table::claim). This and the next two are steps of [`open`] which go over several places: where a verifier
     /// looks at them, each is to be a function by itself.
@@ -138,7 +143,15 @@ pub fn follow<W: World>(world: &W, segment: &Segment, side: Side) -> Step {
     let Some(translated) = table::translated(world, rules, &found) else { return pass() };
     let next = State { seen: now, ..after(found.state, segment, found.answers) };
     // If another processor was faster, the flow's next packet does it.
-    table::advance(world, &found, next);
+    let is_next = table::advance(world, &found, next);
+    if found.answers
+        && !found.state.is(Phase::Answered)
+        && is_next
+        && segment.tuple.protocol == TCP
+        && let Some(answer) = Answer::of(segment.flags)
+    {
+        world.answered(found.place, answer);
+    }
     if is_local {
         world.count(if found.answers { Event::LocalReply } else { Event::Local });
         return Step::Done(Verdict::Deliver(translated));

@@ -1,5 +1,6 @@
 //! Values of the maps `tracked` and `track_index`: the flows that are forwarded.
 
+use super::State;
 use crate::layout::map_type;
 
 /// Places in a bucket.
@@ -32,6 +33,14 @@ map_type! {
         pub phase: u8,
         /// Counts the flows that had this place, modulo 2^16.
         pub generation: u16,
+    }
+}
+
+impl Tracked {
+    /// How far it is.
+    pub const fn state(&self) -> State {
+        let Self { seen, protocol, phase, generation, .. } = *self;
+        State { seen, protocol, phase, generation }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use muster_packet::{
-    Address, Endpoint, Entered, Event, Forwarded, Forwarding, Known, KnownAddress, Memory, State,
+    Address, Answer, Endpoint, Entered, Event, Forwarded, Forwarding, Known, KnownAddress, Memory, State,
     Tuple, Vip, World, unit,
 };
 
@@ -12,7 +12,7 @@ use crate::{
     forward::{
         frame::blur,
         plan,
-        steps::{self, leave_index, readiness},
+        steps::{self, count_answer, leave_index, readiness},
     },
     maps::{ADDRESSES, COUNTED, FORWARDED, FORWARDING, TRACK_INDEX, TRACKED, VIPS},
 };
@@ -132,6 +132,11 @@ impl World for Maps {
     #[inline(always)]
     fn count(&self, event: Event) {
         count(event);
+    }
+
+    #[inline(always)]
+    fn answered(&self, place: u32, answer: Answer) {
+        count_answer(place, u32::from(answer == Answer::Refused));
     }
 
     #[inline(always)]

@@ -8,12 +8,14 @@
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 use muster_packet::{
     Address, Complaint, Endpoint, Event, Interest, Packet, Parsed, Relay, Segment, Side, Step,
-    Tuple, Verdict, World as _, follow, interest, open, parse_segment, parse4, refuse, relay,
+    Target, Tuple, UDP, UNCOUNTED, Verdict, World as _, follow, interest, open, parse_segment,
+    parse4, refuse, relay,
 };
 
 use crate::{
     balance::kept,
-    forward::maps::{Maps, count},
+    count,
+    forward::maps::{self, Maps},
 };
 
 /// The packet goes its way as it is.
@@ -54,6 +56,8 @@ pub struct Plan {
     over: u32,
     /// See [`pick`].
     backend: Endpoint,
+    /// Where that backend's counters are.
+    counter: u32,
     /// What is to be entered into the index.
     pub wanted: Tuple,
     /// Bits of the state of what was in the place that was claimed.
@@ -107,6 +111,7 @@ pub extern "C" fn pick() -> u32 {
         Some(entry) if entry.native > 0 => kept(&vip, &entry.forwarded(), tuple.spread()),
         _ => None,
     };
+    plan.counter = backend.as_ref().map_or(UNCOUNTED, |target| target.counter);
     // Backends have ports.
     plan.backend = backend.map_or(Endpoint::from_words([0; 3]), |target| *target.backend);
     OPEN
@@ -127,7 +132,13 @@ pub extern "C" fn begin() -> u32 {
     let Some(plan) = plan() else { return PASS };
     let (flags, hops) = (plan.segment.flags, plan.segment.ip.hops);
     let verdict = open(&Maps, &plan.segment.tuple, flags, hops, plan.over);
-    plan.note(Step::Done(verdict))
+    let step = plan.note(Step::Done(verdict));
+    // A connection counts when it is answered.
+    if plan.segment.tuple.protocol == UDP && (step == DELIVER || step == FORWARD) {
+        let target = Target { backend: &plan.backend, counter: plan.counter };
+        count::count(&target, count::Event::Flow);
+    }
+    step
 }
 
 /// Looks at what is no whole segment: ICMP errors, fragments, and what is malformed.
@@ -169,7 +180,7 @@ pub fn cut_off(written: Option<()>, then: u32) -> u32 {
     if written.is_some() {
         return then;
     }
-    count(Event::Malformed);
+    maps::count(Event::Malformed);
     DROP
 }
 

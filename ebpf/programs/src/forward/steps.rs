@@ -4,9 +4,13 @@
 //! not anew wherever it is called, in every state that the program may be in there. The arguments may only
 //! be numbers, so the rest is in the [`Plan`](crate::forward::plan::Plan). Linux 5.6.
 
-use muster_packet::{Entered, State, Tuple, World as _};
+use muster_packet::{Entered, State, Target, Tuple, World as _, backend_in};
 
-use crate::forward::{maps::Maps, plan::plan};
+use crate::{
+    count::{Event, count},
+    forward::{maps::Maps, plan::plan},
+    maps::COUNTED,
+};
 
 /// [`muster_packet::claim`].
 #[inline(always)]
@@ -57,6 +61,21 @@ extern "C" fn enter_index(direction: u32, now: u32) -> u32 {
 pub extern "C" fn leave_index(direction: u32) -> u32 {
     if let Some(rules) = Maps.rules() {
         muster_packet::leave(&Maps, rules, direction);
+    }
+    0
+}
+
+/// Counts the first answer of the connection in a place to its backend, as refused if `refused` is not 0. Always 0.
+#[cold]
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn count_answer(place: u32, refused: u32) -> u32 {
+    let Some(backend) = backend_in(&Maps, place) else { return 0 };
+    // SAFETY: copied out at once; counters say whose they are.
+    let counted = unsafe { COUNTED.get(backend) }.copied();
+    if let Some(counted) = counted {
+        let target = Target { backend: &backend, counter: counted.counter };
+        count(&target, if refused == 0 { Event::Accepted } else { Event::Refused });
     }
     0
 }

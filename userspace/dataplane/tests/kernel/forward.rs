@@ -2,6 +2,7 @@
 //! in user space: they come out byte for byte equal.
 
 pub(crate) mod bed;
+mod counts;
 mod six;
 
 use bed::{Bed, CLIENT, HERE, THERE, VIP};

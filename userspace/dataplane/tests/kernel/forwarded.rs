@@ -27,13 +27,13 @@ const MEANS: [&str; 3] = ["eth0:xdp", "eth0:tc", "eth0:clsact"];
 
 const VIP: &str = "11.0.0.1:80";
 
-fn vip() -> SocketAddr {
+pub(crate) fn vip() -> SocketAddr {
     VIP.parse().unwrap()
 }
 
 /// Serves connections until the namespace's thread ends: says whom it sees, then repeats what it
 /// hears.
-fn echo(address: impl Into<IpAddr>) -> SocketAddr {
+pub(crate) fn echo(address: impl Into<IpAddr>) -> SocketAddr {
     let listener = TcpListener::bind((address.into(), 0)).unwrap();
     let local = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -53,7 +53,7 @@ fn echo(address: impl Into<IpAddr>) -> SocketAddr {
 }
 
 /// Answers datagrams with whom it sees.
-fn echo_udp(address: impl Into<IpAddr>) -> SocketAddr {
+pub(crate) fn echo_udp(address: impl Into<IpAddr>) -> SocketAddr {
     let socket = UdpSocket::bind((address.into(), 0)).unwrap();
     let local = socket.local_addr().unwrap();
     thread::spawn(move || {
@@ -65,7 +65,7 @@ fn echo_udp(address: impl Into<IpAddr>) -> SocketAddr {
     local
 }
 
-fn connect(to: SocketAddr) -> TcpStream {
+pub(crate) fn connect(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&to, PATIENCE).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -73,7 +73,7 @@ fn connect(to: SocketAddr) -> TcpStream {
 }
 
 /// Who serves a connection, and whom that one sees.
-fn greeting(stream: &mut TcpStream) -> (SocketAddr, IpAddr) {
+pub(crate) fn greeting(stream: &mut TcpStream) -> (SocketAddr, IpAddr) {
     let mut line = Vec::new();
     loop {
         let mut byte = [0];
@@ -102,13 +102,13 @@ fn there_and_back(stream: &mut TcpStream, bytes: usize) {
     assert!(received == sent, "other bytes came back");
 }
 
-fn count(plane: &DataPlane, name: &str) -> u64 {
+pub(crate) fn count(plane: &DataPlane, name: &str) -> u64 {
     let counters = plane.forwarded().unwrap();
     counters.iter().find(|(of, _)| *of == name).unwrap().1
 }
 
 /// Runs a test with each means.
-fn with_each(test: impl Fn(&Hosts, &mut DataPlane, &str)) {
+pub(crate) fn with_each(test: impl Fn(&Hosts, &mut DataPlane, &str)) {
     for means in MEANS {
         let Some(mut machine) = Machine::new() else { return };
         let hosts = Hosts::new();
@@ -139,7 +139,7 @@ fn backend_on_the_node_sees_the_client() {
 }
 
 /// Asks a VIP with a datagram. The answer must come from the VIP.
-fn datagram(socket: &UdpSocket, vip: SocketAddr) -> (SocketAddr, IpAddr) {
+pub(crate) fn datagram(socket: &UdpSocket, vip: SocketAddr) -> (SocketAddr, IpAddr) {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut buffer = [0; 256];
     socket.send_to(b"who", vip).unwrap();

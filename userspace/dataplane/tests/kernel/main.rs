@@ -11,6 +11,7 @@ mod backends;
 mod breaker;
 mod budget;
 mod connections;
+mod flows;
 mod forward;
 mod forwarded;
 mod front;

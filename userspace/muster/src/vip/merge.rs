@@ -13,6 +13,9 @@ pub(super) fn merge(reports: Vec<Report>) -> Report {
         for (map, count) in report.skipped.full {
             *whole.skipped.full.entry(map).or_default() += count;
         }
+        for (name, count) in report.forwarded {
+            *whole.forwarded.entry(name).or_default() += count;
+        }
         whole.skipped.failed += report.skipped.failed;
         whole.skipped.invalid += report.skipped.invalid;
         for vip in report.vips {
@@ -98,6 +101,7 @@ mod tests {
         let mut named = report(&[("a", "down", 2), ("c", "up", 4)]);
         named.vips[0].name = Some("web".into());
         named.skipped.full.insert("vips".into(), 3);
+        named.forwarded.insert("local".into(), 4);
         let whole =
             merge(vec![report(&[("a", "up", 1), ("b", "maybe-up", 1)]), named.clone(), named]);
         assert_eq!((whole.vips.len(), whole.vips[0].name.as_deref()), (1, Some("web")));
@@ -108,6 +112,7 @@ mod tests {
             .collect();
         assert_eq!(shown, [("a", "down", 5, 5), ("b", "maybe-up", 1, 1), ("c", "up", 8, 8)]);
         assert_eq!(whole.skipped.full["vips"], 6);
+        assert_eq!(whole.forwarded["local"], 8);
     }
 
     #[test]

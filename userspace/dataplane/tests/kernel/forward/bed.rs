@@ -8,8 +8,8 @@ use aya::{
     programs::{Program, TestRun as _, TestRunOptions},
 };
 use muster_packet::{
-    Address, Backend, Counted, Endpoint, Event, Forwarded, Forwarding, Host, Known, KnownAddress,
-    Networks, Outcome, Policy, Side, Slot, UNCOUNTED, Vip,
+    Address, Backend, Counted, Counters, Endpoint, Event, Forwarded, Forwarding, Host, Known,
+    KnownAddress, Networks, Outcome, Policy, Side, Slot, Vip,
     maglev::{self, MaglevPage},
 };
 
@@ -52,6 +52,7 @@ pub(crate) struct Bed {
     object: Ebpf,
     pub(crate) host: Host,
     tables: u32,
+    counted: std::collections::HashMap<Endpoint, u32>,
     /// For the namespace, and to take turns.
     _machine: Machine,
 }
@@ -92,7 +93,13 @@ impl Bed {
             let [.., last] = address.last();
             [2, 7, 9].contains(&last).then_some(([2, 0, 0, 0, 0, 9], [0; 6]))
         };
-        let mut bed = Self { object: load(), host, tables: 0, _machine: machine };
+        let mut bed = Self {
+            object: load(),
+            host,
+            tables: 0,
+            counted: Default::default(),
+            _machine: machine,
+        };
         bed.array("forwarding").set(0, rules, 0).unwrap();
         bed.own(Address::v4(HERE));
         bed.own(Address::new(HERE6));
@@ -127,16 +134,13 @@ impl Bed {
         self.tables += 1;
         let table = self.tables;
         for (index, &backend) in (0..).zip(backends) {
-            let value = Backend {
-                vip,
-                backend,
-                alias: index,
-                threshold: u32::MAX,
-                weight: 1,
-                counter: UNCOUNTED,
-            };
+            let counter = self.counted.len();
+            let counter = *self.counted.entry(backend).or_insert(u32::try_from(counter).unwrap());
+            let value =
+                Backend { vip, backend, alias: index, threshold: u32::MAX, weight: 1, counter };
             self.insert("backends", Slot { table, index }, value);
-            self.insert("counted", backend, Counted::new(UNCOUNTED));
+            self.insert("counted", backend, Counted::new(counter));
+            self.array("counters").set(counter, Counters::new(backend), 0).unwrap();
         }
         let weighted: Vec<_> = backends.iter().map(|&backend| (backend, 1)).collect();
         let named = if backends.len() > 1 { maglev::build(&weighted) } else { Vec::new() };
@@ -205,6 +209,12 @@ impl Bed {
             (name, info.verified_instruction_count().unwrap(), info.size_jitted())
         };
         PROGRAMS.map(cost).to_vec()
+    }
+
+    /// What became of connections to a backend since it was last given to a VIP.
+    pub(crate) fn counters(&mut self, backend: &Endpoint) -> Counters {
+        let counter = self.counted[backend];
+        self.array("counters").get(&counter, 0).unwrap()
     }
 
     /// How often the programs have counted something.
