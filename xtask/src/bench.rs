@@ -2,14 +2,20 @@
 
 mod allocator;
 mod arm;
+mod client;
+mod comparison;
 mod health;
+mod holder;
 mod launch;
 mod record;
+mod rules;
 mod sample;
+mod server;
 mod site;
 mod spread;
 mod unpack;
 mod vip;
+mod xdp;
 
 use std::process::Command;
 
@@ -43,7 +49,12 @@ enum Bench {
     Unpack(unpack::Options),
     /// A VIP against the server itself, iptables DNAT and HAProxy; and what it adds to `connect()`
     Vip(vip::Options),
+    /// What forwards packets to VIPs: ns a packet, and requests against iptables and nftables
+    Xdp(xdp::Options),
 }
+
+/// What benches between machines need.
+const NETWORK: [Purpose; 4] = [Purpose::Build, Purpose::Cluster, Purpose::Agent, Purpose::Bench];
 
 /// Builds the examples of `package`, which are what is measured.
 fn build(ui: Ui, package: &str) -> Result<()> {
@@ -74,9 +85,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             unpack::run(ui, unpack, options.json)
         }
         Bench::Vip(vip) => {
-            let purposes = [Purpose::Build, Purpose::Cluster, Purpose::Agent, Purpose::Bench];
-            setup::ensure(ui, &purposes)?;
+            setup::ensure(ui, &NETWORK)?;
             vip::run(ui, vip, options.json)
+        }
+        Bench::Xdp(xdp) => {
+            setup::ensure(ui, &NETWORK)?;
+            xdp::run(ui, xdp, options.json)
         }
     }
 }

@@ -38,6 +38,14 @@ pub fn discard(_: XdpContext) -> u32 {
     xdp_action::XDP_DROP
 }
 
+/// Lets every packet pass, as if it were not there.
+///
+/// Linux 4.8.
+#[xdp]
+pub fn pass(_: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
 /// Unreachable: nothing here can panic.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

@@ -1,12 +1,13 @@
-//! Holds one VIP for a bench: loads the data plane on a cgroup, programs the VIP, says
+//! Holds VIPs for a bench: loads the data plane on a cgroup and, if named, interfaces, programs the VIPs, says
 //! `ready`, and removes all of it when standard input ends.
 //!
-//! `vip_hold AGENT CGROUP ebpf|nfqueue VIP:PORT BACKEND:PORT…` (IPv4, TCP)
+//! `vip_hold AGENT CGROUP ebpf|nfqueue INTERFACES ADDRESS COUNT VIP:PORT BACKEND:PORT…` (IPv4): so many VIPs,
+//! this and others, of TCP and UDP.
 
 use std::{
     env,
     io::{self, Read as _},
-    net::SocketAddrV4,
+    net::{Ipv4Addr, SocketAddrV4},
     path::PathBuf,
     process::ExitCode,
 };
@@ -33,6 +34,9 @@ fn hold() -> Result<(), Failure> {
     let by = arguments.next().ok_or("ebpf or nfqueue is missing")?;
     let backend = VipBackend::ALL.into_iter().find(|backend| backend.name() == by);
     let backend = backend.ok_or("VIPs are served by ebpf or nfqueue")?;
+    let interfaces = arguments.next().ok_or("the interfaces are missing")?.parse()?;
+    let address: Ipv4Addr = arguments.next().ok_or("the machine's address is missing")?.parse()?;
+    let count: u32 = arguments.next().ok_or("the number of VIPs is missing")?.parse()?;
     let vip: SocketAddrV4 = arguments.next().ok_or("the VIP is missing")?.parse()?;
     let backends = arguments
         .map(|backend| {
@@ -51,9 +55,9 @@ fn hold() -> Result<(), Failure> {
         cgroup,
         policy: Policy::default(),
         backend,
-        forward: Forward::default(),
+        forward: Forward { interfaces, address: address.into() },
     };
-    let held = program(&config, vip, backends).and_then(|plane| {
+    let held = program(&config, &vips(vip, count, &backends)).and_then(|plane| {
         println!("ready");
         // The end of standard input, also by the death of who holds its other end.
         io::stdin().read_to_end(&mut Vec::new())?;
@@ -64,17 +68,25 @@ fn hold() -> Result<(), Failure> {
     held
 }
 
-fn program(
-    config: &Config,
-    vip: SocketAddrV4,
-    backends: Vec<Backend>,
-) -> Result<DataPlane, Failure> {
+/// The address of the first of the others.
+const OTHERS: Ipv4Addr = Ipv4Addr::new(11, 2, 0, 0);
+
+/// The VIP and others, so many in all.
+fn vips(vip: SocketAddrV4, count: u32, backends: &[Backend]) -> Vec<Vip> {
+    let others = (1..count).map(|number| Ipv4Addr::from(u32::from(OTHERS) + number));
+    let addresses = [*vip.ip()].into_iter().chain(others);
+    let keys = addresses.flat_map(|address| {
+        [Protocol::Tcp, Protocol::Udp].map(|protocol| VipKey {
+            address: address.to_string(),
+            port: vip.port().into(),
+            protocol: protocol.into(),
+        })
+    });
+    keys.map(|key| Vip { key: Some(key), backends: backends.to_vec(), ..Vip::default() }).collect()
+}
+
+fn program(config: &Config, vips: &[Vip]) -> Result<DataPlane, Failure> {
     let mut plane = DataPlane::open(config)?;
-    let key = VipKey {
-        address: vip.ip().to_string(),
-        port: vip.port().into(),
-        protocol: Protocol::Tcp.into(),
-    };
-    plane.reconcile(&[Vip { key: Some(key), backends, ..Vip::default() }])?;
+    plane.reconcile(vips)?;
     Ok(plane)
 }

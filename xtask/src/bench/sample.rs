@@ -1,4 +1,4 @@
-//! What one run of wrk measured.
+//! What one run of a client measured.
 
 use std::time::Duration;
 
@@ -16,18 +16,25 @@ pub(super) struct Sample {
 
 impl Sample {
     /// From the output of wrk, and the processor time that was spent meanwhile.
-    pub(super) fn read(output: &str, processor: Duration) -> Result<Self> {
+    pub(super) fn of_wrk(output: &str, processor: Duration) -> Result<Self> {
         let failed = output.contains("Socket errors") || output.contains("Non-2xx");
         ensure!(!failed, "requests failed");
         let rate = output.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
         let requests = output.lines().find_map(|line| line.split_once(" requests in "));
         let (requests, _) = requests.context("no number of requests")?;
-        let requests: f64 = requests.trim().parse()?;
+        Self::new(rate.context("no rate")?.trim().parse()?, requests.trim().parse()?, processor)
+    }
+
+    /// The same of `udp_rate`.
+    pub(super) fn of_datagrams(output: &str, processor: Duration) -> Result<Self> {
+        let (answers, seconds) = output.trim().split_once(" answers in ").context("no answers")?;
+        let (answers, seconds): (f64, f64) = (answers.parse()?, seconds.parse()?);
+        Self::new(answers / seconds, answers, processor)
+    }
+
+    fn new(rate: f64, requests: f64, processor: Duration) -> Result<Self> {
         ensure!(!processor.is_zero(), "no processor time was spent");
-        Ok(Self {
-            rate: rate.context("no rate")?.trim().parse()?,
-            per_processor: requests / processor.as_secs_f64(),
-        })
+        Ok(Self { rate, per_processor: requests / processor.as_secs_f64() })
     }
 
     /// The ratio of one part of it to the mean of two others: what was measured just before
@@ -54,17 +61,24 @@ Transfer/sec:     12.51MB
 
     #[test]
     fn output_of_wrk_is_read() {
-        let sample = Sample::read(OUTPUT, Duration::from_millis(1_900)).unwrap();
+        let sample = Sample::of_wrk(OUTPUT, Duration::from_millis(1_900)).unwrap();
         assert_eq!(sample, Sample { rate: 15_163.81, per_processor: 8_000.0 });
+    }
+
+    #[test]
+    fn answers_are_counted() {
+        let sample = Sample::of_datagrams("3000 answers in 1.5\n", Duration::from_secs(2)).unwrap();
+        assert_eq!(sample, Sample { rate: 2_000.0, per_processor: 1_500.0 });
+        assert!(Sample::of_datagrams("lost", Duration::from_secs(1)).is_err());
     }
 
     #[test]
     fn failed_requests_are_no_measurement() {
         let failed = OUTPUT.to_owned() + "  Non-2xx or 3xx responses: 3\n";
-        assert!(Sample::read(&failed, Duration::from_secs(1)).is_err());
+        assert!(Sample::of_wrk(&failed, Duration::from_secs(1)).is_err());
         let errors = OUTPUT.to_owned() + "  Socket errors: connect 0, read 3, write 0, timeout 0\n";
-        assert!(Sample::read(&errors, Duration::from_secs(1)).is_err());
-        assert!(Sample::read("", Duration::from_secs(1)).is_err());
+        assert!(Sample::of_wrk(&errors, Duration::from_secs(1)).is_err());
+        assert!(Sample::of_wrk("", Duration::from_secs(1)).is_err());
     }
 
     #[test]

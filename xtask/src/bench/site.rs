@@ -45,6 +45,11 @@ impl Site {
         Ok(netns)
     }
 
+    /// The wire's own namespace: each machine has an interface there, by its name.
+    pub(super) fn switch(&self) -> Result<NetNs> {
+        Ok(NetNs::existing(self.name("switch"))?)
+    }
+
     /// Gives a machine another address on the wire.
     #[expect(clippy::unused_self, reason = "only machines of a site are changed")]
     pub(super) fn address(&self, netns: &NetNs, address: Ipv4Addr) -> Result<()> {

@@ -133,17 +133,17 @@ fn connect(
 ) -> Result<Connections, Failure> {
     let [first, second] = vips.map(|vip| (vip, PORT));
     for (vip, backend) in [(first, second), (second, first)] {
-        becomes(&bed.forward, frame(client, vip, SYN), frame(client, backend, SYN))?;
-        becomes(back, frame(backend, client, SYN | ACK), frame(vip, client, SYN | ACK))?;
-        becomes(&bed.forward, frame(client, vip, ACK), frame(client, backend, ACK))?;
+        becomes(&bed.forward, &frame(client, vip, SYN), &frame(client, backend, SYN))?;
+        becomes(back, &frame(backend, client, SYN | ACK), &frame(vip, client, SYN | ACK))?;
+        becomes(&bed.forward, &frame(client, vip, ACK), &frame(client, backend, ACK))?;
     }
     Ok(Connections { client, vips })
 }
 
 /// Has a program make a packet one between the same sockets as another.
-fn becomes(program: &Program, packet: Vec<u8>, wanted: Vec<u8>) -> Result<(), Failure> {
-    let after = program.run(&packet, 1)?.packet;
-    let [after, wanted] = [after, wanted].map(|frame| Some(parse_segment(&*frame)?.tuple));
+fn becomes(program: &Program, packet: &[u8], wanted: &[u8]) -> Result<(), Failure> {
+    let after = program.run(packet, 1)?.packet;
+    let [after, wanted] = [&after, wanted].map(|frame| Some(parse_segment(frame)?.tuple));
     if after == wanted {
         Ok(())
     } else {

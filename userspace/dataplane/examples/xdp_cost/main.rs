@@ -58,6 +58,6 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
     let bed = Bed::make()?;
     let mut cases = cases::all(&bed)?;
     let taken = rounds::measure(&bed, &mut cases, arguments.rounds)?;
-    report::print(arguments, &cases, taken);
+    report::print(arguments, &cases, &taken);
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{
     spread::Spread,
 };
 
-pub(crate) fn print(arguments: &Arguments, cases: &[Case<'_>], taken: Taken) {
+pub(crate) fn print(arguments: &Arguments, cases: &[Case<'_>], taken: &Taken) {
     let transmit = taken.discard.iter().map(|pair| pair.transmit).collect();
     line(arguments, "any packet", "transmit", &Spread::of(transmit), None);
     of(arguments, "any packet", "discard", &taken.discard);
