@@ -10,6 +10,7 @@ mod files;
 mod images;
 mod media;
 mod metrics;
+pub(crate) mod nodes;
 mod operator;
 mod state;
 

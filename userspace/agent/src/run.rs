@@ -65,9 +65,10 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     );
     let mut services = JoinSet::new();
     let monitor = muster_dataplane::monitor_router(Arc::clone(&plane));
+    let nodes = http::nodes::router(look.clone());
     services.spawn(serve(api, http::router(look, monitor)));
     services.spawn(serve(vips, muster_dataplane::router(Arc::clone(&plane))));
-    services.spawn(serve(net, muster_dataplane::net_router(Arc::clone(&plane))));
+    services.spawn(serve(net, muster_dataplane::net_router(Arc::clone(&plane)).merge(nodes)));
     services.spawn(collect_garbage(Arc::clone(&agent), config.work_dir.clone(), config.gc_delay));
     services.spawn(containers.clone().collect_garbage());
     if config.vip_interfaces != Interfaces::None {

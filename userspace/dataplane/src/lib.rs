@@ -55,7 +55,7 @@ pub use desired::Skipped;
 pub use error::Error;
 pub use front::{Forward, Interface, InterfaceEvents, Interfaces, InterfacesError, Means};
 pub use latencies::Latencies;
-pub use net::net_router;
+pub use net::{net_router, tagged_json};
 pub use plane::Changes;
 pub use platform::cgroup2_mount;
 pub use report::{BackendReport, Report, SkippedReport, VipReport, monitor_router};

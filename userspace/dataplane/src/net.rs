@@ -58,11 +58,16 @@ async fn vips(State(plane): State<Shared>, headers: HeaderMap) -> Response {
         }
         Err(response) => return response,
     };
+    tagged_json(body, &headers)
+}
+
+/// JSON with an `ETag`, or 304 without it for a client that has it.
+pub fn tagged_json(body: Vec<u8>, headers: &HeaderMap) -> Response {
     let tag = format!("\"{}\"", STANDARD.encode(Sha256::digest(&body)));
-    let json = [(header::CONTENT_TYPE, "application/json".to_owned()), (header::ETAG, tag.clone())];
-    if is_known(&headers, &tag) {
+    if is_known(headers, &tag) {
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
     }
+    let json = [(header::CONTENT_TYPE, "application/json".to_owned()), (header::ETAG, tag)];
     (json, body).into_response()
 }
 

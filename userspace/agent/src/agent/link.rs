@@ -84,10 +84,10 @@ impl Agent {
             Some(Message::ShutdownExecutor(shutdown)) => self.shutdown(now, &shutdown),
             Some(Message::Acknowledge(acknowledge)) => self.acknowledge(&acknowledge),
             Some(Message::Snapshot(snapshot)) => {
-                self.view.replace(snapshot);
+                self.view.replace(snapshot, now);
                 self.vips_changed();
             }
-            Some(Message::Delta(delta)) => match self.view.apply(delta) {
+            Some(Message::Delta(delta)) => match self.view.apply(delta, now) {
                 Ok(true) => self.vips_changed(),
                 Ok(false) => {}
                 Err(super::view::Gap) => {

@@ -1,6 +1,7 @@
 //! The cluster view, as the master streams it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use muster_api::muster::{AgentEntry, ViewDelta, ViewSnapshot, Vip, VipKey};
 
@@ -9,7 +10,7 @@ use muster_api::muster::{AgentEntry, ViewDelta, ViewSnapshot, Vip, VipKey};
 pub struct View {
     epoch: String,
     version: u64,
-    agents: BTreeMap<String, AgentEntry>,
+    agents: BTreeMap<String, (AgentEntry, Duration)>,
     vips: BTreeMap<Key, Vip>,
 }
 
@@ -31,9 +32,9 @@ impl View {
         self.version
     }
 
-    /// The cluster's agents, by id.
-    pub fn agents(&self) -> impl Iterator<Item = &AgentEntry> {
-        self.agents.values()
+    /// The cluster's agents, by id, and when the master last told of each: since the Unix epoch.
+    pub fn agents(&self) -> impl Iterator<Item = (&AgentEntry, Duration)> {
+        self.agents.values().map(|(agent, told)| (agent, *told))
     }
 
     /// The cluster's VIPs, by address, port and protocol.
@@ -42,18 +43,18 @@ impl View {
     }
 
     /// Replaces everything.
-    pub(crate) fn replace(&mut self, snapshot: ViewSnapshot) {
+    pub(crate) fn replace(&mut self, snapshot: ViewSnapshot, now: Duration) {
         *self = Self {
             epoch: snapshot.epoch,
             version: snapshot.version,
-            agents: snapshot.agents.into_iter().map(|a| (a.agent_id.clone(), a)).collect(),
+            agents: snapshot.agents.into_iter().map(|a| told(a, now)).collect(),
             vips: snapshot.vips.into_iter().filter_map(keyed).collect(),
         };
     }
 
     /// Applies a change; tells whether the VIPs may differ now. A change that has been
     /// applied before, as one that crossed a snapshot on the way, changes nothing.
-    pub(crate) fn apply(&mut self, delta: ViewDelta) -> Result<bool, Gap> {
+    pub(crate) fn apply(&mut self, delta: ViewDelta, now: Duration) -> Result<bool, Gap> {
         if delta.epoch != self.epoch {
             return Err(Gap);
         }
@@ -67,7 +68,7 @@ impl View {
         for id in delta.agents_removed {
             self.agents.remove(&id);
         }
-        self.agents.extend(delta.agents_changed.into_iter().map(|a| (a.agent_id.clone(), a)));
+        self.agents.extend(delta.agents_changed.into_iter().map(|a| told(a, now)));
         for removed in delta.vips_removed {
             self.vips.remove(&key(removed));
         }
@@ -75,6 +76,10 @@ impl View {
         self.version = delta.to;
         Ok(vips)
     }
+}
+
+fn told(agent: AgentEntry, now: Duration) -> (String, (AgentEntry, Duration)) {
+    (agent.agent_id.clone(), (agent, now))
 }
 
 fn key(vip: VipKey) -> Key {
@@ -94,6 +99,8 @@ mod tests {
 
     use super::*;
 
+    const NOW: Duration = Duration::from_secs(7);
+
     fn vip(address: &str, name: &str) -> Vip {
         let key = VipKey { address: address.into(), port: 80, protocol: Protocol::Tcp.into() };
         Vip { key: Some(key), name: name.into(), ..Vip::default() }
@@ -109,12 +116,13 @@ mod tests {
 
     fn held() -> View {
         let mut view = View::default();
-        view.replace(ViewSnapshot {
+        let snapshot = ViewSnapshot {
             epoch: "e".into(),
             version: 5,
             agents: vec![agent("a", "1"), agent("b", "2")],
             vips: vec![vip("11.0.0.2", "two"), vip("11.0.0.1", "one"), Vip::default()],
-        });
+        };
+        view.replace(snapshot, NOW);
         view
     }
 
@@ -127,7 +135,7 @@ mod tests {
         let mut view = held();
         assert_eq!(names(&view), ["one", "two"]);
         assert_eq!((view.epoch(), view.version()), ("e", 5));
-        view.replace(ViewSnapshot { epoch: "f".into(), version: 1, ..Default::default() });
+        view.replace(ViewSnapshot { epoch: "f".into(), version: 1, ..Default::default() }, NOW);
         assert_eq!((view.epoch(), view.version(), names(&view).len()), ("f", 1, 0));
         assert_eq!(view.agents().count(), 0);
     }
@@ -136,19 +144,21 @@ mod tests {
     fn deltas_follow_each_other() {
         let mut view = held();
         let change = ViewDelta {
-            agents_changed: vec![agent("b", "3"), agent("c", "4")],
+            agents_changed: vec![agent("c", "4")],
             agents_removed: vec!["a".into()],
             ..delta(5, 6)
         };
-        assert_eq!(view.apply(change), Ok(false));
-        let agents: Vec<_> = view.agents().map(|a| (&*a.agent_id, &*a.address)).collect();
-        assert_eq!(agents, [("b", "3"), ("c", "4")]);
+        let later = NOW + Duration::from_secs(1);
+        assert_eq!(view.apply(change, later), Ok(false));
+        let agents: Vec<_> =
+            view.agents().map(|(a, told)| (&*a.agent_id, &*a.address, told)).collect();
+        assert_eq!(agents, [("b", "2", NOW), ("c", "4", later)]);
         let change = ViewDelta {
             vips_changed: vec![vip("11.0.0.1", "uno")],
             vips_removed: vec![vip("11.0.0.2", "").key.unwrap()],
             ..delta(6, 9)
         };
-        assert_eq!(view.apply(change), Ok(true));
+        assert_eq!(view.apply(change, NOW), Ok(true));
         assert_eq!((names(&view), view.version()), (vec!["uno"], 9));
     }
 
@@ -163,13 +173,13 @@ mod tests {
         ];
         for (mut delta, expected) in cases {
             delta.vips_removed = vec![vip("11.0.0.1", "").key.unwrap()];
-            assert_eq!(view.apply(delta), expected);
+            assert_eq!(view.apply(delta, NOW), expected);
             assert_eq!((names(&view), view.version()), (vec!["one", "two"], 5));
         }
     }
 
     #[test]
     fn a_delta_before_any_snapshot_is_a_gap() {
-        assert_eq!(View::default().apply(delta(0, 1)), Err(Gap));
+        assert_eq!(View::default().apply(delta(0, 1), NOW), Err(Gap));
     }
 }
