@@ -3,7 +3,7 @@
 mod build;
 mod look;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ pub struct Options {
     pub(crate) resources: String,
     pub(crate) binary: Option<PathBuf>,
     pub(crate) images: PathBuf,
+    pub(crate) ipv6: bool,
 }
 
 impl Options {
@@ -46,6 +47,7 @@ impl Options {
             resources: "cpus:4;mem:4096;ports:[31000-32000]".to_owned(),
             binary: None,
             images: paths::images(),
+            ipv6: false,
         }
     }
 
@@ -60,6 +62,13 @@ impl Options {
     #[must_use]
     pub fn resources(mut self, resources: &str) -> Self {
         resources.clone_into(&mut self.resources);
+        self
+    }
+
+    /// Machines with IPv6 addresses only.
+    #[must_use]
+    pub fn ipv6(mut self) -> Self {
+        self.ipv6 = true;
         self
     }
 
@@ -122,7 +131,7 @@ impl Cluster {
     }
 
     /// Address of the master's machine.
-    pub fn master_address(&self) -> Ipv4Addr {
+    pub fn master_address(&self) -> IpAddr {
         self.master.address
     }
 
@@ -141,7 +150,7 @@ impl Cluster {
 
     /// The services' API, asked from the master's machine.
     pub fn marathon(&self) -> Marathon {
-        let base = format!("http://{}:{SERVICES_PORT}", self.master.address);
+        let base = format!("http://{}", SocketAddr::new(self.master.address, SERVICES_PORT));
         Marathon::new(self.master.http(), base)
     }
 
@@ -270,5 +279,14 @@ fn no_agent(index: usize) -> Error {
     }
 }
 
-/// Address of the master's machine; agents' follow from `.11`.
-const MASTER: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 1);
+/// Number of the master's machine; agents' follow from 11.
+const MASTER: u8 = 1;
+
+/// Address of a machine of this number.
+fn address(number: u8, ipv6: bool) -> IpAddr {
+    if ipv6 {
+        Ipv6Addr::new(0xfd88, 0, 0, 0, 0, 0, 0, number.into()).into()
+    } else {
+        Ipv4Addr::new(10, 88, 0, number).into()
+    }
+}

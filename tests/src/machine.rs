@@ -1,6 +1,6 @@
 //! One machine of a cluster.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::cgroup::Cgroup;
@@ -18,7 +18,7 @@ pub const VIP_PORT: u16 = 61421;
 pub struct Machine {
     pub(crate) hostname: String,
     pub(crate) netns: NetNs,
-    pub(crate) address: Ipv4Addr,
+    pub(crate) address: IpAddr,
     pub(crate) work: PathBuf,
     pub(crate) daemon: Daemon,
 }
@@ -41,7 +41,7 @@ impl Machine {
     }
 
     /// Its address on the switch.
-    pub fn address(&self) -> Ipv4Addr {
+    pub fn address(&self) -> IpAddr {
         self.address
     }
 

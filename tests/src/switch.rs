@@ -1,14 +1,17 @@
 //! The wire between the machines: a bridge in a namespace of its own.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::process::Command;
 
 use crate::command;
 use crate::error::Result;
 use crate::netns::NetNs;
 
-/// Length of the machines' network prefix.
-const PREFIX: u8 = 24;
+/// What follows the machines' addresses of IPv4: the length of their network's prefix.
+const PREFIX: &str = "/24";
+
+/// The same of IPv6. That nobody else has them needs no waiting for.
+const PREFIX6: &str = "/64 nodad";
 
 /// The bridge's namespace and interface.
 #[derive(Clone, Debug)]
@@ -32,8 +35,10 @@ impl Switch {
     ///
     /// # Errors
     /// [`crate::Error::Command`] when the kernel refuses.
-    pub fn connect(&self, machine: &NetNs, port: &str, address: Ipv4Addr) -> Result<()> {
+    pub fn connect(&self, machine: &NetNs, port: &str, address: impl Into<IpAddr>) -> Result<()> {
+        let address = address.into();
         let peer = machine.name();
+        let prefix = if address.is_ipv4() { PREFIX } else { PREFIX6 };
         ip(
             &self.netns,
             &format!(
@@ -44,7 +49,7 @@ impl Switch {
         )?;
         ip(
             machine,
-            &format!("link set lo up\naddress add {address}/{PREFIX} dev eth0\nlink set eth0 up\n"),
+            &format!("link set lo up\naddress add {address}{prefix} dev eth0\nlink set eth0 up\n"),
         )
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::Display;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::{Cluster, MASTER, Options};
+use super::{Cluster, MASTER, Options, address};
 use crate::cgroup::Cgroup;
 use crate::daemon::Daemon;
 use crate::error::{Error, Result};
@@ -65,23 +65,24 @@ fn assemble(
     let cgroup = Cgroup::create(&sweep::daemons(&id))?;
     let site = Site { switch, cgroup, binary, logs, work };
 
-    let master = site.machine(&id, "m", MASTER, |machine| master_flags(&machine.work))?;
+    let master = address(MASTER, options.ipv6);
+    let machine = site.machine(&id, "m", master, master_flags)?;
     let agents: Result<Vec<Machine>> = (1..=options.agents)
         .map(|number| {
             let last = u8::try_from(10 + number).unwrap_or(u8::MAX);
-            let [a, b, c, _] = MASTER.octets();
-            site.machine(&id, &format!("a{number}"), Ipv4Addr::new(a, b, c, last), |place| {
-                agent_flags(&id, place, options)
+            let own = address(last, options.ipv6);
+            site.machine(&id, &format!("a{number}"), own, |place| {
+                agent_flags(&id, place, master, options)
             })
         })
         .collect();
-    Ok((master, agents?))
+    Ok((machine, agents?))
 }
 
 /// What decides about the flags of a machine's daemon.
 struct Place<'a> {
     hostname: &'a str,
-    address: Ipv4Addr,
+    address: IpAddr,
     work: PathBuf,
 }
 
@@ -90,7 +91,7 @@ impl Site {
         &self,
         id: &str,
         hostname: &str,
-        address: Ipv4Addr,
+        address: IpAddr,
         flags: impl FnOnce(&Place<'_>) -> Vec<String>,
     ) -> Result<Machine> {
         let netns = NetNs::create(format!("{id}-{hostname}"))?;
@@ -109,18 +110,21 @@ impl Site {
     }
 }
 
-fn master_flags(work: &Path) -> Vec<String> {
+fn master_flags(place: &Place<'_>) -> Vec<String> {
     let mut flags = vec!["master".to_owned()];
-    flag(&mut flags, "--ip", MASTER);
-    flag(&mut flags, "--hostname", "m");
-    flag(&mut flags, "--work-dir", work.display());
+    flag(&mut flags, "--ip", place.address);
+    flag(&mut flags, "--hostname", place.hostname);
+    flag(&mut flags, "--work-dir", place.work.display());
     flags
 }
 
-fn agent_flags(id: &str, place: &Place<'_>, options: &Options) -> Vec<String> {
+fn agent_flags(id: &str, place: &Place<'_>, master: IpAddr, options: &Options) -> Vec<String> {
     let name = format!("{id}-{}", place.hostname);
     let mut flags = vec!["agent".to_owned()];
-    flag(&mut flags, "--master", MASTER);
+    match master {
+        IpAddr::V4(master) => flag(&mut flags, "--master", master),
+        IpAddr::V6(master) => flag(&mut flags, "--master", format!("[{master}]")),
+    }
     flag(&mut flags, "--ip", place.address);
     flag(&mut flags, "--hostname", place.hostname);
     flag(&mut flags, "--name", &name);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::Status`] unless the answer is a success with JSON.
     pub fn master_get(&self, path: &str) -> Result<Value> {
-        let url = format!("http://{}:{MASTER_PORT}{path}", self.master.address);
+        let url = format!("http://{}{path}", SocketAddr::new(self.master.address, MASTER_PORT));
         self.master.http().get(&url)?.success()?.json()
     }
 
@@ -33,7 +34,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::Http`] when there is no answer; any status is an answer.
     pub fn master_send(&self, method: &str, path: &str, body: &str) -> Result<Response> {
-        let url = format!("http://{}:{MASTER_PORT}{path}", self.master.address);
+        let url = format!("http://{}{path}", SocketAddr::new(self.master.address, MASTER_PORT));
         self.master.http().send(method, &url, Some(body))
     }
 
@@ -43,7 +44,7 @@ impl Cluster {
     /// [`Error::Status`] unless the answer is a success with JSON.
     pub fn vip_get(&self, index: usize, path: &str) -> Result<Value> {
         let agent = self.agents.get(index).ok_or_else(|| no_agent(index))?;
-        let url = format!("http://{}:{VIP_PORT}{path}", agent.address);
+        let url = format!("http://{}{path}", SocketAddr::new(agent.address, VIP_PORT));
         agent.http().get(&url)?.success()?.json()
     }
 

@@ -34,3 +34,11 @@ mod t91_sick_backend;
 mod t92_real_programs;
 #[cfg(test)]
 mod t93_stopped_backend;
+#[cfg(test)]
+mod t94_vip_labels;
+#[cfg(test)]
+mod t95_nfqueue;
+#[cfg(test)]
+mod t96_ipv6;
+#[cfg(test)]
+mod t97_muster_vip;

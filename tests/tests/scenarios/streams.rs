@@ -64,6 +64,21 @@ pub(crate) fn address(cluster: &Cluster, task: &Task) -> String {
     format!("{}:{}", machine.unwrap().address(), task.ports[0])
 }
 
+/// Waits until every agent sends new connections to the backend, or none does.
+pub(crate) fn await_backend(cluster: &mut Cluster, vip: &str, backend: &str, taken: bool) {
+    let what = format!("new connections to {backend} to be {taken}");
+    cluster
+        .wait_for(&what, WITHIN, |cluster| {
+            for index in 0..cluster.agents().len() {
+                let vips = cluster.vips(index)?;
+                let shown = vips.get(vip).and_then(|backends| backends.get(backend));
+                ready(shown == Some(&taken), || format!("agent {index} has {vips:?}"))?;
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
 /// A client process on an agent's machine, as a container of the agent would be.
 pub(crate) struct Streams {
     child: Child,
@@ -119,6 +134,13 @@ impl Streams {
     /// Exchanges something on all that are held.
     pub(crate) fn exchange(&mut self) -> Exchanged {
         self.ask("exchange")
+    }
+
+    /// All connections that are `expected` live, each by another exchange; nothing else was lost.
+    pub(crate) fn prove(&mut self, expected: &BTreeMap<String, u64>, when: &str) {
+        let exchanged = self.exchange();
+        assert!(exchanged.lost.is_empty(), "{when}: {exchanged:?}");
+        assert_eq!(&exchanged.alive, expected, "{when}");
     }
 
     /// Opens `count` connections at once, and closes each that has exchanged something, or has

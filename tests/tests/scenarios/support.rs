@@ -14,13 +14,20 @@ pub(crate) const WITHIN: Duration = Duration::from_mins(2);
 
 /// A cluster called `name` with its images; none where scenarios can not run.
 pub(crate) fn cluster(name: &str, agents: usize) -> Option<Cluster> {
+    let mut cluster = machines(&Options::named(name).agents(agents))?;
+    cluster.start_all().unwrap();
+    Some(cluster)
+}
+
+/// The same, with nothing started on its machines yet.
+pub(crate) fn machines(options: &Options) -> Option<Cluster> {
     if !privileged() {
         return None;
     }
     for recipe in Recipe::ALL {
         image::make(recipe, &paths::images()).unwrap();
     }
-    Some(Cluster::start(&Options::named(name).agents(agents)).unwrap())
+    Some(Cluster::machines(options).unwrap())
 }
 
 /// nginx behind the VIP `/nginx:80`, one instance a machine, checked every second.
@@ -117,6 +124,26 @@ pub(crate) fn starts(cluster: &Cluster) -> BTreeMap<String, usize> {
 /// The VIP of port 80 once every agent has `backends` healthy backends for it.
 pub(crate) fn await_vip(cluster: &mut Cluster, backends: usize) -> String {
     cluster.await_vip(80, backends, WITHIN).unwrap()
+}
+
+/// Kills the first agent, lets `meanwhile` happen, and starts it again.
+pub(crate) fn replace_agent(cluster: &mut Cluster, meanwhile: impl FnOnce(&mut Cluster)) {
+    cluster.agent(0).daemon().kill().unwrap();
+    meanwhile(cluster);
+    let registered = |cluster: &Cluster| {
+        let state = cluster.master_get("/state").unwrap();
+        let agents = state["slaves"].as_array().unwrap();
+        let own = agents.iter().find(|agent| agent["hostname"] == "a1").unwrap();
+        own["reregistered_time"].as_f64()
+    };
+    let before = registered(cluster);
+    cluster.start_agent(0).unwrap();
+    cluster
+        .wait_for("the agent to be registered again", WITHIN, |cluster| {
+            let now = registered(cluster);
+            ready(now > before, || format!("{now:?}, before it was {before:?}"))
+        })
+        .unwrap();
 }
 
 /// Stops the cluster and asks that its agents' own cleanup left nothing.

@@ -1,14 +1,14 @@
 //! Ten thousand live connections to a VIP, while backends come and go, and while their agent is
 //! killed and replaced.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use muster_harness::{Cluster, command, ready};
 use serde_json::Value;
 
 use crate::streams::{self, Streams};
-use crate::support::{WITHIN, await_up, await_vip, cluster, stop};
+use crate::support::{WITHIN, await_up, await_vip, cluster, replace_agent, stop};
 
 const CONNECTIONS: u64 = 10_000;
 
@@ -33,33 +33,6 @@ fn programs(cluster: &Cluster) -> Vec<u64> {
     pinned(cluster, 0, "link", &["links/connect4", "links/handshake", "links/release"], "prog_id")
 }
 
-/// All connections that are `expected` live, each by another exchange; nothing else was lost.
-fn prove(streams: &mut Streams, expected: &BTreeMap<String, u64>, when: &str) {
-    let exchanged = streams.exchange();
-    assert!(exchanged.lost.is_empty(), "{when}: {exchanged:?}");
-    assert_eq!(&exchanged.alive, expected, "{when}");
-}
-
-/// Kills the first agent, lets `meanwhile` happen, and starts it again.
-fn replace_agent(cluster: &mut Cluster, meanwhile: impl FnOnce(&mut Cluster)) {
-    cluster.agent(0).daemon().kill().unwrap();
-    meanwhile(cluster);
-    let registered = |cluster: &Cluster| {
-        let state = cluster.master_get("/state").unwrap();
-        let agents = state["slaves"].as_array().unwrap();
-        let own = agents.iter().find(|agent| agent["hostname"] == "a1").unwrap();
-        own["reregistered_time"].as_f64()
-    };
-    let before = registered(cluster);
-    cluster.start_agent(0).unwrap();
-    cluster
-        .wait_for("the agent to be registered again", WITHIN, |cluster| {
-            let now = registered(cluster);
-            ready(now > before, || format!("{now:?}, before it was {before:?}"))
-        })
-        .unwrap();
-}
-
 #[test]
 fn t90_live_connections_outlive_a_swap_of_backends_and_their_agent() {
     streams::allow(CONNECTIONS);
@@ -82,20 +55,20 @@ fn t90_live_connections_outlive_a_swap_of_backends_and_their_agent() {
         tasks.iter().filter(|task| task.id != out.id).map(|task| task.id.clone()).collect();
     streams::sicken(&cluster, &out.id);
     let address = streams::address(&cluster, out);
-    await_backend(&mut cluster, &vip, &address, false);
+    streams::await_backend(&mut cluster, &vip, &address, false);
     assert_eq!(streams.new_ones(&mut cluster, 100), in_use);
-    prove(&mut streams, &opened.opened, "after the swap");
+    streams.prove(&opened.opened, "after the swap");
 
     // The agent is killed, and starts again: the same maps, and programs replaced in place.
     let (old_maps, old_programs) = (maps(&cluster), programs(&cluster));
     replace_agent(&mut cluster, |cluster| {
         assert_eq!(streams.new_ones(cluster, 100), in_use);
-        prove(&mut streams, &opened.opened, "while the agent is dead");
+        streams.prove(&opened.opened, "while the agent is dead");
     });
     assert_eq!(maps(&cluster), old_maps);
     assert!(programs(&cluster).iter().all(|program| !old_programs.contains(program)));
     assert_eq!(streams.new_ones(&mut cluster, 100), in_use);
-    prove(&mut streams, &opened.opened, "after the agent has started again");
+    streams.prove(&opened.opened, "after the agent has started again");
 
     // An upgrade to another layout of the maps, which is what `meta` says.
     replace_agent(&mut cluster, |cluster| {
@@ -107,7 +80,7 @@ fn t90_live_connections_outlive_a_swap_of_backends_and_their_agent() {
     });
     await_new_maps(&mut cluster, &old_maps);
     assert_eq!(streams.new_ones(&mut cluster, 100), in_use);
-    prove(&mut streams, &opened.opened, "after an upgrade to another layout");
+    streams.prove(&opened.opened, "after an upgrade to another layout");
 
     // One that really ends takes its own connections with it, and no other's.
     let held = |id: &str| id != out.id && opened.opened.contains_key(id);
@@ -131,21 +104,6 @@ fn t90_live_connections_outlive_a_swap_of_backends_and_their_agent() {
     assert_eq!(exchanged.lost.get(&victim.id).map(|lost| lost.values().sum()), ended);
     drop(streams);
     stop(cluster);
-}
-
-/// Waits until every agent sends new connections to the backend, or none does.
-fn await_backend(cluster: &mut Cluster, vip: &str, backend: &str, taken: bool) {
-    let what = format!("new connections to {backend} to be {taken}");
-    cluster
-        .wait_for(&what, WITHIN, |cluster| {
-            for index in 0..cluster.agents().len() {
-                let vips = cluster.vips(index)?;
-                let shown = vips.get(vip).and_then(|backends| backends.get(backend));
-                ready(shown == Some(&taken), || format!("agent {index} has {vips:?}"))?;
-            }
-            Ok(())
-        })
-        .unwrap();
 }
 
 fn await_new_maps(cluster: &mut Cluster, old: &[u64]) {
