@@ -251,7 +251,7 @@ proptest! {
         let host = host(protocol, backend);
         let extensions = numbers.iter().map(|&(number, words)| extension(number, words * 8)).collect();
         let client = Endpoint::v6(client, port, protocol);
-        let sent = Built { tags, extensions, payload, unsummed, ..Built::new(client, vip6(protocol), SYN) };
+        let sent = Built { tags, extensions, unsummed, payload, ..Built::new(client, vip6(protocol), SYN) };
         let (mut frame, untouched) = (sent.frame(), sent.frame());
         let wanted = if backend == HERE6 { Outcome::Pass } else { Outcome::Transmit };
         prop_assert_eq!(host.run(&mut frame, Side::Ingress), wanted);
