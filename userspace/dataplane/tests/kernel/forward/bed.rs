@@ -42,7 +42,7 @@ pub(crate) const CLIENT6: [u8; 16] = six(7);
 pub(crate) const ROUTER6: [u8; 16] = six(9);
 pub(crate) const VIP6: [u8; 16] = [0xfd, 1, 0, 0xc, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
-/// An address of fd77::/64.
+/// An address of `fd77::/64`.
 const fn six(last: u8) -> [u8; 16] {
     [0xfd, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]
 }
