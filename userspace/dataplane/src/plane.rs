@@ -133,20 +133,33 @@ impl EbpfPlane {
             );
             plane.staged = Some(object);
         } else {
-            plane.publish(object)?;
+            plane.pins.pin_maps(&mut object, &plane.tables)?;
+            plane.attach(object)?;
         }
         Ok(plane)
     }
 
-    /// Makes new maps the agent's maps, and the programs that read them the attached ones.
-    fn publish(&mut self, mut object: Ebpf) -> Result<(), Error> {
-        self.pins.pin_maps(&mut object, &self.tables)?;
-        self.attach(object)
+    /// Makes the maps that have been filled the agent's maps, and the programs that read them the
+    /// attached ones, if that has not been done. An error leaves it for the next time.
+    fn publish(&mut self) -> Result<(), Error> {
+        let Some(object) = &mut self.staged else { return Ok(()) };
+        self.pins.pin_maps(object, &self.tables)?;
+        self.pins.attach(object, &self.config.cgroup)?;
+        info!(agent = self.config.agent, "replaced the maps of another layout");
+        if let Some(object) = self.staged.take() {
+            self.attach_front(object)?;
+        }
+        Ok(())
     }
 
     /// Makes the object's programs the attached ones.
     fn attach(&mut self, mut object: Ebpf) -> Result<(), Error> {
         self.pins.attach(&mut object, &self.config.cgroup)?;
+        self.attach_front(object)
+    }
+
+    /// Makes the object's programs those of the interfaces that are asked for.
+    fn attach_front(&mut self, object: Ebpf) -> Result<(), Error> {
         if self.forwards {
             let front = self.front.insert(Front::new(&self.config.forward, object));
             front.attach(&self.pins.links())
@@ -231,9 +244,8 @@ impl EbpfPlane {
         self.skips = Skips::of(&changes.skipped);
         self.told.tell(&changes.skipped);
         self.tell_of_refusals()?;
-        if let Some(object) = self.staged.take() {
-            self.publish(object)?;
-            info!(agent = self.config.agent, "replaced the maps of another layout");
+        if self.staged.is_some() {
+            self.publish()?;
         } else if let Some(front) = &mut self.front
             && let Err(error) = front.attach(&self.pins.links())
         {

@@ -179,6 +179,43 @@ fn maps_of_another_layout_serve_until_new_ones_are_filled() {
 }
 
 #[test]
+fn new_maps_that_could_not_be_put_in_place_are_the_next_time() {
+    let Some(mut machine) = Machine::new() else { return };
+    let (_servers, addresses) = servers(2, Server::tcp);
+    let (config, mut plane) = machine.plane();
+    plane.reconcile(&[tcp(VIP, &addresses[..1])]).unwrap();
+    drop(plane);
+    let folder = config.directory().unwrap();
+    let whole = map_id(&config, "vips");
+    // What is in the way stops it before a map is in its place, at the last map, or at the programs.
+    for obstacle in ["vips_next", "meta_next", "links/release_next"].map(|name| folder.join(name)) {
+        pretend_other_layout(&config);
+        let mut plane = DataPlane::open(&config).unwrap();
+        if obstacle.ends_with("release_next") {
+            // A link that is not there is made anew, by way of this name.
+            fs::remove_file(folder.join("links/release")).unwrap();
+        }
+        fs::create_dir(&obstacle).unwrap();
+        for _ in 0..2 {
+            let error = plane.reconcile(&[tcp(VIP, &addresses[1..])]).err().unwrap();
+            let named = obstacle.file_name().unwrap().to_str().unwrap();
+            assert!(error.to_string().contains(named), "{error}");
+        }
+        fs::remove_dir(&obstacle).unwrap();
+        plane.reconcile(&[tcp(VIP, &addresses[1..])]).unwrap();
+        assert_eq!(ask(vip()).unwrap(), addresses[1]);
+        // What the attached programs read is what is changed from here on.
+        plane.reconcile(&[tcp(VIP, &addresses[..1])]).unwrap();
+        assert_eq!(ask(vip()).unwrap(), addresses[0]);
+        drop(plane);
+        assert_ne!(map_id(&config, "vips"), whole);
+        let adopted = map_id(&config, "vips");
+        drop(DataPlane::open(&config).unwrap());
+        assert_eq!(map_id(&config, "vips"), adopted);
+    }
+}
+
+#[test]
 fn killed_agent_leaves_vips_served() {
     let Some(mut machine) = Machine::new() else { return };
     let server = Server::tcp();
