@@ -165,7 +165,8 @@ impl Pins {
     }
 
     /// True if an agent may come back to what is pinned here: the cgroup that its programs are
-    /// attached to is there, and with it perhaps its containers.
+    /// attached to is there, and with it perhaps its containers. What is at interfaces tells nothing
+    /// of that: an agent attaches to its cgroup before.
     ///
     /// # Errors
     ///
@@ -174,9 +175,7 @@ impl Pins {
         // Links of other kinds alone do not tell that the agent is gone.
         let (mut without, mut others) = (false, false);
         for path in list(&self.links())? {
-            // Some of these are no links.
             if front::Kind::of(&path).is_some() {
-                others = true;
                 continue;
             }
             let link = syscall::open_pinned(&path).map_err(Error::file("BPF_OBJ_GET", &path))?;

@@ -10,6 +10,9 @@
 //! cgroups below. An agent that merely restarts has its cgroup. Should one of that name be
 //! started after all, it has lost nothing but counters, and makes all of it anew, as it would
 //! have made the cgroup and attached anew.
+//!
+//! What it had attached to interfaces the kernel does not detach: it goes with the pins. A folder that
+//! has nothing of a cgroup at all, but programs at interfaces, is a dead agent's, too.
 
 use std::path::Path;
 

@@ -165,6 +165,14 @@ pub(crate) fn ip(arguments: &str) {
     assert!(status.success(), "ip {arguments}");
 }
 
+/// What a program says of this thread's network.
+pub(crate) fn said(command: &str) -> String {
+    let mut words = command.split(' ');
+    let output = Command::new(words.next().unwrap()).args(words).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Moves this process into a cgroup: sockets made from now on belong to it.
 pub(crate) fn enter(cgroup: &Path) {
     fs::write(cgroup.join("cgroup.procs"), process::id().to_string()).unwrap();

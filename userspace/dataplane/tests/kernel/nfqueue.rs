@@ -5,7 +5,7 @@ use std::{
     io::ErrorKind,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::fd::AsRawFd as _,
-    process::{self, Command},
+    process,
     thread,
 };
 
@@ -13,7 +13,7 @@ use muster_dataplane::{DataPlane, Error, Protocol, VipBackend};
 use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::{
-    machine::{Machine, ip},
+    machine::{Machine, ip, said},
     server::{Live, Server, ask, echo},
     view::{tcp, udp},
 };
@@ -22,13 +22,6 @@ const VIP: &str = "11.0.0.1:80";
 
 fn vip() -> SocketAddr {
     VIP.parse().unwrap()
-}
-
-fn said(command: &str) -> String {
-    let mut words = command.split(' ');
-    let output = Command::new(words.next().unwrap()).args(words).output().unwrap();
-    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Another machine, on a wire of its own to this one.

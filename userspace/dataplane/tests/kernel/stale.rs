@@ -6,7 +6,8 @@ use aya::maps::{MapData, MapInfo};
 use muster_dataplane::{Config, DataPlane};
 
 use crate::{
-    machine::{Machine, enter, wait_until},
+    hosts::{Hosts, forwarding},
+    machine::{Machine, enter, said, wait_until},
     server::{Server, ask},
     view::tcp,
 };
@@ -108,4 +109,50 @@ fn what_is_not_an_agents_is_left_alone() {
     drop(machine.plane());
     assert!(strange.exists());
     fs::remove_file(strange).unwrap();
+}
+
+/// True if nothing of an agent is at the node's interface.
+fn nothing_is_attached() -> bool {
+    let shown = ["ip -d link show dev eth0", "bpftool net show dev eth0"].map(said).concat();
+    !["prog/xdp", "forward", "reply"].iter().any(|name| shown.contains(name))
+}
+
+#[test]
+fn programs_at_interfaces_that_a_dead_agent_left_are_removed() {
+    let Some(mut machine) = Machine::new() else { return };
+    let _hosts = Hosts::new();
+    let own = machine.agent();
+    for interface in ["eth0:xdp", "eth0:tc", "eth0:clsact"] {
+        // All that is left of one are its programs at the interface.
+        let alone = forwarding(&mut machine, interface);
+        drop(DataPlane::open(&alone).unwrap());
+        for link in fs::read_dir(folder(&alone).join("links")).unwrap() {
+            let path = link.unwrap().path();
+            if !path.ends_with("xdp-eth0") && !path.to_string_lossy().contains("gress-eth0") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        assert!(!nothing_is_attached(), "{interface}");
+        drop(DataPlane::open(&own).unwrap());
+        assert!(!folder(&alone).exists(), "{interface}");
+        assert!(nothing_is_attached(), "{interface}");
+
+        // Another's cgroup is gone.
+        let gone = forwarding(&mut machine, interface);
+        drop(DataPlane::open(&gone).unwrap());
+        fs::remove_dir(&gone.cgroup).unwrap();
+        start_until_gone(&own, &gone);
+        assert!(nothing_is_attached(), "{interface}");
+    }
+}
+
+#[test]
+fn programs_at_interfaces_stay_while_their_agent_may_come_back() {
+    let Some(mut machine) = Machine::new() else { return };
+    let _hosts = Hosts::new();
+    let resting = forwarding(&mut machine, "eth0:xdp");
+    drop(DataPlane::open(&resting).unwrap());
+    drop(machine.plane());
+    assert!(folder(&resting).join("links/xdp-eth0").exists());
+    assert!(!nothing_is_attached());
 }
