@@ -1,6 +1,6 @@
 //! From one means of serving VIPs to the other and back, and how one is chosen.
 
-use std::process::Command;
+use std::{fs, path::Path};
 
 use muster_dataplane::{Config, DataPlane, Error, VipBackend};
 use nix::{
@@ -9,7 +9,7 @@ use nix::{
 };
 
 use crate::{
-    machine::{Machine, wait_until},
+    machine::{Machine, said, wait_until},
     server::{Live, Server, ask, echo},
     view::tcp,
 };
@@ -18,14 +18,6 @@ const VIP: &str = "11.0.0.1:80";
 
 fn vip() -> std::net::SocketAddr {
     VIP.parse().unwrap()
-}
-
-/// What a program says of this network.
-fn said(command: &str) -> String {
-    let mut words = command.split(' ');
-    let output = Command::new(words.next().unwrap()).args(words).output().unwrap();
-    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 fn rules() -> usize {
@@ -118,6 +110,50 @@ fn what_can_be_set_up_is_asked_for_and_not_gone_without() {
     let error = DataPlane::open(&config).err().unwrap();
     assert!(error.to_string().contains("mount -t bpf"), "{error}");
     assert!(said("ipset list -n").is_empty());
+}
+
+#[test]
+fn agent_is_cleaned_up_beside_one_that_serves_by_nfqueue() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let (_, mut other) = machine.plane_by(VipBackend::Nfqueue);
+    other.reconcile(&[tcp(VIP, &[server.address])]).unwrap();
+    for backend in [VipBackend::Auto, VipBackend::Ebpf] {
+        let own = Config { backend, ..machine.agent() };
+        drop(DataPlane::open(&own).unwrap());
+        assert!(own.directory().unwrap().exists());
+        DataPlane::remove(&own).unwrap();
+        assert!(!own.directory().unwrap().exists(), "{backend:?}");
+    }
+    // The other's are left alone, and asked for by name they are not to be had.
+    assert_eq!(rules(), 4);
+    assert_eq!(ask(vip()).unwrap(), server.address);
+    let own = Config { backend: VipBackend::Nfqueue, ..machine.agent() };
+    assert!(matches!(DataPlane::remove(&own), Err(Error::QueueBusy { .. })));
+}
+
+#[test]
+fn agent_is_cleaned_up_where_the_kernel_has_no_bpffs() {
+    let Some(mut machine) = Machine::new() else { return };
+    let nowhere = tempfile::tempdir().unwrap();
+    let lacking = Config { bpffs: nowhere.path().to_owned(), ..machine.agent() };
+    // A kernel that has it is to have it mounted: there may be something to remove.
+    let error = DataPlane::remove(&lacking).err().unwrap();
+    assert!(matches!(error, Error::NoBpffs { .. }), "{error}");
+    hide(Path::new("/proc/filesystems"), "nodev\tcgroup2\n\text4\n");
+    DataPlane::remove(&lacking).unwrap();
+    let forced = Config { backend: VipBackend::Nfqueue, ..lacking };
+    DataPlane::remove(&forced).unwrap();
+}
+
+/// Makes a file say something else, to this thread.
+fn hide(file: &Path, text: &str) {
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    let other = tempfile::NamedTempFile::new().unwrap();
+    fs::write(other.path(), text).unwrap();
+    mount(Some(other.path()), file, none, MsFlags::MS_BIND, none).unwrap();
 }
 
 /// Makes the kernel look, to this thread, like one without BTF.
