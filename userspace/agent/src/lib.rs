@@ -25,7 +25,7 @@ mod subscriptions;
 
 pub use agent::{
     Agent, ContainerEvent, Counters, Executor, ExecutorEvent, ExecutorKey, Family, Finding, Found,
-    Input, LinkEvent, Output, Patience, Phase, Probe, Purpose, Settings, Task, TaskKey, Timer,
+    Input, LinkEvent, News, Output, Patience, Phase, Probe, Purpose, Settings, Task, TaskKey, Timer,
     View, Workload,
 };
 pub use checkpoint::{AgentRow, Checkpoint, EndingRow, ExecutorRow, KillRow, TaskRow};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use muster_api::muster::{AgentMessage, Vip};
+use muster_api::muster::AgentMessage;
 use muster_dataplane::{DataPlane, InterfaceEvents};
 use muster_store::{Batch, Redb, Store};
 use tokio::sync::mpsc;
@@ -16,7 +16,9 @@ use tonic::transport::Endpoint;
 use crate::clock::Clock;
 use crate::containers::Containers;
 use crate::subscriptions::Subscriptions;
-use crate::{Agent, ContainerEvent, Error, ImageGc, Input, Output, Workload, link, probe, sandbox};
+use crate::{
+    Agent, ContainerEvent, Error, ImageGc, Input, News, Output, Workload, link, probe, sandbox,
+};
 
 /// Events of the link, and of executors, that may wait to be handled.
 pub(crate) const BACKLOG: usize = 256;
@@ -90,10 +92,10 @@ impl Shell {
                 let store = Arc::clone(&self.store);
                 acts.spawn(async move { persist(store, batch).await.map(Some) });
             }
-            Output::Reconcile { vips, read } => {
+            Output::Reconcile { news, read } => {
                 let plane = Arc::clone(&self.plane);
                 let id = look(&self.agent).id().map(str::to_owned);
-                acts.spawn(async move { reconcile(plane, id, vips, read).await.map(Some) });
+                acts.spawn(async move { reconcile(plane, id, news, read).await.map(Some) });
             }
             Output::Dial { session: number, after } => {
                 let (say, said) = mpsc::unbounded_channel();
@@ -190,7 +192,7 @@ async fn persist(store: Arc<Redb>, batch: Batch) -> Result<Input, Error> {
 async fn reconcile(
     plane: Arc<Mutex<DataPlane>>,
     id: Option<String>,
-    vips: Vec<Vip>,
+    news: News,
     read: bool,
 ) -> Result<Input, Error> {
     let result = spawn_blocking(move || {
@@ -199,7 +201,11 @@ async fn reconcile(
         if read {
             plane.read_again();
         }
-        plane.reconcile(&vips).map(|changes| (changes, plane.skips().clone()))
+        let changes = match news {
+            News::Whole(vips) => plane.reconcile(&vips),
+            News::Change { changed, removed } => plane.update(&changed, &removed),
+        };
+        changes.map(|changes| (changes, plane.skips().clone()))
     });
     let result = result.await?.map(|(changes, skips)| {
         if !changes.is_empty() {

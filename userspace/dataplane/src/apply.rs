@@ -1,18 +1,14 @@
 //! Makes the planned changes in the kernel, so that a connection sees each VIP either as it
 //! was or as it will be.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use muster_packet::{
-    Backend, Counted, Counters, Endpoint, Handshakes, MAX_COUNTERS, Networks, Slot,
-};
+use muster_packet::{Counted, Counters, Endpoint, Handshakes, MAX_COUNTERS, Networks, Slot};
 use tracing::warn;
 
 use crate::{
-    Error, Skipped,
+    Changes, Error, Skipped,
+    current::Current,
     desired::endpoint_text,
-    plan::{Current, Plan, Write},
-    plane::Changes,
+    plan::{Plan, Write},
     syscall,
     tables::Tables,
 };
@@ -24,33 +20,30 @@ use crate::{
 /// until every program that may still read the old ones has ended, delete the old ones. Killed
 /// at any point, it leaves at worst backends that no VIP points to, which the next run
 /// deletes.
+///
+/// It costs what the plan has in it, however many VIPs there are.
 pub(crate) fn apply(
     tables: &mut Tables,
     current: Current,
     plan: Plan,
 ) -> Result<(Changes, Current), Error> {
     let mut changes = Changes { unchanged: plan.unchanged, ..Changes::default() };
-    let mut state = State::new(current);
+    let before = tables.writes();
+    let mut state = State { current };
 
     // Before a VIP is there, its network has to be.
-    let networks = Networks::of(state.current.vips.keys().chain(plan.write.iter().map(|w| &w.vip)));
-    tables.networks.set(networks.union(&tables.networks.get()?))?;
+    let written = Networks::of(plan.write.iter().map(|write| &write.vip));
+    let mut networks = tables.networks.get()?.union(&written);
+    if plan.is_whole {
+        networks = networks.union(&Networks::of(state.current.vips().keys()));
+    }
+    tables.networks.set(networks)?;
+    tables.vips.remove_all(&plan.remove)?;
     for vip in &plan.remove {
-        tables.vips.remove(vip)?;
-        state.current.vips.remove(vip);
+        state.current.remove_vip(vip);
         changes.removed += 1;
     }
-    for (backend, counter) in &plan.count {
-        match begin_counting(tables, *backend, *counter) {
-            Ok(()) => {
-                state.current.counted.insert(*backend, *counter);
-            }
-            // It is served all the same.
-            Err(error) => {
-                changes.skipped.push(Skipped::Count { backend: endpoint_text(*backend), error });
-            }
-        }
-    }
+    state.count(tables, &plan.count, &mut changes)?;
     for backend in &plan.uncounted {
         let error = Error::Full { map: "counters", entries: MAX_COUNTERS };
         changes.skipped.push(Skipped::Count { backend: endpoint_text(*backend), error });
@@ -74,7 +67,8 @@ pub(crate) fn apply(
                 // It is served all the same.
                 changes.skipped.push(Skipped::Maglev { vip: endpoint_text(write.vip), error });
                 let without = Write { slots: 0, needs_pages: false, ..write.clone() };
-                if write.has_table && state.current.vips.get(&write.vip) == Some(&without.entry()) {
+                if write.has_table && state.current.vips().get(&write.vip) == Some(&without.entry())
+                {
                     changes.unchanged += 1;
                     continue;
                 }
@@ -90,16 +84,16 @@ pub(crate) fn apply(
             }
         }
     }
-    tables.networks.set(Networks::of(state.current.vips.keys()))?;
+    if plan.is_whole || changes.removed > 0 {
+        tables.networks.set(Networks::of(state.current.vips().keys()))?;
+    }
     state.collect(tables)?;
+    changes.writes = tables.writes();
+    changes.writes.retain(|map, writes| {
+        *writes -= before.get(map).copied().unwrap_or(0);
+        *writes > 0
+    });
     Ok((changes, state.current))
-}
-
-/// Gives a backend counters. They are its own before anybody can find them.
-fn begin_counting(tables: &mut Tables, backend: Endpoint, counter: u32) -> Result<(), Error> {
-    tables.handshakes.set(counter, Handshakes::default())?;
-    tables.counters.set(counter, Counters::new(backend))?;
-    tables.counted.insert(backend, Counted::new(counter))
 }
 
 /// What the maps say while they are being changed.
@@ -110,107 +104,115 @@ struct State {
 // === impl State ===
 
 impl State {
-    fn new(current: Current) -> Self {
-        Self { current }
+    /// Gives backends counters. They are their own before anybody can find them.
+    fn count(
+        &mut self,
+        tables: &mut Tables,
+        backends: &[(Endpoint, u32)],
+        changes: &mut Changes,
+    ) -> Result<(), Error> {
+        if backends.is_empty() {
+            return Ok(());
+        }
+        let places = || backends.iter().map(|(_, place)| *place);
+        let counters = backends.iter().map(|(backend, place)| (*place, Counters::new(*backend)));
+        let handshakes: Vec<_> = places().map(|place| (place, Handshakes::default())).collect();
+        tables.handshakes.set_all(&handshakes)?;
+        tables.counters.set_all(&counters.collect::<Vec<_>>())?;
+        let counted = backends.iter().map(|(backend, place)| (*backend, Counted::new(*place)));
+        let counted: Vec<_> = counted.collect();
+        let mut rest = counted.as_slice();
+        while !rest.is_empty() {
+            let (done, result) = tables.counted.insert_all(rest);
+            for (backend, at) in rest.iter().take(done) {
+                self.current.count(*backend, at.counter);
+            }
+            let Err(error) = result else { break };
+            // It is served all the same.
+            if let Some((backend, _)) = rest.get(done) {
+                let backend = endpoint_text(*backend);
+                changes.skipped.push(Skipped::Count { backend, error });
+            }
+            rest = rest.get(done + 1..).unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Writes a VIP's new table, or what of it is not there yet, and then the VIP. If there is no
     /// room, the VIP stays as it was.
     fn write(&mut self, tables: &mut Tables, write: &Write) -> Result<(), Error> {
         let table = write.table;
-        let mut slots = BTreeMap::<u32, Backend>::new();
-        let new = if write.has_table { &[] } else { write.built.slots.as_slice() };
-        let result = (0u32..)
-            .zip(new)
-            .try_for_each(|(index, slot)| {
-                tables.backends.insert(Slot { table, index }, *slot)?;
-                slots.insert(index, *slot);
-                Ok(())
-            })
-            .and_then(|()| {
-                if write.needs_pages {
-                    self.current.pages.write(tables, table, write.built.drawn())?;
-                }
-                tables.vips.insert(write.vip, write.entry())?;
-                self.current.vips.insert(write.vip, write.entry());
-                Ok(())
-            });
+        let mut written = 0;
+        let slots = write.built.slots.iter().copied();
+        let keys = (0..).map(|index| Slot { table, index });
+        let slots: Vec<_> = if write.has_table { Vec::new() } else { keys.zip(slots).collect() };
+        let result = (|| {
+            if !slots.is_empty() {
+                let result;
+                (written, result) = tables.backends.insert_all(&slots);
+                result?;
+            }
+            if write.needs_pages {
+                let drawn = write.built.drawn();
+                self.current.change_pages(table, |pages| pages.write(tables, table, drawn))?;
+            }
+            tables.vips.insert(write.vip, write.entry())
+        })();
         if result.is_err() {
             // No VIP points there, so nobody reads it.
-            for index in slots.keys() {
-                tables.backends.remove(&Slot { table, index: *index })?;
+            let keys: Vec<_> = slots.iter().take(written).map(|(key, _)| *key).collect();
+            tables.backends.remove_all(&keys)?;
+            if self.current.unused_pages().contains(&table) {
+                self.current.change_pages(table, |pages| pages.delete(tables, table))?;
             }
-            if !self.has_maglev(table) {
-                self.current.pages.delete(tables, table)?;
-            }
-        } else if !write.has_table {
-            self.current.tables.insert(table, slots);
+            return result;
         }
+        if !write.has_table {
+            self.current.add_table(table, write.built.slots.iter().copied().collect());
+        }
+        self.current.set_vip(write.vip, write.entry());
         result
     }
 
-    /// True if a VIP points to a Maglev table of this number.
-    fn has_maglev(&self, table: u32) -> bool {
-        self.current.vips.values().any(|vip| vip.table == table && vip.slots > 0)
-    }
-
-    /// Maglev tables that no VIP points to.
-    fn unused_pages(&self) -> Vec<u32> {
-        let vips = self.current.vips.values().filter(|vip| vip.slots > 0);
-        let used: BTreeSet<u32> = vips.map(|vip| vip.table).collect();
-        self.current.pages.tables().filter(|table| !used.contains(table)).collect()
-    }
-
-    /// Tables that no VIP points to.
-    fn garbage(&self) -> Vec<u32> {
-        let used: BTreeSet<u32> = self.current.vips.values().map(|vip| vip.table).collect();
-        self.current.tables.keys().filter(|table| !used.contains(table)).copied().collect()
-    }
-
     fn has_garbage(&self) -> bool {
-        !self.garbage().is_empty() || !self.unused_pages().is_empty()
+        !self.current.unused().is_empty() || !self.current.unused_pages().is_empty()
     }
 
     /// Deletes tables that no VIP points to, and the counters of backends that are in no
     /// table.
     fn collect(&mut self, tables: &mut Tables) -> Result<(), Error> {
-        let (garbage, pages) = (self.garbage(), self.unused_pages());
-        if !garbage.is_empty() || !pages.is_empty() {
+        if self.has_garbage() {
+            let unused: Vec<u32> = self.current.unused().iter().copied().collect();
+            let pages: Vec<u32> = self.current.unused_pages().iter().copied().collect();
             if let Err(error) = syscall::wait_for_programs() {
                 // They are deleted by the next run that can wait, and harmless until then.
-                warn!(%error, tables = garbage.len(), "membarrier: old backends stay for now");
+                warn!(%error, tables = unused.len(), "membarrier: old backends stay for now");
                 return Ok(());
             }
             for table in pages {
-                self.current.pages.delete(tables, table)?;
+                self.current.change_pages(table, |pages| pages.delete(tables, table))?;
             }
-            for table in garbage {
-                for index in
-                    self.current.tables.remove(&table).into_iter().flatten().map(|(i, _)| i)
-                {
-                    tables.backends.remove(&Slot { table, index })?;
-                }
+            let mut keys = Vec::new();
+            for table in &unused {
+                let indices = self.current.slots(*table).into_iter().flat_map(|s| s.indices());
+                keys.extend(indices.map(|index| Slot { table: *table, index }));
             }
+            tables.backends.remove_all(&keys)?;
+            unused.into_iter().for_each(|table| self.current.remove_table(table));
         }
         self.forget_counters(tables)
     }
 
     /// Counters stay while a handshake they counted as begun is under way.
     fn forget_counters(&mut self, tables: &mut Tables) -> Result<(), Error> {
-        let used: BTreeSet<_> =
-            self.current.tables.values().flat_map(BTreeMap::values).map(|s| s.backend).collect();
-        let counted = &mut self.current.counted;
-        let stale: Vec<_> = counted
-            .iter()
-            .filter(|(backend, _)| !used.contains(backend))
-            .map(|(backend, counter)| (*backend, *counter))
-            .collect();
-        for (backend, counter) in stale {
-            if tables.counters.get(counter)?.pending() == 0 {
-                tables.counted.remove(&backend)?;
-                counted.remove(&backend);
+        let mut over = Vec::new();
+        for (backend, place) in self.current.places().idle() {
+            if tables.counters.get(place)?.pending() == 0 {
+                over.push(backend);
             }
         }
+        tables.counted.remove_all(&over)?;
+        over.iter().for_each(|backend| self.current.count_no_more(backend));
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use muster_api::muster::{Protocol, Vip};
+use muster_api::muster::{Protocol, Vip, VipKey};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     nfqueue::{self, Nfqueue, Retiring},
     plane::{EbpfPlane, endpoint},
     platform,
+    view::News,
 };
 
 /// The data plane of one agent, open in one process.
@@ -124,11 +125,29 @@ impl DataPlane {
     ///
     /// [`Error::Map`], [`Error::Command`]. The next call goes on from whatever was reached.
     pub fn reconcile(&mut self, vips: &[Vip]) -> Result<Changes, Error> {
+        self.take(News::Whole(vips))
+    }
+
+    /// As [`reconcile`](Self::reconcile) with the view of the last time, without those VIPs that are
+    /// `removed`, and with those that are `changed` or added.
+    ///
+    /// By eBPF it costs what has changed, however many VIPs there are: of each map that a change of one
+    /// backend concerns, one call writes. A [`reconcile`](Self::reconcile) has to come before the first,
+    /// after an error, and after [`set_agent_id`](Self::set_agent_id) with another id.
+    ///
+    /// # Errors
+    ///
+    /// As [`reconcile`](Self::reconcile).
+    pub fn update(&mut self, changed: &[Vip], removed: &[VipKey]) -> Result<Changes, Error> {
+        self.take(News::Change { changed, removed })
+    }
+
+    fn take(&mut self, news: News<'_>) -> Result<Changes, Error> {
         let changes = match &mut self.active {
-            Active::Ebpf(plane) => plane.reconcile(vips),
-            Active::Nfqueue(plane) => plane.reconcile(vips),
+            Active::Ebpf(plane) => plane.reconcile(news),
+            Active::Nfqueue(plane) => plane.reconcile(news),
         }?;
-        self.former = self.former.take().and_then(|former| former.give_up(&self.config, vips));
+        self.former = self.former.take().and_then(|former| former.give_up(&self.config, news));
         Ok(changes)
     }
 
@@ -260,7 +279,7 @@ fn former_nfqueue(config: &Config) -> Option<Former> {
 impl Former {
     /// Gives up what is not needed any more now that others serve this view. What is left of
     /// it, if anything.
-    fn give_up(self, config: &Config, vips: &[Vip]) -> Option<Self> {
+    fn give_up(self, config: &Config, news: News<'_>) -> Option<Self> {
         match self {
             Self::Ebpf => match EbpfPlane::unpin(config) {
                 Ok(()) => {
@@ -273,7 +292,7 @@ impl Former {
                 }
             },
             Self::Nfqueue(mut retiring) => {
-                if let Err(error) = retiring.follow(vips) {
+                if let Err(error) = retiring.follow(news) {
                     error!(%error, "NFQUEUE, which is being given up, has old backends");
                 }
                 Some(Self::Nfqueue(retiring))

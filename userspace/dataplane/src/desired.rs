@@ -1,18 +1,15 @@
 //! From the cluster view to what the maps should say.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
 };
 
-use muster_api::muster::{Backend, Protocol, Vip};
+use muster_api::muster::{Backend, Protocol, Vip, VipKey};
 use muster_packet::{Endpoint, Policy, TCP, UDP};
 use thiserror::Error;
 
 use crate::table::Weighted;
-
-/// The VIPs to serve.
-pub(crate) type Desired = BTreeMap<Endpoint, Wanted>;
 
 /// What a VIP is to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +18,19 @@ pub(crate) struct Wanted {
     pub(crate) policy: Option<Policy>,
     /// In order.
     pub(crate) backends: Vec<Weighted>,
+}
+
+/// A field of a VIP that is impossible or not supported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Flaw {
+    /// The VIP, as text.
+    vip: String,
+    /// Which field, as a path from the VIP.
+    field: String,
+    /// Its value.
+    value: String,
+    /// What is wrong with it.
+    reason: Reason,
 }
 
 /// A part of the view that is not applied; everything else is.
@@ -119,55 +129,45 @@ impl Skipped {
     }
 }
 
+impl From<&Flaw> for Skipped {
+    fn from(flaw: &Flaw) -> Self {
+        let Flaw { vip, field, value, reason } = flaw.clone();
+        Self::Field { vip, field, value, reason }
+    }
+}
+
 /// Why a field is refused.
 type Reason = &'static str;
 
-/// Reads the view. What cannot be used is left out and named.
-pub(crate) fn desired(vips: &[Vip]) -> (Desired, Vec<Skipped>) {
-    let (mut desired, mut skipped) = (Desired::new(), Vec::new());
-    for vip in vips {
-        let Some(key) = &vip.key else {
-            skipped.push(Skipped::NoKey { name: vip.name.clone() });
-            continue;
-        };
-        let text = text(&key.address, key.port, key.protocol);
-        let mut skip = |field: String, value: String, reason: Reason| {
-            skipped.push(Skipped::Field { vip: text.clone(), field, value, reason });
-        };
-        let protocol = match Protocol::try_from(key.protocol) {
-            Ok(Protocol::Tcp) => TCP,
-            Ok(Protocol::Udp) => UDP,
-            _ => {
-                skip(
-                    "key.protocol".into(),
-                    key.protocol.to_string(),
-                    "must be 6 (TCP) or 17 (UDP)",
-                );
-                continue;
-            }
-        };
-        let address = match address(&key.address) {
-            Ok(address) => address,
-            Err(reason) => {
-                skip("key.address".into(), format!("{:?}", key.address), reason);
-                continue;
-            }
-        };
-        let Some(port) = port(key.port) else {
-            skip("key.port".into(), key.port.to_string(), PORT);
-            continue;
-        };
-        let endpoint = Endpoint::at(SocketAddr::new(address, port), protocol);
-        let policy = policy(&vip.policy, &mut skip);
-        let backends = backends(&vip.backends, &endpoint, &mut skip);
-        match desired.entry(endpoint) {
-            Entry::Occupied(_) => skipped.push(Skipped::Twice { vip: text }),
-            Entry::Vacant(entry) => {
-                entry.insert(Wanted { policy, backends });
-            }
+/// Where a VIP is.
+pub(crate) fn endpoint(key: &VipKey) -> Result<Endpoint, Flaw> {
+    let flaw = |field: &str, value: String, reason| {
+        let vip = key_text(key);
+        Flaw { vip, field: field.to_owned(), value, reason }
+    };
+    let protocol = match Protocol::try_from(key.protocol) {
+        Ok(Protocol::Tcp) => TCP,
+        Ok(Protocol::Udp) => UDP,
+        _ => {
+            let value = key.protocol.to_string();
+            return Err(flaw("key.protocol", value, "must be 6 (TCP) or 17 (UDP)"));
         }
-    }
-    (desired, skipped)
+    };
+    let address = address(&key.address)
+        .map_err(|reason| flaw("key.address", format!("{:?}", key.address), reason))?;
+    let port = port(key.port).ok_or_else(|| flaw("key.port", key.port.to_string(), PORT))?;
+    Ok(Endpoint::at(SocketAddr::new(address, port), protocol))
+}
+
+/// What the VIP at an endpoint is to be. What of it cannot be used is left out and named.
+pub(crate) fn wanted(vip: &Vip, endpoint: &Endpoint) -> (Wanted, Vec<Flaw>) {
+    let mut flaws = Vec::new();
+    let mut skip = |field: String, value: String, reason: Reason| {
+        flaws.push(Flaw { vip: vip_text(vip), field, value, reason });
+    };
+    let policy = policy(&vip.policy, &mut skip);
+    let backends = backends(&vip.backends, endpoint, &mut skip);
+    (Wanted { policy, backends }, flaws)
 }
 
 /// `None` for the agent's.
@@ -250,7 +250,7 @@ fn unreachable(vip: &Endpoint, backend: &Endpoint) -> Option<Reason> {
 }
 
 /// A VIP as messages name it: `11.0.0.1:80/tcp`, `[fd01:c::1]:80/tcp`.
-fn text(address: &str, port: u32, protocol: i32) -> String {
+pub(crate) fn text(address: &str, port: u32, protocol: i32) -> String {
     let protocol = match Protocol::try_from(protocol) {
         Ok(Protocol::Tcp) => "tcp".to_owned(),
         Ok(Protocol::Udp) => "udp".to_owned(),
@@ -262,11 +262,18 @@ fn text(address: &str, port: u32, protocol: i32) -> String {
     format!("{address}:{port}/{protocol}")
 }
 
+/// [`text`] of a VIP of the view.
+pub(crate) fn vip_text(vip: &Vip) -> String {
+    vip.key.as_ref().map_or_else(String::new, key_text)
+}
+
+/// [`text`] of a key.
+pub(crate) fn key_text(key: &VipKey) -> String {
+    text(&key.address, key.port, key.protocol)
+}
+
 /// [`text`] of an endpoint.
 pub(crate) fn endpoint_text(endpoint: Endpoint) -> String {
     let address = endpoint.socket_address().ip().to_string();
     text(&address, u32::from(endpoint.port), i32::from(endpoint.protocol))
 }
-
-#[cfg(test)]
-mod tests;

@@ -24,7 +24,7 @@ use crate::{Error, tables::Tables};
 pub use events::InterfaceEvents;
 pub use interfaces::{Interface, Interfaces, InterfacesError, Means};
 
-pub(crate) use addresses::View;
+pub(crate) use addresses::Addresses;
 pub(crate) use device::Devices;
 pub(crate) use pin::{Kind, release};
 
@@ -65,10 +65,18 @@ impl Default for Forward {
 
 impl Forward {
     /// Makes the maps say which addresses are this machine's, its containers' and VIPs'.
-    pub(crate) fn know(&self, tables: &mut Tables, view: &View) -> Result<(), Error> {
+    pub(crate) fn know(&self, tables: &mut Tables, view: &Addresses) -> Result<(), Error> {
         let devices = Devices::read()?;
         addresses::set_forwarding(tables, self.address, &devices)?;
         addresses::set_known(tables, view, &devices)
+    }
+
+    /// As [`know`](Self::know), where nothing but the view has changed since the last time.
+    pub(crate) fn follow(&self, tables: &mut Tables, view: &Addresses) -> Result<(), Error> {
+        if view.have_changed() {
+            addresses::set_changed(tables, view, &Devices::read()?)?;
+        }
+        Ok(())
     }
 
     /// The interfaces, and how they are caught; none if none is asked for.
@@ -159,7 +167,7 @@ impl Front {
     }
 
     /// Says what this machine lacks for VIPs of the family that the agent's address is not of, once there are some.
-    pub(crate) fn look_at(&mut self, view: &View) -> Result<(), Error> {
+    pub(crate) fn look_at(&mut self, view: &Addresses) -> Result<(), Error> {
         for (is_v4, looked_at) in [true, false].into_iter().zip(&mut self.looked_at) {
             if *looked_at || !view.has(is_v4) {
                 continue;

@@ -22,18 +22,19 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use muster_api::muster::{Protocol, Vip};
+use muster_api::muster::Protocol;
 use muster_packet::{Backend, Endpoint, MAX_COUNTERS, TCP};
 use rand::{SeedableRng as _, TryRng as _, rngs::StdRng, rngs::SysRng};
 
 use crate::{
     BackendStatus, Changes, Config, Error, Policy, Skipped, Skips, Snapshot, VipStatus,
-    desired::{Desired, Wanted, desired, endpoint_text},
-    names::Names,
+    desired::{Wanted, endpoint_text},
     plan,
     plane::now_ns,
     skips::Told,
     status,
+    table::Slots,
+    view::{News, View},
 };
 
 use conntrack::Events;
@@ -55,7 +56,7 @@ pub(crate) struct Nfqueue {
     /// Bound, but not read until it is known what to answer: SYNs wait there.
     waiting: Option<(Vec<Queue>, Events)>,
     workers: Option<Workers>,
-    names: Names,
+    view: View,
     skips: Skips,
     told: Told,
     /// What is in the set; `None` if that is not known.
@@ -95,14 +96,14 @@ impl Nfqueue {
             ledger: Arc::new(Mutex::new(Ledger::new(StdRng::from_seed(seed)))),
             waiting: Some((queues, events)),
             workers: None,
-            names: Names::default(),
+            view: View::default(),
             skips: Skips::default(),
             told: Told::default(),
             members: None,
         })
     }
 
-    /// Makes this network serve exactly these VIPs, those of TCP over IPv4.
+    /// Makes this network serve exactly the VIPs of the view, those of TCP over IPv4.
     ///
     /// A SYN sees a VIP with its old backends or with its new ones. Rules that were removed by
     /// hand are put back.
@@ -111,27 +112,30 @@ impl Nfqueue {
     ///
     /// [`Error::Command`] if the set or the rules cannot be changed. The next call goes on from
     /// whatever was reached.
-    pub(crate) fn reconcile(&mut self, vips: &[Vip]) -> Result<Changes, Error> {
-        let changes = self.follow(vips)?;
+    pub(crate) fn reconcile(&mut self, news: News<'_>) -> Result<Changes, Error> {
+        let changes = self.follow(news)?;
         self.rules.put()?;
         Ok(changes)
     }
 
     /// [`reconcile`](Self::reconcile) without the rules: what those that are there queue is
     /// answered.
-    fn follow(&mut self, vips: &[Vip]) -> Result<Changes, Error> {
-        let (desired, mut skipped) = desired(vips);
-        let (desired, members) = servable(desired, &mut skipped);
+    fn follow(&mut self, news: News<'_>) -> Result<Changes, Error> {
+        // There is little that is written for each: all of it is compared.
+        self.view.take(news, None);
+        let mut skipped = self.view.skipped();
+        let (desired, members) = servable(&self.view, &mut skipped);
         let mut changes = {
             let mut ledger = look(&self.ledger);
-            let plan = plan::plan(ledger.current(), &desired, self.policy);
+            let vips = desired.iter().map(|(vip, wanted)| (*vip, wanted));
+            let all = plan::all(ledger.current(), vips);
+            let plan = plan::plan(ledger.current(), &all, self.policy);
             for backend in &plan.uncounted {
                 let error = Error::Full { map: "counters", entries: MAX_COUNTERS };
                 skipped.push(Skipped::Count { backend: endpoint_text(*backend), error });
             }
             ledger.apply(plan)
         };
-        self.names = Names::of(vips);
         self.skips = Skips::of(&skipped);
         self.told.tell(&skipped);
         changes.skipped = skipped;
@@ -150,7 +154,7 @@ impl Nfqueue {
     pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
         let now_ns = now_ns()?;
         let ledger = look(&self.ledger);
-        let vips = ledger.current().vips.keys();
+        let vips = ledger.current().vips().keys();
         Ok(Snapshot {
             vips: vips.filter_map(|vip| self.show(&ledger, *vip, now_ns)).collect(),
             skips: self.skips.clone(),
@@ -171,25 +175,28 @@ impl Nfqueue {
     }
 
     fn show(&self, ledger: &Ledger, vip: Endpoint, now_ns: u64) -> Option<VipStatus> {
-        let entry = ledger.current().vips.get(&vip)?;
-        let slots = ledger.current().tables.get(&entry.table);
+        let entry = ledger.current().vips().get(&vip)?;
+        let slots = ledger.current().slots(entry.table);
         let address = vip.socket_address();
         let shown = |slot: &Backend| BackendStatus::new(slot, ledger.counted(slot.counter), now_ns);
         Some(VipStatus {
             address,
             protocol: Protocol::Tcp,
-            name: self.names.get(address, Protocol::Tcp),
+            name: self.view.name(&vip),
             policy: status::policy(entry),
-            backends: slots.into_iter().flat_map(BTreeMap::values).map(shown).collect(),
+            backends: slots.into_iter().flat_map(Slots::iter).map(shown).collect(),
         })
     }
 }
 
 /// What of the view can be served, and the addresses that are in the set.
-fn servable(desired: Desired, skipped: &mut Vec<Skipped>) -> (Desired, BTreeSet<SocketAddrV4>) {
+fn servable(
+    view: &View,
+    skipped: &mut Vec<Skipped>,
+) -> (BTreeMap<Endpoint, Wanted>, BTreeSet<SocketAddrV4>) {
     let mut members = BTreeSet::new();
-    let mut servable = Desired::new();
-    for (vip, wanted) in desired {
+    let mut servable = BTreeMap::new();
+    for (vip, wanted) in view.vips() {
         let refused = |field: &str, value: String, reason| Skipped::Field {
             vip: endpoint_text(vip),
             field: field.to_owned(),
@@ -215,13 +222,13 @@ fn servable(desired: Desired, skipped: &mut Vec<Skipped>) -> (Desired, BTreeSet<
             continue;
         }
         let (kept, other): (Vec<_>, Vec<_>) =
-            wanted.backends.into_iter().partition(|(backend, _)| status::v4(backend).is_some());
+            wanted.backends.iter().copied().partition(|(backend, _)| status::v4(backend).is_some());
         for (backend, _) in other {
             let value = endpoint_text(backend);
             skipped.push(refused("backends.address", value, "NFQUEUE serves IPv4 only"));
         }
         members.insert(address);
-        servable.insert(vip, Wanted { backends: kept, ..wanted });
+        servable.insert(vip, Wanted { policy: wanted.policy, backends: kept });
     }
     (servable, members)
 }

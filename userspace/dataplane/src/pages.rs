@@ -4,7 +4,7 @@
 //! wrong: what was found when the map was opened, and what was written since, is known. Only one
 //! process writes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use muster_packet::{
     Backend, Slot,
@@ -14,8 +14,8 @@ use muster_packet::{
 use crate::{Error, tables::Tables};
 
 /// The pages in the map `maglev`, by table.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pages(HashMap<u32, BTreeSet<u32>>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pages(BTreeMap<u32, BTreeSet<u32>>);
 
 // === impl Pages ===
 
@@ -40,6 +40,16 @@ impl Pages {
         self.0.keys().copied()
     }
 
+    /// True if there is any page of the table.
+    pub(crate) fn contains(&self, table: u32) -> bool {
+        self.0.contains_key(&table)
+    }
+
+    /// The last of the tables.
+    pub(crate) fn highest(&self) -> Option<u32> {
+        self.0.keys().next_back().copied()
+    }
+
     /// Writes a table for these backends. What is written stays known if there is an error.
     pub(crate) fn write(
         &mut self,
@@ -48,22 +58,18 @@ impl Pages {
         drawn: &[Backend],
     ) -> Result<(), Error> {
         let weighted: Vec<_> = drawn.iter().map(|slot| (slot.backend, slot.weight)).collect();
-        for (index, page) in (0..).zip(MaglevPage::pages(&maglev::build(&weighted))) {
-            let key = Slot { table, index };
-            tables.maglev.insert(key, page)?;
-            self.insert(key);
-        }
-        Ok(())
+        let keys = (0..).map(|index| Slot { table, index });
+        let pages: Vec<_> = keys.zip(MaglevPage::pages(&maglev::build(&weighted))).collect();
+        let (written, result) = tables.maglev.insert_all(&pages);
+        pages.iter().take(written).for_each(|(key, _)| self.insert(*key));
+        result
     }
 
     /// Deletes a table, which nobody may read any more.
     pub(crate) fn delete(&mut self, tables: &mut Tables, table: u32) -> Result<(), Error> {
-        while let Some(index) = self.0.get(&table).and_then(BTreeSet::last).copied() {
-            tables.maglev.remove(&Slot { table, index })?;
-            if let Some(pages) = self.0.get_mut(&table) {
-                pages.remove(&index);
-            }
-        }
+        let pages = self.0.get(&table).into_iter().flatten();
+        let keys: Vec<_> = pages.map(|index| Slot { table, index: *index }).collect();
+        tables.maglev.remove_all(&keys)?;
         self.0.remove(&table);
         Ok(())
     }
@@ -73,9 +79,9 @@ impl Pages {
         (0..maglev::pages(slots)).for_each(|index| self.insert(Slot { table, index }));
     }
 
-    /// Takes it that only these tables are left.
-    pub(crate) fn retain(&mut self, is_left: impl Fn(u32) -> bool) {
-        self.0.retain(|table, _| is_left(*table));
+    /// Takes it that a table is gone.
+    pub(crate) fn remove(&mut self, table: u32) {
+        self.0.remove(&table);
     }
 
     fn insert(&mut self, page: Slot) {

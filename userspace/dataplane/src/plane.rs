@@ -5,42 +5,26 @@ mod show;
 use std::{collections::BTreeSet, fs, io};
 
 use aya::Ebpf;
-use muster_api::muster::Vip;
 use tracing::{info, warn};
 
 pub(crate) use show::{endpoint, now_ns};
 
 use crate::{
-    Config, Error, Skipped, Skips, apply,
-    desired::desired,
+    Changes, Config, Error, Skips, apply,
+    current::Current,
     forwarded::Refusals,
     front::{self, Front},
     hook::HOOKS,
     lock::Lock,
-    names::Names,
     object,
     pins::Pins,
-    plan::{self, Current, Rules},
+    plan::{self, Plan, Rules},
     platform,
     skips::Told,
     stale,
     tables::Tables,
+    view::{News, View},
 };
-
-/// What [`DataPlane::reconcile`](crate::DataPlane::reconcile) did.
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// VIPs that were not there before.
-    pub added: usize,
-    /// VIPs whose backends changed.
-    pub changed: usize,
-    /// VIPs that are gone.
-    pub removed: usize,
-    /// VIPs that were already as the view says.
-    pub unchanged: usize,
-    /// What of the view could not be applied, and why.
-    pub skipped: Vec<Skipped>,
-}
 
 /// The data plane of one agent by eBPF, open in one process.
 ///
@@ -55,9 +39,11 @@ pub(crate) struct EbpfPlane {
     known: Option<Current>,
     /// True if others may have changed the maps since.
     read_again: bool,
+    /// True if they say all that the view says: then only what changes in it need be looked at.
+    settled: bool,
+    view: View,
     /// Programs that wait for their maps to be filled before they replace the attached ones.
     staged: Option<Ebpf>,
-    names: Names,
     skips: Skips,
     told: Told,
     refusals: Refusals,
@@ -67,18 +53,7 @@ pub(crate) struct EbpfPlane {
     front: Option<Front>,
     /// Whose containers are at addresses of their own on this machine.
     agent_id: String,
-    /// What the last view said.
-    view: Option<front::View>,
     _lock: Lock,
-}
-
-// === impl Changes ===
-
-impl Changes {
-    /// True if nothing was changed in the kernel.
-    pub fn is_empty(&self) -> bool {
-        self.added == 0 && self.changed == 0 && self.removed == 0
-    }
 }
 
 // === impl EbpfPlane ===
@@ -112,15 +87,15 @@ impl EbpfPlane {
             tables,
             known: None,
             read_again: false,
+            settled: false,
+            view: View::default(),
             staged: None,
-            names: Names::default(),
             skips: Skips::default(),
             told: Told::default(),
             refusals: Refusals::default(),
             forwards,
             front: None,
             agent_id: String::new(),
-            view: None,
             _lock: lock,
         };
         if adopt {
@@ -200,15 +175,21 @@ impl EbpfPlane {
 
     /// Makes the maps say which addresses are whose.
     fn know(&mut self) -> Result<(), Error> {
-        let Some(view) = &self.view else { return Ok(()) };
-        self.config.forward.know(&mut self.tables, view)?;
-        match &mut self.front {
-            Some(front) => front.look_at(view),
-            None => Ok(()),
-        }
+        let Some(addresses) = self.view.addresses() else { return Ok(()) };
+        self.config.forward.know(&mut self.tables, addresses)?;
+        addresses.are_known();
+        self.front.as_mut().map_or(Ok(()), |front| front.look_at(addresses))
     }
 
-    /// Makes the kernel serve exactly these VIPs.
+    /// As [`know`](Self::know), where nothing but the view has changed.
+    fn follow_addresses(&mut self) -> Result<(), Error> {
+        let Some(addresses) = self.view.addresses() else { return Ok(()) };
+        self.config.forward.follow(&mut self.tables, addresses)?;
+        addresses.are_known();
+        self.front.as_mut().map_or(Ok(()), |front| front.look_at(addresses))
+    }
+
+    /// Makes the kernel serve exactly the VIPs of the view.
     ///
     /// Writes only what differs from what the maps say, so it may be called any number of times
     /// with the same view. The maps are read the first time, after anything went wrong, and
@@ -217,36 +198,55 @@ impl EbpfPlane {
     /// none, refuses connections (`ECONNREFUSED`). Parts of the view that cannot be applied
     /// are named in [`Changes::skipped`]; everything else is applied.
     ///
+    /// A change of the view costs what it has in it, however many VIPs there are, unless the maps are to
+    /// be read, or do not say all of the view, as for want of room.
+    ///
     /// # Errors
     ///
-    /// [`Error::Map`] if the maps cannot be read or shrunk. The next call goes on from
-    /// whatever was reached.
-    pub(crate) fn reconcile(&mut self, vips: &[Vip]) -> Result<Changes, Error> {
-        self.view = self.forwards.then(|| front::View::new(vips, &self.agent_id));
+    /// [`Error::Map`] if the maps cannot be read or shrunk; the view is the new one all the same. The next
+    /// call goes on from whatever was reached.
+    pub(crate) fn reconcile(&mut self, news: News<'_>) -> Result<Changes, Error> {
+        let agent_id = self.forwards.then_some(self.agent_id.as_str());
+        let touched = self.view.take(news, agent_id);
+        let settled = std::mem::take(&mut self.settled) && !self.read_again;
+        let touched = touched.filter(|_| settled);
         // Known before it is used; if there is no room, programs of this machine are served all the same.
-        if let Err(error) = self.know() {
+        let known =
+            if touched.is_some() { self.follow_addresses() } else { self.know() };
+        let knows = known.is_ok();
+        if let Err(error) = known {
             warn!(%error, "packets of other machines to VIPs may not be forwarded");
         }
-        let (desired, skipped) = desired(vips);
         // Whatever goes wrong, they are read the next time.
         let current = match self.known.take() {
             Some(current) if !self.read_again => current,
-            known => Current::read(&self.tables, known.map(|known| known.pages))?,
+            known => Current::read(&self.tables, known.map(Current::into_pages))?,
         };
         let rules = Rules { policy: self.config.policy, forward: self.forwards };
-        let plan = plan::plan(&current, &desired, rules);
+        let plan = if let Some(touched) = &touched {
+            let vips: Vec<_> =
+                touched.iter().map(|vip| (*vip, self.view.wanted(vip))).collect();
+            let others = self.view.len() - vips.iter().filter(|(_, vip)| vip.is_some()).count();
+            let plan = plan::plan(&current, &vips, rules);
+            Plan { unchanged: plan.unchanged + others, ..plan }
+        } else {
+            let all = plan::all(&current, self.view.vips());
+            Plan { is_whole: true, ..plan::plan(&current, &all, rules) }
+        };
+        let settles = plan.settles();
         let (mut changes, current) = apply::apply(&mut self.tables, current, plan)?;
         self.known = Some(current);
         // A map may be full of what others wrote.
         self.read_again = changes.skipped.iter().any(|part| part.error().is_some());
-        changes.skipped.splice(0..0, skipped);
-        self.names = Names::of(vips);
+        self.settled = settles && knows && !self.read_again;
+        changes.skipped.splice(0..0, self.view.skipped());
         self.skips = Skips::of(&changes.skipped);
         self.told.tell(&changes.skipped);
         self.tell_of_refusals()?;
         if self.staged.is_some() {
             self.publish()?;
-        } else if let Some(front) = &mut self.front
+        } else if touched.is_none()
+            && let Some(front) = &mut self.front
             && let Err(error) = front.attach(&self.pins.links())
         {
             warn!(%error, "packets of other machines to VIPs may not be forwarded");

@@ -23,6 +23,8 @@ use nix::libc;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
+const BPF_MAP_UPDATE_BATCH: libc::c_int = 26;
+const BPF_MAP_DELETE_BATCH: libc::c_int = 27;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 const BPF_LINK_DETACH: libc::c_int = 34;
 
@@ -212,6 +214,55 @@ pub(crate) fn entries<K: Pod, V: Pod>(map: impl AsFd, enough: usize) -> io::Resu
             return Ok(all);
         }
         (position, started) = (next, true);
+    }
+}
+
+/// Sets entries of a hash map or an array, one after the other, each at once for who reads it. Says how
+/// many are set; with an error, the next one is why. Linux 5.6.
+pub(crate) fn update<K: Pod, V: Pod>(
+    map: impl AsFd,
+    keys: &[K],
+    values: &[V],
+) -> (usize, io::Result<()>) {
+    let count = keys.len().min(values.len());
+    if count == 0 {
+        return (0, Ok(()));
+    }
+    let mut attr = match batch(map, count) {
+        Ok(attr) => attr,
+        Err(error) => return (0, Err(error)),
+    };
+    (attr.keys, attr.values) = (keys.as_ptr() as u64, values.as_ptr() as u64);
+    let result = bpf(BPF_MAP_UPDATE_BATCH, &mut attr).map(drop);
+    done(&attr, count, result)
+}
+
+/// Deletes entries of a hash map. Says how many are deleted; with an error, the next one is why. Linux 5.6.
+pub(crate) fn delete<K: Pod>(map: impl AsFd, keys: &[K]) -> (usize, io::Result<()>) {
+    if keys.is_empty() {
+        return (0, Ok(()));
+    }
+    let mut attr = match batch(map, keys.len()) {
+        Ok(attr) => attr,
+        Err(error) => return (0, Err(error)),
+    };
+    attr.keys = keys.as_ptr() as u64;
+    let result = bpf(BPF_MAP_DELETE_BATCH, &mut attr).map(drop);
+    done(&attr, keys.len(), result)
+}
+
+fn batch(map: impl AsFd, count: usize) -> io::Result<BatchAttr> {
+    let count = u32::try_from(count).map_err(io::Error::other)?;
+    Ok(BatchAttr { count, map_fd: raw(map.as_fd()), ..BatchAttr::default() })
+}
+
+/// What a command over `count` entries has reached.
+fn done(attr: &BatchAttr, count: usize, result: io::Result<()>) -> (usize, io::Result<()>) {
+    match &result {
+        Ok(()) => (count, result),
+        // Refused before it looked at any entry, it leaves the number as it was.
+        Err(_) if attr.count as usize >= count => (0, result),
+        Err(_) => (attr.count as usize, result),
     }
 }
 

@@ -1,8 +1,6 @@
 //! Builds a VIP's table: slots drawn evenly that come out weighted.
 
-use std::collections::BTreeMap;
-
-use muster_packet::{Backend, Endpoint, UNCOUNTED};
+use muster_packet::{Backend, Endpoint};
 
 /// A backend and its weight.
 pub(crate) type Weighted = (Endpoint, u32);
@@ -19,6 +17,50 @@ pub(crate) struct Built {
     pub(crate) native: u32,
     /// How many drain.
     pub(crate) draining: u32,
+}
+
+/// The slots of a table in the map, by index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Slots(Vec<(u32, Backend)>);
+
+// === impl Slots ===
+
+impl Slots {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// They, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Backend> {
+        self.0.iter().map(|(_, slot)| slot)
+    }
+
+    /// Their indices, in order.
+    pub(crate) fn indices(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().map(|(index, _)| *index)
+    }
+
+    /// The slot at an index.
+    pub(crate) fn get(&self, index: u32) -> Option<&Backend> {
+        let at = self.0.binary_search_by_key(&index, |(index, _)| *index).ok()?;
+        self.0.get(at).map(|(_, slot)| slot)
+    }
+
+    /// Adds one, or replaces it.
+    pub(crate) fn insert(&mut self, index: u32, slot: Backend) {
+        match self.0.binary_search_by_key(&index, |(index, _)| *index) {
+            Ok(at) => self.0[at].1 = slot,
+            Err(at) => self.0.insert(at, (index, slot)),
+        }
+    }
+}
+
+impl FromIterator<Backend> for Slots {
+    /// At 0, 1, 2, …
+    fn from_iter<I: IntoIterator<Item = Backend>>(slots: I) -> Self {
+        Self((0..).zip(slots).collect())
+    }
 }
 
 // === impl Built ===
@@ -39,9 +81,8 @@ impl Built {
 pub(crate) fn build(
     vip: Endpoint,
     backends: &[Weighted],
-    counted: &BTreeMap<Endpoint, u32>,
+    counter: impl Fn(&Endpoint) -> u32,
 ) -> Built {
-    let counter = |backend: &Endpoint| counted.get(backend).copied().unwrap_or(UNCOUNTED);
     let (mut live, draining): (Vec<Weighted>, Vec<Weighted>) =
         backends.iter().partition(|(_, weight)| *weight > 0);
     let is_native = |end: &Endpoint| end.ipv4().is_some() == vip.ipv4().is_some();
@@ -92,7 +133,9 @@ fn as_u32(count: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use muster_packet::{TCP, choose};
+    use std::collections::BTreeMap;
+
+    use muster_packet::{TCP, UNCOUNTED, choose};
     use proptest::prelude::*;
 
     use super::*;
@@ -108,8 +151,8 @@ mod tests {
     }
 
     /// Each backend's counters are where its port says.
-    fn counted() -> BTreeMap<Endpoint, u32> {
-        (0..60).map(|index| (backend(index), u32::from(backend(index).port))).collect()
+    fn counter(backend: &Endpoint) -> u32 {
+        u32::from(backend.port)
     }
 
     /// Share of each backend, exactly, from the table.
@@ -129,7 +172,7 @@ mod tests {
         fn every_backend_gets_its_weight_and_draining_ones_nothing(
             weights in proptest::collection::vec(prop_oneof![Just(0u32), 1u32..20, any::<u32>()], 0..60),
         ) {
-            let built = build(VIP, &weighted(&weights), &counted());
+            let built = build(VIP, &weighted(&weights), counter);
             prop_assert_eq!(built.slots.len(), weights.len());
             prop_assert_eq!(built.drawn as usize, weights.iter().filter(|w| **w > 0).count());
             let shares = shares(&built);
@@ -150,7 +193,7 @@ mod tests {
         fn every_random_number_means_a_backend_that_takes_connections(
             weights in proptest::collection::vec(0u32..5, 1..20), random: u32,
         ) {
-            let built = build(VIP, &weighted(&weights), &counted());
+            let built = build(VIP, &weighted(&weights), counter);
             prop_assume!(built.drawn > 0);
             let choice = choose(random, built.drawn);
             let slot = built.slots[choice.index as usize];
@@ -166,14 +209,14 @@ mod tests {
 
     #[test]
     fn equal_weights_need_no_aliases() {
-        let built = build(VIP, &weighted(&[7, 7, 7]), &counted());
+        let built = build(VIP, &weighted(&[7, 7, 7]), counter);
         assert_eq!(built.slots.iter().map(|s| s.alias).collect::<Vec<_>>(), [0, 1, 2]);
         assert!(built.slots.iter().all(|s| s.threshold == u32::MAX));
     }
 
     #[test]
     fn draining_backends_come_last() {
-        let built = build(VIP, &weighted(&[0, 3, 0, 1]), &counted());
+        let built = build(VIP, &weighted(&[0, 3, 0, 1]), counter);
         assert_eq!((built.drawn, built.draining), (2, 2));
         assert_eq!(built.slots.iter().map(|s| s.weight).collect::<Vec<_>>(), [3, 1, 0, 0]);
     }
@@ -183,23 +226,36 @@ mod tests {
         let vip = Endpoint::v6([0xfd; 16], 80, TCP);
         let other = Endpoint::v6([0xfe; 16], 80, TCP);
         let backends = [(backend(0), 1), (backend(1), 0), (vip, 3), (other, 2)];
-        let built = build(vip, &backends, &counted());
+        let built = build(vip, &backends, counter);
         assert_eq!((built.drawn, built.native, built.draining), (3, 2, 1));
         assert_eq!(built.slots.iter().map(|s| s.weight).collect::<Vec<_>>(), [3, 2, 1, 0]);
-        assert_eq!(build(VIP, &weighted(&[1, 0, 1]), &counted()).native, 2);
+        assert_eq!(build(VIP, &weighted(&[1, 0, 1]), counter).native, 2);
     }
 
     #[test]
     fn backend_that_is_not_counted_is_served() {
-        let built = build(VIP, &weighted(&[1]), &BTreeMap::new());
+        let built = build(VIP, &weighted(&[1]), |_| UNCOUNTED);
         assert_eq!((built.drawn, built.slots[0].counter), (1, UNCOUNTED));
     }
 
     #[test]
     fn no_backends_make_an_empty_table() {
         assert_eq!(
-            build(VIP, &[], &BTreeMap::new()),
+            build(VIP, &[], counter),
             Built { slots: vec![], drawn: 0, native: 0, draining: 0 }
         );
+    }
+
+    #[test]
+    fn slots_are_in_order_of_their_indices() {
+        let slot = |index| build(VIP, &[(backend(index), 1)], counter).slots[0];
+        let mut slots: Slots = [slot(0), slot(1)].into_iter().collect();
+        slots.insert(7, slot(7));
+        slots.insert(4, slot(4));
+        slots.insert(1, slot(11));
+        assert_eq!(slots.indices().collect::<Vec<_>>(), [0, 1, 4, 7]);
+        assert_eq!(slots.get(1), Some(&slot(11)));
+        assert_eq!((slots.get(4), slots.get(5)), (Some(&slot(4)), None));
+        assert_eq!((slots.len(), slots.iter().count()), (4, 4));
     }
 }

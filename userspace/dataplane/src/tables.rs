@@ -1,6 +1,6 @@
 //! The maps that user space reads and writes, typed and named.
 
-use std::{io, marker::PhantomData, os::fd::AsFd};
+use std::{collections::BTreeMap, io, marker::PhantomData, os::fd::AsFd};
 
 use aya::{
     Ebpf, Pod,
@@ -18,6 +18,7 @@ use crate::{Error, forwarded, syscall};
 pub(crate) struct Table<K: Pod, V: Pod> {
     name: &'static str,
     map: Map,
+    writes: u64,
     kinds: PhantomData<(K, V)>,
 }
 
@@ -25,6 +26,7 @@ pub(crate) struct Table<K: Pod, V: Pod> {
 pub(crate) struct Indexed<V: Pod> {
     name: &'static str,
     map: Map,
+    writes: u64,
     kind: PhantomData<V>,
 }
 
@@ -32,6 +34,7 @@ pub(crate) struct Indexed<V: Pod> {
 pub(crate) struct Single<V: Pod> {
     name: &'static str,
     map: Map,
+    writes: u64,
     kind: PhantomData<V>,
 }
 
@@ -79,6 +82,21 @@ impl Tables {
         })
     }
 
+    /// How many calls have changed each map so far.
+    pub(crate) fn writes(&self) -> BTreeMap<&'static str, u64> {
+        BTreeMap::from([
+            (self.vips.name, self.vips.writes),
+            (self.networks.name, self.networks.writes),
+            (self.backends.name, self.backends.writes),
+            (self.maglev.name, self.maglev.writes),
+            (self.counted.name, self.counted.writes),
+            (self.counters.name, self.counters.writes),
+            (self.handshakes.name, self.handshakes.writes),
+            (self.forwarding.name, self.forwarding.writes),
+            (self.addresses.name, self.addresses.writes),
+        ])
+    }
+
     /// The map of this name, if it is one of these.
     pub(crate) fn map(&self, name: &str) -> Option<&Map> {
         [
@@ -121,17 +139,23 @@ impl<K: Pod, V: Pod> Table<K, V> {
         let map = object.take_map(name).ok_or(Error::Missing { name })?;
         // Checks kind and sizes once; later conversions cannot fail.
         HashMap::<_, K, V>::try_from(&map).map_err(named(name))?;
-        Ok(Self { name, map, kinds: PhantomData })
+        Ok(Self { name, map, writes: 0, kinds: PhantomData })
     }
 
     /// Everything in the map.
     pub(crate) fn entries(&self) -> Result<Vec<(K, V)>, Error> {
-        let Map::HashMap(data) = &self.map else { return Err(Error::Missing { name: self.name }) };
-        syscall::entries(data.fd().as_fd(), usize::MAX).map_err(|source| Error::Map {
+        syscall::entries(self.data()?.fd().as_fd(), usize::MAX).map_err(|source| Error::Map {
             map: self.name,
             call: "BPF_MAP_LOOKUP_BATCH",
             source,
         })
+    }
+
+    fn data(&self) -> Result<&MapData, Error> {
+        match &self.map {
+            Map::HashMap(data) => Ok(data),
+            _ => Err(Error::Missing { name: self.name }),
+        }
     }
 
     /// All keys, one by one: for large values.
@@ -150,14 +174,46 @@ impl<K: Pod, V: Pod> Table<K, V> {
         }
     }
 
+    /// Sets the values of keys, by one call. Says of how many, the first ones; with an error, the next one
+    /// is why.
+    pub(crate) fn insert_all(&mut self, entries: &[(K, V)]) -> (usize, Result<(), Error>) {
+        let (keys, values): (Vec<K>, Vec<V>) = entries.iter().copied().unzip();
+        let fd = match self.data() {
+            Ok(data) => data.fd(),
+            Err(error) => return (0, Err(error)),
+        };
+        let (done, result) = syscall::update(fd.as_fd(), &keys, &values);
+        self.writes += 1;
+        (done, result.map_err(batched(self.name, "BPF_MAP_UPDATE_BATCH")))
+    }
+
+    /// Removes keys, by one call if all are there; those that are not are no error.
+    pub(crate) fn remove_all(&mut self, keys: &[K]) -> Result<(), Error> {
+        let mut rest = keys;
+        while !rest.is_empty() {
+            let (done, result) = syscall::delete(self.data()?.fd().as_fd(), rest);
+            self.writes += 1;
+            match result {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    rest = rest.get(done + 1..).unwrap_or_default();
+                }
+                Err(error) => return Err(batched(self.name, "BPF_MAP_DELETE_BATCH")(error)),
+            }
+        }
+        Ok(())
+    }
+
     /// Sets the value of a key.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Result<(), Error> {
+        self.writes += 1;
         let mut map = HashMap::<_, K, V>::try_from(&mut self.map).map_err(named(self.name))?;
         map.insert(key, value, 0).map_err(named(self.name))
     }
 
     /// Removes a key; one that is not there is no error.
     pub(crate) fn remove(&mut self, key: &K) -> Result<(), Error> {
+        self.writes += 1;
         let mut map = HashMap::<_, K, V>::try_from(&mut self.map).map_err(named(self.name))?;
         match map.remove(key) {
             Err(error) if is_not_found(&error) => Ok(()),
@@ -172,7 +228,7 @@ impl<V: Pod> Indexed<V> {
     fn take(object: &mut Ebpf, name: &'static str) -> Result<Self, Error> {
         let map = object.take_map(name).ok_or(Error::Missing { name })?;
         Array::<_, V>::try_from(&map).map_err(named(name))?;
-        Ok(Self { name, map, kind: PhantomData })
+        Ok(Self { name, map, writes: 0, kind: PhantomData })
     }
 
     /// The first values, at least `count` if there are so many.
@@ -194,10 +250,13 @@ impl<V: Pod> Indexed<V> {
         map.get(&index, 0).map_err(named(self.name))
     }
 
-    /// Sets the value at an index.
-    pub(crate) fn set(&mut self, index: u32, value: V) -> Result<(), Error> {
-        let mut map = Array::<_, V>::try_from(&mut self.map).map_err(named(self.name))?;
-        map.set(index, value, 0).map_err(named(self.name))
+    /// Sets the values at indices, by one call.
+    pub(crate) fn set_all(&mut self, entries: &[(u32, V)]) -> Result<(), Error> {
+        let Map::Array(data) = &self.map else { return Err(Error::Missing { name: self.name }) };
+        let (indices, values): (Vec<u32>, Vec<V>) = entries.iter().copied().unzip();
+        let (_, result) = syscall::update(data.fd().as_fd(), &indices, &values);
+        self.writes += 1;
+        result.map_err(batched(self.name, "BPF_MAP_UPDATE_BATCH"))
     }
 }
 
@@ -207,7 +266,7 @@ impl<V: Pod + PartialEq> Single<V> {
     fn take(object: &mut Ebpf, name: &'static str) -> Result<Self, Error> {
         let map = object.take_map(name).ok_or(Error::Missing { name })?;
         Array::<_, V>::try_from(&map).map_err(named(name))?;
-        Ok(Self { name, map, kind: PhantomData })
+        Ok(Self { name, map, writes: 0, kind: PhantomData })
     }
 
     /// The value.
@@ -221,6 +280,7 @@ impl<V: Pod + PartialEq> Single<V> {
         if self.get()? == value {
             return Ok(());
         }
+        self.writes += 1;
         let mut map = Array::<_, V>::try_from(&mut self.map).map_err(named(self.name))?;
         map.set(0, value, 0).map_err(named(self.name))
     }
@@ -250,14 +310,21 @@ fn is_not_found(error: &MapError) -> bool {
     }
 }
 
+/// Turns the kernel's error into one that says which map and which command.
+fn batched(map: &'static str, call: &'static str) -> impl Fn(io::Error) -> Error {
+    move |source| {
+        if source.raw_os_error() == Some(libc::E2BIG) {
+            let shape = MAPS.iter().find(|shape| shape.name == map);
+            return Error::Full { map, entries: shape.map_or(0, |shape| shape.entries) };
+        }
+        Error::Map { map, call, source }
+    }
+}
+
 /// Turns aya's error into one that says which map and which command.
 fn named(map: &'static str) -> impl Fn(MapError) -> Error {
     move |error| match error {
-        MapError::SyscallError(call) if call.io_error.raw_os_error() == Some(libc::E2BIG) => {
-            let shape = MAPS.iter().find(|shape| shape.name == map);
-            Error::Full { map, entries: shape.map_or(0, |shape| shape.entries) }
-        }
-        MapError::SyscallError(call) => Error::Map { map, call: call.call, source: call.io_error },
+        MapError::SyscallError(call) => batched(map, call.call)(call.io_error),
         MapError::IoError(source) => Error::Map { map, call: "bpf", source },
         other => Error::Map { map, call: "bpf", source: io::Error::other(other) },
     }

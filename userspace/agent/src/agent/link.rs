@@ -85,11 +85,10 @@ impl Agent {
             Some(Message::Acknowledge(acknowledge)) => self.acknowledge(&acknowledge),
             Some(Message::Snapshot(snapshot)) => {
                 self.view.replace(snapshot, now);
-                self.vips_changed();
+                self.plane.replaced(&mut self.io, &self.view);
             }
             Some(Message::Delta(delta)) => match self.view.apply(delta, now) {
-                Ok(true) => self.vips_changed(),
-                Ok(false) => {}
+                Ok(vips) => self.plane.changed(&mut self.io, &self.view, vips),
                 Err(super::view::Gap) => {
                     tracing::warn!(
                         version = self.view.version(),

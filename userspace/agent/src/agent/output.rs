@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use muster_api::mesos::executor::Event;
-use muster_api::muster::{AgentMessage, Vip};
+use muster_api::muster::{AgentMessage, Vip, VipKey};
 use muster_containerizer::Resources;
 use muster_store::Batch;
 
@@ -84,12 +84,12 @@ pub enum Output {
         /// When to give up; a check without an answer by then has failed.
         timeout: Duration,
     },
-    /// Make the data plane do exactly this, and answer with
+    /// Make the data plane follow the cluster's VIPs, and answer with
     /// [`Input::Reconciled`](super::Input::Reconciled). There is never more than one
     /// without an answer.
     Reconcile {
-        /// The VIPs of the cluster.
-        vips: Vec<Vip>,
+        /// What is new of the cluster's VIPs.
+        news: News,
         /// True if what others changed in the kernel is to be found and undone, too.
         read: bool,
     },
@@ -99,5 +99,19 @@ pub enum Output {
         after: Duration,
         /// What to give back.
         timer: Timer,
+    },
+}
+
+/// What is new of the cluster's VIPs since the last [`Output::Reconcile`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// These are all there are.
+    Whole(Vec<Vip>),
+    /// Some are others.
+    Change {
+        /// Changed or added.
+        changed: Vec<Vip>,
+        /// Removed.
+        removed: Vec<VipKey>,
     },
 }

@@ -1,11 +1,14 @@
 //! Keeping the data plane at the view.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use muster_api::muster::VipKey;
 use muster_dataplane::Skips;
 use rand::RngExt;
 
-use super::{Agent, Io, Output, Timer, View};
+use super::view::Key;
+use super::{Agent, Io, News, Output, Timer, View};
 
 /// Pause before a failed reconciliation is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -20,16 +23,30 @@ pub(crate) struct Plane {
     running: bool,
     stale: bool,
     failing: bool,
+    /// The data plane is to be told of all VIPs: they are others, or it is not known what it has done
+    /// of what it was told.
+    whole: bool,
+    /// VIPs that it has not been told of since they changed.
+    changed: BTreeSet<Key>,
     /// What the data plane takes the kernel to have is no older than [`READ`].
     fresh: bool,
     skips: Skips,
 }
 
 impl Plane {
-    /// The view has changed.
-    pub(crate) fn changed(&mut self, io: &mut Io, view: &View) {
-        self.stale = true;
+    /// There is another view.
+    pub(crate) fn replaced(&mut self, io: &mut Io, view: &View) {
+        (self.stale, self.whole) = (true, true);
         self.start(io, view);
+    }
+
+    /// Some VIPs of the view have changed, if any.
+    pub(crate) fn changed(&mut self, io: &mut Io, view: &View, vips: BTreeSet<Key>) {
+        if !vips.is_empty() {
+            self.stale = true;
+            self.changed.extend(vips);
+            self.start(io, view);
+        }
     }
 
     /// The reconciliation under way is over.
@@ -47,7 +64,7 @@ impl Plane {
                 io.counters.reconcile_errors += 1;
                 tracing::error!(%error, "cannot bring the data plane to the cluster view; it keeps its last state and is tried again");
                 self.failing = true;
-                self.stale = true;
+                (self.stale, self.whole) = (true, true);
                 io.outbox.now(Output::Timer { after: RETRY, timer: Timer::Reconcile });
             }
         }
@@ -83,17 +100,28 @@ impl Plane {
                 let after = READ.mul_f64(io.rng.random_range(0.5..=1.0));
                 io.outbox.now(Output::Timer { after, timer: Timer::Read });
             }
-            io.outbox.now(Output::Reconcile { vips: view.vips().cloned().collect(), read });
+            io.outbox.now(Output::Reconcile { news: self.news(view), read });
         }
+    }
+
+    /// What the data plane has not been told of.
+    fn news(&mut self, view: &View) -> News {
+        let keys = std::mem::take(&mut self.changed);
+        if std::mem::take(&mut self.whole) {
+            return News::Whole(view.vips().cloned().collect());
+        }
+        let (mut changed, mut removed) = (Vec::new(), Vec::new());
+        for key in keys {
+            match view.vip(&key) {
+                Some(vip) => changed.push(vip.clone()),
+                None => removed.push(VipKey { address: key.0, port: key.1, protocol: key.2 }),
+            }
+        }
+        News::Change { changed, removed }
     }
 }
 
 impl Agent {
-    /// The VIPs of the view may differ from what the data plane does.
-    pub(super) fn vips_changed(&mut self) {
-        self.plane.changed(&mut self.io, &self.view);
-    }
-
     /// What of the cluster's VIPs the data plane does not serve as the view says, and why.
     pub fn vips_skipped(&self) -> &Skips {
         self.plane.skips()
@@ -124,12 +152,31 @@ mod tests {
         })
     }
 
+    /// Of how many VIPs the data plane is told, each time.
     fn reconciled(outputs: &[Output]) -> Vec<usize> {
         let count = |output: &Output| match output {
-            Output::Reconcile { vips, .. } => Some(vips.len()),
+            Output::Reconcile { news: News::Whole(vips), .. } => Some(vips.len()),
+            Output::Reconcile { news: News::Change { changed, removed }, .. } => {
+                Some(changed.len() + removed.len())
+            }
             _ => None,
         };
         outputs.iter().filter_map(count).collect()
+    }
+
+    /// The ports of the VIPs that it is told of: all, or those changed and those removed.
+    fn told(outputs: &[Output]) -> (bool, Vec<u32>, Vec<u32>) {
+        let port = |key: &VipKey| key.port;
+        let ports = |vips: &[muster_api::muster::Vip]| {
+            vips.iter().filter_map(|vip| vip.key.as_ref().map(port)).collect()
+        };
+        match outputs {
+            [Output::Reconcile { news: News::Whole(vips), .. }] => (true, ports(vips), Vec::new()),
+            [Output::Reconcile { news: News::Change { changed, removed }, .. }] => {
+                (false, ports(changed), removed.iter().map(port).collect())
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     fn snapshot(rig: &mut Rig) -> Vec<Output> {
@@ -157,8 +204,40 @@ mod tests {
         for from in 1..=3_u32 {
             assert!(reconciled(&rig.say(delta(from.into(), from + 1))).is_empty());
         }
-        assert_eq!(reconciled(&rig.feed(Input::Reconciled(Ok(Skips::default())))), [4]);
+        let outputs = rig.feed(Input::Reconciled(Ok(Skips::default())));
+        assert_eq!(told(&outputs), (false, vec![2, 3, 4], vec![]));
         assert!(reconciled(&rig.feed(Input::Reconciled(Ok(Skips::default())))).is_empty());
+    }
+
+    #[test]
+    fn only_what_has_changed_is_told_until_it_is_not_known_what_was_done() {
+        let mut rig = Rig::registered();
+        assert_eq!(reconciled(&snapshot(&mut rig)), [1]);
+        rig.feed(Input::Reconciled(Ok(Skips::default())));
+        assert_eq!(told(&rig.say(delta(1, 2))), (false, vec![2], vec![]));
+        let gone = ViewDelta {
+            epoch: "e".into(),
+            from: 2,
+            to: 3,
+            vips_removed: vec![vip(1).key.unwrap()],
+            ..Default::default()
+        };
+        assert!(rig.say(Message::Delta(gone)).is_empty());
+        rig.say(delta(3, 3));
+        let outputs = rig.feed(Input::Reconciled(Ok(Skips::default())));
+        assert_eq!(told(&outputs), (false, vec![3], vec![1]));
+        // What comes while that fails is in the whole.
+        rig.say(delta(4, 4));
+        rig.feed(Input::Reconciled(Err("no".into())));
+        let outputs = rig.timer(Timer::Reconcile);
+        assert_eq!(told(&outputs), (true, vec![2, 3, 4], vec![]));
+        let outputs = rig.feed(Input::Reconciled(Ok(Skips::default())));
+        assert!(outputs.is_empty());
+        assert_eq!(told(&rig.say(delta(5, 5))), (false, vec![5], vec![]));
+        // Another view is told whole, without what was there before.
+        snapshot(&mut rig);
+        let outputs = rig.feed(Input::Reconciled(Ok(Skips::default())));
+        assert_eq!(told(&outputs), (true, vec![1], vec![]));
     }
 
     #[test]
@@ -179,7 +258,7 @@ mod tests {
         let outputs = rig.feed(Input::Reconciled(Err("map full".into())));
         let set = timers(&outputs, |timer| matches!(timer, Timer::Reconcile));
         assert_eq!(set, [(RETRY, Timer::Reconcile)]);
-        assert_eq!(reconciled(&rig.timer(Timer::Reconcile)), [1]);
+        assert_eq!(told(&rig.timer(Timer::Reconcile)), (true, vec![1], vec![]));
         assert!(rig.timer(Timer::Reconcile).is_empty());
         assert_eq!(rig.agent.counters().reconcile_errors, 1);
     }

@@ -1,6 +1,6 @@
 //! The cluster view, as the master streams it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use muster_api::muster::{AgentEntry, ViewDelta, ViewSnapshot, Vip, VipKey};
@@ -15,7 +15,7 @@ pub struct View {
 }
 
 /// Address, port and protocol: unique, and ordered as they are shown.
-type Key = (String, u32, i32);
+pub(crate) type Key = (String, u32, i32);
 
 /// A delta starts from a version that is not the one held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,11 @@ impl View {
         self.vips.values()
     }
 
+    /// One of them.
+    pub(crate) fn vip(&self, key: &Key) -> Option<&Vip> {
+        self.vips.get(key)
+    }
+
     /// Replaces everything.
     pub(crate) fn replace(&mut self, snapshot: ViewSnapshot, now: Duration) {
         *self = Self {
@@ -52,27 +57,31 @@ impl View {
         };
     }
 
-    /// Applies a change; tells whether the VIPs may differ now. A change that has been
+    /// Applies a change; tells which VIPs may differ now. A change that has been
     /// applied before, as one that crossed a snapshot on the way, changes nothing.
-    pub(crate) fn apply(&mut self, delta: ViewDelta, now: Duration) -> Result<bool, Gap> {
+    pub(crate) fn apply(&mut self, delta: ViewDelta, now: Duration) -> Result<BTreeSet<Key>, Gap> {
         if delta.epoch != self.epoch {
             return Err(Gap);
         }
         if delta.to <= self.version {
-            return Ok(false);
+            return Ok(BTreeSet::new());
         }
         if delta.from != self.version {
             return Err(Gap);
         }
-        let vips = !delta.vips_changed.is_empty() || !delta.vips_removed.is_empty();
+        let mut vips = BTreeSet::new();
         for id in delta.agents_removed {
             self.agents.remove(&id);
         }
         self.agents.extend(delta.agents_changed.into_iter().map(|a| told(a, now)));
-        for removed in delta.vips_removed {
-            self.vips.remove(&key(removed));
+        for removed in delta.vips_removed.into_iter().map(key) {
+            self.vips.remove(&removed);
+            vips.insert(removed);
         }
-        self.vips.extend(delta.vips_changed.into_iter().filter_map(keyed));
+        for (key, vip) in delta.vips_changed.into_iter().filter_map(keyed) {
+            vips.insert(key.clone());
+            self.vips.insert(key, vip);
+        }
         self.version = delta.to;
         Ok(vips)
     }
@@ -149,7 +158,7 @@ mod tests {
             ..delta(5, 6)
         };
         let later = NOW + Duration::from_secs(1);
-        assert_eq!(view.apply(change, later), Ok(false));
+        assert_eq!(view.apply(change, later), Ok(BTreeSet::new()));
         let agents: Vec<_> =
             view.agents().map(|(a, told)| (&*a.agent_id, &*a.address, told)).collect();
         assert_eq!(agents, [("b", "2", NOW), ("c", "4", later)]);
@@ -158,7 +167,8 @@ mod tests {
             vips_removed: vec![vip("11.0.0.2", "").key.unwrap()],
             ..delta(6, 9)
         };
-        assert_eq!(view.apply(change, NOW), Ok(true));
+        let vips = ["11.0.0.1", "11.0.0.2"].map(|address| (address.to_owned(), 80, 6));
+        assert_eq!(view.apply(change, NOW), Ok(vips.into()));
         assert_eq!((names(&view), view.version()), (vec!["uno"], 9));
     }
 
@@ -168,7 +178,7 @@ mod tests {
         let cases = [
             (delta(6, 7), Err(Gap)),
             (delta(4, 6), Err(Gap)),
-            (delta(4, 5), Ok(false)),
+            (delta(4, 5), Ok(BTreeSet::new())),
             (ViewDelta { epoch: "f".into(), ..delta(5, 6) }, Err(Gap)),
         ];
         for (mut delta, expected) in cases {

@@ -4,12 +4,12 @@
 use std::{
     cell::{Cell, RefCell},
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap, hash_map},
+    collections::{BinaryHeap, HashMap, hash_map},
     net::{Ipv4Addr, SocketAddrV4},
 };
 
 use muster_packet::{
-    BREAKER_FAILURES, Backend, Choice, Counters, Drawn, Endpoint, Handshakes, Latency, Load,
+    BREAKER_FAILURES, Choice, Counters, Drawn, Endpoint, Handshakes, Latency, Load,
     Policy, Pool, Settled, TCP, Target, Vip, draw, maglev, rescue, settle, ticks,
 };
 use rand::{Rng as _, rngs::StdRng};
@@ -17,8 +17,10 @@ use rand::{Rng as _, rngs::StdRng};
 use super::conntrack::Flow;
 use crate::{
     Changes,
-    plan::{Current, Plan},
+    current::Current,
+    plan::Plan,
     status::{self, Known},
+    table::Slots,
 };
 
 /// A handshake that takes longer is a failure: minuteman's `tcp_connect_threshold`.
@@ -75,7 +77,7 @@ pub(super) enum Decision {
 
 /// A VIP's table at one moment.
 struct Table<'a> {
-    slots: &'a BTreeMap<u32, Backend>,
+    slots: &'a Slots,
     counters: &'a [Cell<Counters>],
     random: &'a RefCell<StdRng>,
     now_ns: u64,
@@ -105,7 +107,7 @@ impl Ledger {
     pub(super) fn apply(&mut self, plan: Plan) -> Changes {
         let mut changes = Changes { unchanged: plan.unchanged, ..Changes::default() };
         for vip in &plan.remove {
-            self.current.vips.remove(vip);
+            self.current.remove_vip(vip);
             changes.removed += 1;
         }
         for (backend, place) in plan.count {
@@ -116,7 +118,7 @@ impl Ledger {
             }
             self.details[at].set(Handshakes::default());
             self.counters[at].set(Counters::new(backend));
-            self.current.counted.insert(backend, place);
+            self.current.count(backend, place);
         }
         for write in plan.write {
             let entry = write.entry();
@@ -124,11 +126,10 @@ impl Ledger {
                 let drawn = write.built.drawn().iter();
                 let weighted: Vec<_> = drawn.map(|slot| (slot.backend, slot.weight)).collect();
                 self.maglev.insert(write.table, maglev::build(&weighted));
-                self.current.pages.add(write.table, write.slots);
+                self.current.change_pages(write.table, |pages| pages.add(write.table, write.slots));
             }
-            let slots = (0..).zip(write.built.slots).collect();
-            self.current.tables.insert(write.table, slots);
-            self.current.vips.insert(write.vip, entry);
+            self.current.add_table(write.table, write.built.slots.into_iter().collect());
+            self.current.set_vip(write.vip, entry);
             *if write.is_new { &mut changes.added } else { &mut changes.changed } += 1;
         }
         self.collect();
@@ -138,20 +139,19 @@ impl Ledger {
     /// Drops tables of no VIP, and counters of backends in no table that have nothing under
     /// way.
     fn collect(&mut self) {
-        let Current { vips, tables, counted, pages } = &mut self.current;
-        let used: std::collections::BTreeSet<u32> = vips.values().map(|vip| vip.table).collect();
-        tables.retain(|table, _| used.contains(table));
-        let hashed = vips.values().filter(|vip| vip.slots > 0);
-        let hashed: std::collections::BTreeSet<u32> = hashed.map(|vip| vip.table).collect();
-        pages.retain(|table| hashed.contains(&table));
-        self.maglev.retain(|table, _| hashed.contains(table));
-        let used: std::collections::BTreeSet<Endpoint> =
-            tables.values().flat_map(BTreeMap::values).map(|slot| slot.backend).collect();
-        let counters = &self.counters;
-        counted.retain(|backend, place| {
-            used.contains(backend)
-                || counters.get(*place as usize).is_some_and(|of| of.get().pending() > 0)
-        });
+        for table in self.current.unused_pages().clone() {
+            self.maglev.remove(&table);
+            self.current.change_pages(table, |pages| pages.remove(table));
+        }
+        for table in self.current.unused().clone() {
+            self.current.remove_table(table);
+        }
+        let idle: Vec<_> = self.current.places().idle().collect();
+        for (backend, place) in idle {
+            if self.counters.get(place as usize).is_none_or(|of| of.get().pending() == 0) {
+                self.current.count_no_more(&backend);
+            }
+        }
     }
 
     /// Decides where the SYN of a flow goes, and counts a handshake as begun.
@@ -173,8 +173,8 @@ impl Ledger {
 
     fn choose(&self, flow: Flow, now_ns: u64) -> Option<Destination> {
         let vip = Endpoint::v4(flow.vip.ip().octets(), flow.vip.port(), TCP);
-        let entry = self.current.vips.get(&vip).filter(|entry| entry.backends > 0)?;
-        let slots = self.current.tables.get(&entry.table)?;
+        let entry = self.current.vips().get(&vip).filter(|entry| entry.backends > 0)?;
+        let slots = self.current.slots(entry.table)?;
         let table = Table { slots, counters: &self.counters, random: &self.random, now_ns };
         if entry.policy == Policy::Maglev.number() {
             let index = self.settle(&table, entry, *flow.client.ip())?;
@@ -326,10 +326,10 @@ impl<'a> Pool<'a> for Table<'a> {
     }
 
     fn slot(&self, choice: Choice) -> Option<Target<'a>> {
-        let slots: &'a BTreeMap<u32, Backend> = self.slots;
-        let slot = slots.get(&choice.index)?;
+        let slots: &'a Slots = self.slots;
+        let slot = slots.get(choice.index)?;
         let is_own = slot.is_own(choice.fraction);
-        Some(if is_own { slot } else { slots.get(&slot.alias)? }.target())
+        Some(if is_own { slot } else { slots.get(slot.alias)? }.target())
     }
 
     fn load(&self, target: &Target<'_>) -> Load {

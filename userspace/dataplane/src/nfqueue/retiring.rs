@@ -9,11 +9,10 @@ use std::{
     time::Duration,
 };
 
-use muster_api::muster::Vip;
 use tracing::{error, info};
 
 use super::{Nfqueue, conntrack::Conntrack, rules, set::Sets};
-use crate::Error;
+use crate::{Error, view::News};
 
 /// How long SYNs are answered that were sent before eBPF took over: they are sent again after
 /// 1, 3 and 7 s.
@@ -43,10 +42,10 @@ impl Retiring {
 
     /// Follows the view while it lasts; begins to end with the first, which whoever takes over
     /// has applied.
-    pub(crate) fn follow(&mut self, vips: &[Vip]) -> Result<(), Error> {
+    pub(crate) fn follow(&mut self, news: News<'_>) -> Result<(), Error> {
         let mut plane = self.plane.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plane) = plane.as_mut() {
-            plane.follow(vips)?;
+            plane.follow(news)?;
         }
         drop(plane);
         if self.thread.is_none() {

@@ -1,6 +1,6 @@
 //! What the maps say of VIPs and packets.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::net::SocketAddr;
 
 use muster_api::muster::Protocol;
 use muster_packet::{Endpoint, MAX_COUNTERS, Slot, State, TCP, UDP, unit};
@@ -8,8 +8,8 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::EbpfPlane;
 use crate::{
-    BackendStatus, Error, MapUse, Snapshot, VipStatus, forwarded, pages::Pages, plan::Current,
-    status,
+    BackendStatus, Error, MapUse, Snapshot, VipStatus, current::Current, forwarded, pages::Pages,
+    status, table::Slots,
 };
 
 impl EbpfPlane {
@@ -31,22 +31,21 @@ impl EbpfPlane {
     pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
         let now = now_ns()?;
         let current = Current::read(&self.tables, Some(Pages::default()))?;
-        let counters = self.tables.counters.first(current.counters())?;
-        let handshakes = self.tables.handshakes.first(current.counters())?;
+        let counters = self.tables.counters.first(current.places().end())?;
+        let handshakes = self.tables.handshakes.first(current.places().end())?;
         let known = |at: u32| {
             let at = at as usize;
             Some((*counters.get(at)?, *handshakes.get(at)?))
         };
-        let vips = current.vips.iter().map(|(vip, entry)| VipStatus {
+        let vips = current.vips().iter().map(|(vip, entry)| VipStatus {
             address: vip.socket_address(),
             protocol: status::protocol(*vip),
-            name: self.names.get(vip.socket_address(), status::protocol(*vip)),
+            name: self.view.name(vip),
             policy: status::policy(entry),
             backends: current
-                .tables
-                .get(&entry.table)
+                .slots(entry.table)
                 .into_iter()
-                .flat_map(|table| table.values())
+                .flat_map(Slots::iter)
                 .map(|slot| BackendStatus::new(slot, known(slot.counter), now))
                 .collect(),
         });
@@ -60,12 +59,11 @@ impl EbpfPlane {
             flows =
                 Some(MapUse { name: "tracked", entries: used.count(), capacity: tracked.len() });
         }
-        let slots = current.tables.values().map(BTreeMap::len).sum();
         Ok(Snapshot {
             maps: [
-                MapUse::new("vips", current.vips.len()),
-                MapUse::new("backends", slots),
-                MapUse::new("counters", current.counted.len()),
+                MapUse::new("vips", current.vips().len()),
+                MapUse::new("backends", current.backends()),
+                MapUse::new("counters", current.places().len()),
             ]
             .into_iter()
             .chain(flows)
@@ -104,7 +102,7 @@ impl EbpfPlane {
             }
         }
         let address = key.socket_address();
-        let (name, policy) = (self.names.get(address, protocol), status::policy(&entry));
+        let (name, policy) = (self.view.name(&key), status::policy(&entry));
         Ok(Some(VipStatus { address, protocol, name, policy, backends }))
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     machine::Machine,
-    server::{Server, ask},
+    server::{Server, ask, servers},
     view::{tcp, udp, weighted},
 };
 
@@ -285,4 +285,109 @@ fn one_vip_reads_as_in_the_list_of_all() {
     }
     let elsewhere = "11.0.0.9:80".parse().unwrap();
     assert_eq!(plane.vip(elsewhere, Protocol::Tcp).unwrap(), None);
+}
+
+/// How many calls wrote to each map.
+fn writes(writes: &[(&'static str, u64)]) -> BTreeMap<&'static str, u64> {
+    writes.iter().copied().collect()
+}
+
+#[test]
+fn change_of_one_backend_is_as_much_work_however_many_vips_there_are() {
+    let Some(mut machine) = Machine::new() else { return };
+    let (_, mut plane) = machine.plane();
+    let entries = |plane: &DataPlane| {
+        let maps = plane.snapshot().unwrap().maps;
+        maps.iter().map(|uses| uses.entries).collect::<Vec<_>>()
+    };
+    for vips in [1, 50, 1_000] {
+        let mut view: Vec<_> = (0..vips).map(|number| numbered(number, 10)).collect();
+        plane.reconcile(&view).unwrap();
+        assert_eq!(entries(&plane), [vips, 10 * vips, 10 * vips]);
+        let vip = view.last_mut().unwrap();
+        let one = |plane: &mut DataPlane, vip: &View| {
+            let changes = plane.update(std::slice::from_ref(vip), &[]).unwrap();
+            assert_eq!((changes.changed, changes.unchanged), (1, vips - 1));
+            changes.writes
+        };
+        // One backend drains; the table and its successor, and what points to them.
+        vip.backends[3].weight = 0;
+        let same = writes(&[("backends", 2), ("vips", 1)]);
+        assert_eq!(one(&mut plane, vip), same);
+        vip.backends[3].weight = 1;
+        assert_eq!(one(&mut plane, vip), same);
+        // One goes, with what was counted of it, and one comes.
+        let gone = vip.backends.pop().unwrap();
+        assert_eq!(one(&mut plane, vip), writes(&[("backends", 2), ("counted", 1), ("vips", 1)]));
+        vip.backends.push(gone);
+        let comes = [("backends", 2), ("counted", 1), ("counters", 1), ("handshakes", 1), ("vips", 1)];
+        assert_eq!(one(&mut plane, vip), writes(&comes));
+        // Nothing is written for what is so already.
+        let changes = plane.update(std::slice::from_ref(vip), &[]).unwrap();
+        assert!(changes.is_empty() && changes.writes.is_empty(), "{:?}", changes.writes);
+        assert_eq!(entries(&plane), [vips, 10 * vips, 10 * vips], "nothing is left behind");
+    }
+}
+
+#[test]
+fn updates_end_as_the_whole_view_does() {
+    let Some(mut machine) = Machine::new() else { return };
+    let (_servers, addresses) = servers(3, Server::tcp);
+    let (config, mut plane) = machine.plane();
+    let named = |number: u8| format!("11.0.{number}.1:80");
+    let mut held = BTreeMap::<String, View>::new();
+    plane.reconcile(&[]).unwrap();
+    // Sums of a few primes: VIPs come, change and go in no order.
+    for step in 0..60_usize {
+        let vip = named(u8::try_from(step * 7 % 11).unwrap());
+        let some = &addresses[..(step * 5 + step / 11) % 4];
+        if step % 6 == 5 {
+            let gone = held.remove(&vip).and_then(|view| view.key);
+            plane.update(&[], gone.as_slice()).unwrap();
+        } else {
+            let mut view = tcp(&vip, some);
+            view.policy = if step % 4 == 1 { "maglev".to_owned() } else { String::new() };
+            plane.update(std::slice::from_ref(&view), &[]).unwrap();
+            held.insert(vip.clone(), view);
+        }
+        let answer = ask(vip.parse::<SocketAddr>().unwrap());
+        match held.get(&vip).filter(|view| !view.backends.is_empty()) {
+            Some(_) => assert!(some.contains(&answer.unwrap())),
+            None => assert!(answer.is_err()),
+        }
+    }
+    let all: Vec<_> = held.into_values().collect();
+    let networks_then = networks(&config).get(&0, 0).unwrap();
+    // Also what the maps really say needs no change.
+    plane.read_again();
+    let changes = plane.reconcile(&all).unwrap();
+    assert_eq!((changes.unchanged, changes.writes.len()), (all.len(), 0), "{:?}", changes.writes);
+    assert_eq!(networks(&config).get(&0, 0).unwrap(), networks_then);
+}
+
+#[test]
+fn update_reads_the_maps_if_it_is_to_or_if_they_do_not_say_all() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let (config, mut plane) = machine.plane();
+    let view = tcp("11.0.0.1:80", &[server.address]);
+    plane.reconcile(std::slice::from_ref(&view)).unwrap();
+    let stranger = Endpoint::v4([11, 9, 9, 9], 9, TCP);
+    vips(&config).insert(stranger, Vip::new(77, 1, 0, Policy::P2cEwma), 0).unwrap();
+    let more = tcp("11.0.0.2:80", &[server.address]);
+    assert_eq!(plane.update(std::slice::from_ref(&more), &[]).unwrap().removed, 0);
+    plane.read_again();
+    let changes = plane.update(&[], &[]).unwrap();
+    assert_eq!((changes.removed, changes.unchanged), (1, 2));
+
+    // Without room for one VIP, it is written as soon as another goes.
+    let full: Vec<_> = (0..MAX_VIPS - 2).map(|number| numbered(number + 40_000, 0)).collect();
+    plane.update(&full, &[]).unwrap();
+    let late = numbered(1, 0);
+    let changes = plane.update(std::slice::from_ref(&late), &[]).unwrap();
+    assert_eq!((changes.added, changes.skipped.len()), (0, 1));
+    assert_eq!(plane.skips().full, BTreeMap::from([("vips", 1)]));
+    let changes = plane.update(&[], &[more.key.unwrap()]).unwrap();
+    assert_eq!((changes.removed, changes.added, changes.skipped.len()), (1, 1, 0));
+    assert_eq!(ask("11.0.0.1:80".parse::<SocketAddr>().unwrap()).unwrap(), server.address);
 }

@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
+
 use muster_packet::{BREAKER_BACKOFF_NS, Policy};
 use rand::SeedableRng as _;
 
 use super::*;
 use crate::{
-    desired::{Desired, Wanted},
-    plan::plan,
+    desired::Wanted,
+    plan::{all, plan},
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -38,7 +40,7 @@ fn change(ledger: &mut Ledger, weights: &[(u8, u32)]) -> Changes {
 }
 
 fn change_to(ledger: &mut Ledger, wanted: Wanted) -> Changes {
-    let plan = plan(ledger.current(), &Desired::from([(vip(), wanted)]), Policy::P2cEwma);
+    let plan = plan(ledger.current(), &[(vip(), Some(&wanted))], Policy::P2cEwma);
     ledger.apply(plan)
 }
 
@@ -47,7 +49,7 @@ fn counters(ledger: &Ledger, number: u8) -> Counters {
 }
 
 fn counted(ledger: &Ledger, number: u8) -> Known {
-    ledger.counted(ledger.current().counted[&backend(number)]).unwrap()
+    ledger.counted(ledger.current().places().get(&backend(number)).unwrap()).unwrap()
 }
 
 /// The last byte of the address of who gets the connection.
@@ -165,10 +167,11 @@ fn what_is_under_way_survives_changes_and_leaves_nothing() {
     assert_eq!(counters(&ledger, 1).pending(), 1);
     ledger.replied(flow(1), Some(NOW + 1));
     change(&mut ledger, &[(3, 1)]);
-    assert!(!ledger.current().counted.contains_key(&backend(1)));
-    let empty = plan(ledger.current(), &Desired::new(), Policy::P2cEwma);
+    assert_eq!(ledger.current().places().get(&backend(1)), None);
+    let nothing = all(ledger.current(), std::iter::empty());
+    let empty = plan(ledger.current(), &nothing, Policy::P2cEwma);
     assert_eq!(ledger.apply(empty).removed, 1);
-    assert!(ledger.current().tables.is_empty() && ledger.current().counted.is_empty());
+    assert_eq!((ledger.current().backends(), ledger.current().places().len()), (0, 0));
 }
 
 #[test]
