@@ -7,6 +7,8 @@
 mod answer;
 #[cfg(any(test, feature = "user"))]
 mod built;
+#[cfg(any(test, feature = "user"))]
+mod carry;
 mod checksum;
 mod decide;
 mod forwarded;

@@ -84,6 +84,8 @@ map_type! {
     pub struct Meta {
         /// [`fingerprint`] of the build that made the maps; 0 while they are being made.
         pub layout: u64,
+        /// [`flow_fingerprint`] of the build that made the tables of forwarded flows.
+        pub flows: u64,
     }
 }
 
@@ -106,8 +108,8 @@ impl MapShape {
     }
 }
 
-/// Every map of the object. `meta` is the last, and is to be put in place last.
-pub const MAPS: [MapShape; 16] = [
+/// Every map of the object but [`FLOW_MAPS`]. `meta` is the last, and is to be put in place last.
+pub const MAPS: [MapShape; 13] = [
     MapShape::new::<Endpoint, Vip>("vips", MAX_VIPS),
     MapShape::new::<u32, Networks>("networks", 1),
     MapShape::new::<Slot, Backend>("backends", MAX_BACKENDS),
@@ -118,15 +120,27 @@ pub const MAPS: [MapShape; 16] = [
     MapShape::new::<u32, Peer>("connections", MAX_CONNECTIONS),
     MapShape::new::<i32, Peer>("peers", 0),
     MapShape::new::<i32, Flows>("flows", 0),
-    MapShape::new::<u32, Forwarding>("forwarding", 1),
     MapShape::new::<KnownAddress, Known>("addresses", MAX_KNOWN),
-    MapShape::new::<u32, Tracked>("tracked", MAX_TRACKED),
-    MapShape::new::<u32, Bucket>("track_index", MAX_BUCKETS),
     MapShape::new::<u32, Forwarded>("forwarded", 1),
     MapShape::new::<u32, Meta>("meta", 1),
 ];
 
-/// The number that tells whether maps of another build can be adopted by this one.
+/// The maps of forwarded flows, which belong together: they may be of a size of their own, and are kept where
+/// other maps have another layout. The size of the last two is the default.
+pub const FLOW_MAPS: [MapShape; 3] = [
+    MapShape::new::<u32, Forwarding>("forwarding", 1),
+    MapShape::new::<u32, Tracked>("tracked", MAX_TRACKED),
+    MapShape::new::<u32, Bucket>("track_index", MAX_BUCKETS),
+];
+
+/// The number that tells whether [`FLOW_MAPS`] of another build can be adopted by this one.
+pub const fn flow_fingerprint() -> u64 {
+    let total = hash(SEED, &Forwarding::FINGERPRINT.to_le_bytes());
+    let total = hash(total, &Tracked::FINGERPRINT.to_le_bytes());
+    hash(total, &Bucket::FINGERPRINT.to_le_bytes())
+}
+
+/// The number that tells whether [`MAPS`] of another build can be adopted by this one.
 pub const fn fingerprint() -> u64 {
     let parts = [
         Endpoint::FINGERPRINT,
@@ -142,11 +156,8 @@ pub const fn fingerprint() -> u64 {
         Peer::FINGERPRINT,
         Flow::FINGERPRINT,
         Flows::FINGERPRINT,
-        Forwarding::FINGERPRINT,
         KnownAddress::FINGERPRINT,
         Known::FINGERPRINT,
-        Tracked::FINGERPRINT,
-        Bucket::FINGERPRINT,
         Forwarded::FINGERPRINT,
         Meta::FINGERPRINT,
     ];
@@ -195,5 +206,6 @@ mod tests {
     #[test]
     fn fingerprint_is_never_the_number_that_means_unfinished() {
         assert_ne!(fingerprint(), 0);
+        assert_ne!(flow_fingerprint(), 0);
     }
 }

@@ -42,7 +42,7 @@ pub use flows::{FLOWS, Flow, Flows};
 pub use forward::*;
 pub use handshakes::{Handshakes, LATENCY_BUCKETS};
 pub use latency::{Latency, TICK_NS, ticks};
-pub use layout::{MAPS, MapShape, Meta, fingerprint};
+pub use layout::{FLOW_MAPS, MAPS, MapShape, Meta, fingerprint, flow_fingerprint};
 pub use networks::Networks;
 pub use peer::{Peer, Stage};
 pub use pick::{Drawn, Pool, RESCUES, Settled, draw, place, rescue, settle};

@@ -51,6 +51,8 @@ pub struct Config {
     pub vip_policy: Policy,
     /// `--vip-interfaces`: the interfaces by which other machines' packets to VIPs come.
     pub vip_interfaces: Interfaces,
+    /// `--vip-flows`: how many flows of theirs are remembered, 1,024 to 4,194,304.
+    pub vip_flows: u32,
     /// `--hostname`: the machine's name in the cluster.
     pub hostname: String,
     /// `--name`: the agent's name on this machine, in bpffs; 1 to 64 bytes.

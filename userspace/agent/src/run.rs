@@ -122,7 +122,11 @@ fn plane(config: &Config, machine: &Machine) -> muster_dataplane::Config {
         cgroup: machine.cgroup.clone(),
         policy: config.vip_policy,
         backend: config.vip_backend,
-        forward: Forward { interfaces: config.vip_interfaces.clone(), address: config.ip },
+        forward: Forward {
+            interfaces: config.vip_interfaces.clone(),
+            address: config.ip,
+            flows: config.vip_flows,
+        },
     }
 }
 

@@ -17,9 +17,7 @@ use std::{
 
 use aya::maps::MapData;
 use muster_api::muster::{Backend, Vip, VipKey};
-use muster_dataplane::{
-    Config, DataPlane, Forward, Policy, Protocol, VipBackend, cgroup2_mount,
-};
+use muster_dataplane::{Config, DataPlane, Forward, Policy, Protocol, VipBackend, cgroup2_mount};
 
 type Failure = Box<dyn std::error::Error>;
 

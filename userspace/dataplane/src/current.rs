@@ -180,7 +180,11 @@ impl Current {
     }
 
     /// Changes what is known of a Maglev table.
-    pub(crate) fn change_pages<T>(&mut self, table: u32, change: impl FnOnce(&mut Pages) -> T) -> T {
+    pub(crate) fn change_pages<T>(
+        &mut self,
+        table: u32,
+        change: impl FnOnce(&mut Pages) -> T,
+    ) -> T {
         let result = change(&mut self.pages);
         let is_used = self.pointed.get(&table).is_some_and(|pointed| pointed.hashed > 0);
         if self.pages.contains(table) && !is_used {

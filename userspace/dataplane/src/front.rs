@@ -17,6 +17,7 @@ use std::{
 };
 
 use aya::{Ebpf, programs::Program};
+use muster_packet::MAX_TRACKED;
 use tracing::warn;
 
 use crate::{Error, tables::Tables};
@@ -35,6 +36,9 @@ pub struct Forward {
     pub interfaces: Interfaces,
     /// The agent's address, which packets to backends on other machines come from.
     pub address: IpAddr,
+    /// How many flows are remembered at a time: the next power of two, each of which takes 96 bytes. Nothing is
+    /// taken where no interface is given. 1,024 to 4,194,304.
+    pub flows: u32,
 }
 
 /// The programs, loaded, for interfaces as they come and go.
@@ -59,15 +63,31 @@ const EGRESS: &str = "reply";
 
 impl Default for Forward {
     fn default() -> Self {
-        Self { interfaces: Interfaces::None, address: IpAddr::from([0, 0, 0, 0]) }
+        Self {
+            interfaces: Interfaces::None,
+            address: IpAddr::from([0, 0, 0, 0]),
+            flows: Self::DEFAULT_FLOWS,
+        }
     }
 }
 
 impl Forward {
+    /// How many flows are remembered unless something else is said.
+    pub const DEFAULT_FLOWS: u32 = 1 << MAX_TRACKED.trailing_zeros();
+
+    /// How many flows there is to be room for; 0 if nothing is forwarded.
+    pub(crate) fn tracked(&self) -> u32 {
+        match self.interfaces {
+            Interfaces::None => 0,
+            // Larger tables have places that no index entry can name.
+            _ => self.flows.clamp(2, 1 << 30).next_power_of_two(),
+        }
+    }
+
     /// Makes the maps say which addresses are this machine's, its containers' and VIPs'.
     pub(crate) fn know(&self, tables: &mut Tables, view: &Addresses) -> Result<(), Error> {
         let devices = Devices::read()?;
-        addresses::set_forwarding(tables, self.address, &devices)?;
+        addresses::set_forwarding(tables, self, &devices)?;
         addresses::set_known(tables, view, &devices)
     }
 
@@ -145,7 +165,7 @@ impl Front {
             };
             loaded.map_err(|source| Error::Front { program: name, source: Box::new(source) })?;
         }
-        addresses::set_forwarding(tables, config.address, &devices)?;
+        addresses::set_forwarding(tables, config, &devices)?;
         addresses::add_own(tables, &devices)?;
         for interface in &interfaces {
             sysctl::check(&interface.name, config.address);
@@ -236,7 +256,17 @@ mod tests {
     use super::*;
 
     fn forward(interfaces: &str) -> Forward {
-        Forward { interfaces: interfaces.parse().unwrap(), address: "127.0.0.1".parse().unwrap() }
+        let (interfaces, address) = (interfaces.parse().unwrap(), "127.0.0.1".parse().unwrap());
+        Forward { interfaces, address, ..Forward::default() }
+    }
+
+    #[test]
+    fn flows_are_a_power_of_two_and_none_where_nothing_is_forwarded() {
+        let tracked = |interfaces, flows| Forward { flows, ..forward(interfaces) }.tracked();
+        assert_eq!(tracked("none", 70_000), 0);
+        assert_eq!(tracked("auto", 70_000), 131_072);
+        assert_eq!(tracked("eth0", Forward::DEFAULT_FLOWS), 65_536);
+        assert_eq!((tracked("eth0", 0), tracked("eth0", u32::MAX)), (2, 1 << 30));
     }
 
     #[test]

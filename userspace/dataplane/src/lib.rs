@@ -24,6 +24,7 @@ mod dataplane;
 mod desired;
 mod error;
 mod exometer;
+mod flows;
 mod forwarded;
 mod front;
 mod hook;

@@ -1,23 +1,24 @@
 //! The embedded eBPF object.
 
-use std::path::Path;
-
 use aya::{Ebpf, EbpfLoader};
-use muster_packet::MAPS;
+use muster_packet::{FLOW_MAPS, MAPS};
 
-use crate::{Error, hook::HOOKS};
+use crate::{Error, flows::Flows, hook::HOOKS, pins::Pins};
 
 /// What `build.rs` compiled.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/muster-programs"));
 
-/// Loads the object and has the kernel verify all its programs. With a directory, its maps
-/// are those pinned there; without, new ones.
-pub(crate) fn load(pinned: Option<&Path>) -> Result<Ebpf, Error> {
+/// Loads the object and has the kernel verify all its programs. If it adopts, its maps are those that are pinned,
+/// otherwise new ones; and so the tables of flows, if they are kept.
+pub(crate) fn load(pins: &Pins, adopt: bool, flows: &Flows) -> Result<Ebpf, Error> {
     let mut loader = EbpfLoader::new();
-    for shape in MAPS {
-        if let Some(directory) = pinned {
-            loader.map_pin_path(shape.name, directory.join(shape.name));
+    for (shapes, adopt) in [(&MAPS[..], adopt), (&FLOW_MAPS[..], flows.keeps())] {
+        for shape in shapes.iter().filter(|_| adopt) {
+            loader.map_pin_path(shape.name, pins.directory().join(shape.name));
         }
+    }
+    for (name, entries) in flows.sizes() {
+        loader.map_max_entries(name, entries);
     }
     let mut object =
         loader.load(OBJECT).map_err(|source| Error::Load { source: Box::new(source) })?;

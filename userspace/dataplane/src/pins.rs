@@ -17,7 +17,7 @@ use aya::{
     maps::{MapData, MapInfo},
     programs::links::FdLink,
 };
-use muster_packet::{MAPS, fingerprint};
+use muster_packet::{FLOW_MAPS, MAPS, MapShape, Meta, fingerprint, flow_fingerprint};
 use tracing::{debug, info};
 
 use crate::{
@@ -62,9 +62,12 @@ impl Pins {
                     && info.max_entries() as usize == shape.entries
             })
         });
-        shapes_fit
-            && MapData::from_pin(self.directory.join("meta"))
-                .is_ok_and(|meta| tables::layout(meta) == fingerprint())
+        shapes_fit && self.meta().is_some_and(|meta| meta.layout == fingerprint())
+    }
+
+    /// What is pinned as `meta`, if anything is that can be read.
+    pub(crate) fn meta(&self) -> Option<Meta> {
+        tables::meta(MapData::from_pin(self.directory.join("meta")).ok()?)
     }
 
     /// True if anything is pinned that an earlier process left.
@@ -77,10 +80,32 @@ impl Pins {
         HOOKS.iter().any(|hook| self.links().join(hook.0).exists())
     }
 
-    /// Puts new maps into their places, `meta` last.
+    /// Puts new maps into their places, `meta` last. What it says of the tables of flows stays.
     pub(crate) fn pin_maps(&self, object: &mut Ebpf, tables: &Tables) -> Result<(), Error> {
-        tables::set_layout(object, fingerprint())?;
-        for shape in MAPS {
+        let flows = self.meta().map_or(0, |meta| meta.flows);
+        tables::set_meta(object, Meta { layout: fingerprint(), flows })?;
+        self.pin(&MAPS, object, tables)
+    }
+
+    /// Puts new tables of flows into their places. Killed meanwhile, it leaves some of each; the next one
+    /// sees that the programs that are attached have others.
+    pub(crate) fn pin_flows(&self, object: &mut Ebpf, tables: &Tables) -> Result<(), Error> {
+        let (layout, flows) = (fingerprint(), flow_fingerprint());
+        let is_same = self.meta().is_some_and(|meta| meta.flows == flows);
+        if !is_same {
+            tables::set_meta(object, Meta { layout, flows: 0 })?;
+        }
+        self.pin(&FLOW_MAPS, object, tables)?;
+        if is_same { Ok(()) } else { tables::set_meta(object, Meta { layout, flows }) }
+    }
+
+    /// Removes what is left of tables of flows that were not put into their places.
+    pub(crate) fn sweep_flows(&self) -> Result<(), Error> {
+        FLOW_MAPS.iter().try_for_each(|shape| unlink(&next(&self.directory.join(shape.name))))
+    }
+
+    fn pin(&self, shapes: &[MapShape], object: &Ebpf, tables: &Tables) -> Result<(), Error> {
+        for shape in shapes {
             let name = shape.name;
             let map =
                 tables.map(name).or_else(|| object.map(name)).ok_or(Error::Missing { name })?;

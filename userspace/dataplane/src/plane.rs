@@ -12,6 +12,7 @@ pub(crate) use show::{endpoint, now_ns};
 use crate::{
     Changes, Config, Error, Skips, apply,
     current::Current,
+    flows::Flows,
     forwarded::Refusals,
     front::{self, Front},
     hook::HOOKS,
@@ -49,6 +50,8 @@ pub(crate) struct EbpfPlane {
     refusals: Refusals,
     /// True if an interface is asked for.
     forwards: bool,
+    /// The tables of flows, until they are used by the attached programs.
+    flows: Option<Flows>,
     /// The programs for interfaces, if any is asked for.
     front: Option<Front>,
     /// Whose containers are at addresses of their own on this machine.
@@ -78,8 +81,10 @@ impl EbpfPlane {
         stale::remove(pins.directory());
 
         let adopt = pins.adoptable();
-        let mut object = object::load(adopt.then(|| pins.directory()))?;
+        let flows = Flows::find(&pins, &config.forward)?;
+        let mut object = object::load(&pins, adopt, &flows)?;
         let mut tables = Tables::take(&mut object)?;
+        flows.begin(&mut tables)?;
         let forwards = Front::load(&config.forward, &mut object, &mut tables)?;
         let mut plane = Self {
             config: config.clone(),
@@ -94,6 +99,7 @@ impl EbpfPlane {
             told: Told::default(),
             refusals: Refusals::default(),
             forwards,
+            flows: Some(flows),
             front: None,
             agent_id: String::new(),
             _lock: lock,
@@ -117,20 +123,38 @@ impl EbpfPlane {
     /// Makes the maps that have been filled the agent's maps, and the programs that read them the
     /// attached ones, if that has not been done. An error leaves it for the next time.
     fn publish(&mut self) -> Result<(), Error> {
-        let Some(object) = &mut self.staged else { return Ok(()) };
+        let Some(mut object) = self.staged.take() else { return Ok(()) };
+        if let Err(error) = self.put(&mut object) {
+            self.staged = Some(object);
+            return Err(error);
+        }
+        info!(agent = self.config.agent, "replaced the maps of another layout");
+        self.attach_front(object)
+    }
+
+    /// Makes the object's maps the agent's, and its programs on the cgroup the attached ones.
+    fn put(&mut self, object: &mut Ebpf) -> Result<(), Error> {
         self.pins.pin_maps(object, &self.tables)?;
         self.pins.attach(object, &self.config.cgroup)?;
-        info!(agent = self.config.agent, "replaced the maps of another layout");
-        if let Some(object) = self.staged.take() {
-            self.attach_front(object)?;
-        }
-        Ok(())
+        self.keep_flows(object)
     }
 
     /// Makes the object's programs the attached ones.
     fn attach(&mut self, mut object: Ebpf) -> Result<(), Error> {
         self.pins.attach(&mut object, &self.config.cgroup)?;
+        self.keep_flows(&mut object)?;
         self.attach_front(object)
+    }
+
+    /// Makes the tables of flows that the attached programs use the pinned ones.
+    fn keep_flows(&mut self, object: &mut Ebpf) -> Result<(), Error> {
+        self.pins.sweep_flows()?;
+        if let Some(flows) = self.flows.as_ref().filter(|flows| !flows.keeps()) {
+            flows.carry(&mut self.tables)?;
+            self.pins.pin_flows(object, &self.tables)?;
+        }
+        self.flows = None;
+        Ok(())
     }
 
     /// Makes the object's programs those of the interfaces that are asked for.
@@ -211,8 +235,7 @@ impl EbpfPlane {
         let settled = std::mem::take(&mut self.settled) && !self.read_again;
         let touched = touched.filter(|_| settled);
         // Known before it is used; if there is no room, programs of this machine are served all the same.
-        let known =
-            if touched.is_some() { self.follow_addresses() } else { self.know() };
+        let known = if touched.is_some() { self.follow_addresses() } else { self.know() };
         let knows = known.is_ok();
         if let Err(error) = known {
             warn!(%error, "packets of other machines to VIPs may not be forwarded");
@@ -224,8 +247,7 @@ impl EbpfPlane {
         };
         let rules = Rules { policy: self.config.policy, forward: self.forwards };
         let plan = if let Some(touched) = &touched {
-            let vips: Vec<_> =
-                touched.iter().map(|vip| (*vip, self.view.wanted(vip))).collect();
+            let vips: Vec<_> = touched.iter().map(|vip| (*vip, self.view.wanted(vip))).collect();
             let others = self.view.len() - vips.iter().filter(|(_, vip)| vip.is_some()).count();
             let plan = plan::plan(&current, &vips, rules);
             Plan { unchanged: plan.unchanged + others, ..plan }

@@ -119,17 +119,16 @@ impl Tables {
 }
 
 /// Writes the map `meta` of a loaded object.
-pub(crate) fn set_layout(object: &mut Ebpf, layout: u64) -> Result<(), Error> {
+pub(crate) fn set_meta(object: &mut Ebpf, value: Meta) -> Result<(), Error> {
     let map = object.map_mut("meta").ok_or(Error::Missing { name: "meta" })?;
     let mut meta = Array::<_, Meta>::try_from(map).map_err(named("meta"))?;
-    meta.set(0, Meta { layout }, 0).map_err(named("meta"))
+    meta.set(0, value, 0).map_err(named("meta"))
 }
 
-/// Reads the pinned map `meta`; 0 if that cannot be done.
-pub(crate) fn layout(map: MapData) -> u64 {
-    let Ok(map) = Map::from_map_data(map) else { return 0 };
-    let Ok(meta) = Array::<_, Meta>::try_from(&map) else { return 0 };
-    meta.get(&0, 0).map_or(0, |meta| meta.layout)
+/// Reads the pinned map `meta`, if it can be.
+pub(crate) fn meta(map: MapData) -> Option<Meta> {
+    let map = Map::from_map_data(map).ok()?;
+    Array::<_, Meta>::try_from(&map).ok()?.get(&0, 0).ok()
 }
 
 // === impl Table ===
@@ -227,6 +226,13 @@ impl<K: Pod, V: Pod> Table<K, V> {
 impl<V: Pod> Indexed<V> {
     fn take(object: &mut Ebpf, name: &'static str) -> Result<Self, Error> {
         let map = object.take_map(name).ok_or(Error::Missing { name })?;
+        Array::<_, V>::try_from(&map).map_err(named(name))?;
+        Ok(Self { name, map, writes: 0, kind: PhantomData })
+    }
+
+    /// A map of another process's.
+    pub(crate) fn of(name: &'static str, map: MapData) -> Result<Self, Error> {
+        let map = Map::from_map_data(map).map_err(named(name))?;
         Array::<_, V>::try_from(&map).map_err(named(name))?;
         Ok(Self { name, map, writes: 0, kind: PhantomData })
     }

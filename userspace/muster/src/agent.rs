@@ -45,6 +45,15 @@ pub(crate) struct Flags {
     /// a colon by what: xdp (in the driver), tc or clsact; the best by default.
     #[arg(long, env = "MUSTER_VIP_INTERFACES", default_value = "none")]
     vip_interfaces: muster_agent::Interfaces,
+    /// How many flows of those machines are remembered at a time: 1024 to 4194304, rounded up to a power of
+    /// two. Each takes 96 bytes; where there are no --vip-interfaces, none is taken.
+    #[arg(
+        long,
+        env = "MUSTER_VIP_FLOWS",
+        default_value_t = muster_dataplane::Forward::DEFAULT_FLOWS,
+        value_parser = clap::value_parser!(u32).range(1024..=4_194_304)
+    )]
+    vip_flows: u32,
     /// Name of this machine in the cluster; the system's by default.
     #[arg(long, env = "MUSTER_HOSTNAME")]
     hostname: Option<String>,
@@ -184,6 +193,7 @@ pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> anyhow::Result<()>
             VipPolicy::Maglev => muster_agent::Policy::Maglev,
         },
         vip_interfaces: flags.vip_interfaces,
+        vip_flows: flags.vip_flows,
         hostname,
         fetching: flags.fetching.into_fetching(&flags.work_dir),
         logger: flags.logger.into(),

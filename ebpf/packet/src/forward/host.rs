@@ -40,8 +40,8 @@ pub struct Host {
     /// Who is next on the way.
     pub neighbours: Neighbours,
     vips: HashMap<Endpoint, Served>,
-    tracked: Vec<[Cell<u64>; 8]>,
-    index: Vec<[Cell<u64>; 8]>,
+    pub(super) tracked: Vec<[Cell<u64>; 8]>,
+    pub(super) index: Vec<[Cell<u64>; 8]>,
     counts: RefCell<HashMap<usize, u64>>,
     opened: Cell<(u32, u32)>,
 }

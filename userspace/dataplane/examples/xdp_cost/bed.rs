@@ -78,6 +78,7 @@ impl Bed {
             forward: Forward {
                 interfaces: format!("{INTERFACE}:xdp").parse()?,
                 address: NODE.into(),
+                ..Forward::default()
             },
         };
         // A network of this process' own, which ends with it.

@@ -9,7 +9,7 @@ use std::{
 use muster_api::muster::Backend;
 use muster_packet::{Endpoint, Forwarding, Known, KnownAddress};
 
-use crate::{Error, front::Devices, tables::Tables};
+use crate::{Error, Forward, flows, front::Devices, tables::Tables};
 
 /// Addresses in the cluster view that the programs have to know.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ pub(crate) struct Addresses {
 /// Writes how packets are forwarded, with the source of those to other machines.
 pub(crate) fn set_forwarding(
     tables: &mut Tables,
-    address: IpAddr,
+    forward: &Forward,
     devices: &Devices,
 ) -> Result<(), Error> {
     let current = tables.forwarding.get()?;
@@ -37,8 +37,8 @@ pub(crate) fn set_forwarding(
     } else {
         current.seed
     };
-    let (v4, v6) = sources(address, devices);
-    tables.forwarding.set(Forwarding::new(v4, v6, seed))
+    let (v4, v6) = sources(forward.address, devices);
+    tables.forwarding.set(flows::sized(Forwarding::new(v4, v6, seed), forward.tracked()))
 }
 
 /// Where packets to other machines come from: the agent's own address, and of the other family the first that its

@@ -58,8 +58,14 @@ impl Kind {
         })
     }
 
-    fn is_filter(self) -> bool {
+    /// True if what is pinned is a program, and not a link.
+    pub(crate) fn is_filter(self) -> bool {
         matches!(self, Self::FilterIngress | Self::FilterEgress)
+    }
+
+    /// True if it sees the answers of backends here, and no requests.
+    pub(crate) fn is_of_answers(self) -> bool {
+        matches!(self, Self::Egress | Self::FilterEgress)
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 };
 
 use muster_packet::{
-    BREAKER_FAILURES, Choice, Counters, Drawn, Endpoint, Handshakes, Latency, Load,
-    Policy, Pool, Settled, TCP, Target, Vip, draw, maglev, rescue, settle, ticks,
+    BREAKER_FAILURES, Choice, Counters, Drawn, Endpoint, Handshakes, Latency, Load, Policy, Pool,
+    Settled, TCP, Target, Vip, draw, maglev, rescue, settle, ticks,
 };
 use rand::{Rng as _, rngs::StdRng};
 

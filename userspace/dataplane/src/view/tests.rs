@@ -172,9 +172,11 @@ fn some_vip() -> impl Strategy<Value = Vip> {
         Just("eleven"),
     ];
     let to = prop_oneof![Just("10.0.0.1"), Just("10.0.0.2"), Just("fd00::1"), Just("ten")];
-    let backend = (to, 0u32..3, 0u32..3, any::<bool>()).prop_map(|(address, port, weight, ours)| {
-        Backend { agent_id: if ours { "S1" } else { "S2" }.into(), ..backend(address, port, weight) }
-    });
+    let backend =
+        (to, 0u32..3, 0u32..3, any::<bool>()).prop_map(|(address, port, weight, ours)| Backend {
+            agent_id: if ours { "S1" } else { "S2" }.into(),
+            ..backend(address, port, weight)
+        });
     let backends = proptest::collection::vec(backend, 0..4);
     let policy = prop_oneof![Just(""), Just("maglev"), Just("unheard")];
     let protocol = prop_oneof![Just(6), Just(17), Just(1)];

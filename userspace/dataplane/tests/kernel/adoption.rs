@@ -25,16 +25,17 @@ fn vip() -> SocketAddr {
 }
 
 /// Identity of a pinned map.
-fn map_id(config: &Config, name: &str) -> u32 {
+pub(crate) fn map_id(config: &Config, name: &str) -> u32 {
     MapInfo::from_pin(config.directory().unwrap().join(name)).unwrap().id()
 }
 
 /// Makes the pinned maps look like those of a build with another layout.
-fn pretend_other_layout(config: &Config) {
+pub(crate) fn pretend_other_layout(config: &Config) {
     let meta = MapData::from_pin(config.directory().unwrap().join("meta")).unwrap();
     let mut map = Map::from_map_data(meta).unwrap();
     let mut meta = Array::<_, Meta>::try_from(&mut map).unwrap();
-    meta.set(0, Meta { layout: 1 }, 0).unwrap();
+    let former = meta.get(&0, 0).unwrap();
+    meta.set(0, Meta { layout: 1, ..former }, 0).unwrap();
 }
 
 /// Connects to the VIP over and over while something happens. Every connection must

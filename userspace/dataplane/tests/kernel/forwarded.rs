@@ -187,7 +187,7 @@ fn many_connections_are_shared_by_all_backends() {
 }
 
 /// Talks on connections to the VIP until told to stop; how often it was answered.
-struct Talk {
+pub(crate) struct Talk {
     stop: Arc<AtomicBool>,
     answers: Arc<AtomicU64>,
 }
@@ -195,7 +195,11 @@ struct Talk {
 // === impl Talk ===
 
 impl Talk {
-    fn begin(client: &Host, connections: usize, vip: SocketAddr) -> (Self, thread::JoinHandle<()>) {
+    pub(crate) fn begin(
+        client: &Host,
+        connections: usize,
+        vip: SocketAddr,
+    ) -> (Self, thread::JoinHandle<()>) {
         let talk = Self { stop: Arc::default(), answers: Arc::default() };
         let (stop, answers) = (Arc::clone(&talk.stop), Arc::clone(&talk.answers));
         let talking = client.run(move || {
@@ -216,14 +220,14 @@ impl Talk {
     }
 
     /// Waits until it has gone on for a while.
-    fn goes_on(&self, talking: &thread::JoinHandle<()>) {
+    pub(crate) fn goes_on(&self, talking: &thread::JoinHandle<()>) {
         let reached = self.answers.load(Ordering::Relaxed) + 40;
         wait_until("it is talked on", || {
             self.answers.load(Ordering::Relaxed) > reached || talking.is_finished()
         });
     }
 
-    fn end(self, talking: thread::JoinHandle<()>) {
+    pub(crate) fn end(self, talking: thread::JoinHandle<()>) {
         self.stop.store(true, Ordering::Relaxed);
         talking.join().unwrap();
     }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Pins of what is at interfaces.
-fn pins(config: &Config) -> Vec<String> {
+pub(crate) fn pins(config: &Config) -> Vec<String> {
     let links = fs::read_dir(config.directory().unwrap().join("links")).unwrap();
     let names = links.map(|link| link.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = names.filter(|name| name.contains('-')).collect();
@@ -40,7 +40,7 @@ fn with(config: &Config, interfaces: &str) -> Config {
 }
 
 /// What tc shows of an interface.
-fn filters(side: &str) -> String {
+pub(crate) fn filters(side: &str) -> String {
     let shown = Command::new("tc").args(["filter", "show", "dev", "eth0", side]).output().unwrap();
     String::from_utf8(shown.stdout).unwrap()
 }

@@ -183,5 +183,6 @@ pub(crate) fn offload(interface: &str, feature: &str) {
 /// An agent of the machine that forwards what comes by these interfaces.
 pub(crate) fn forwarding(machine: &mut Machine, interfaces: &str) -> Config {
     let interfaces = interfaces.parse().unwrap();
-    Config { forward: Forward { interfaces, address: IpAddr::V4(NODE) }, ..machine.agent() }
+    let forward = Forward { interfaces, address: IpAddr::V4(NODE), ..Forward::default() };
+    Config { forward, ..machine.agent() }
 }

@@ -250,7 +250,8 @@ fn tables_are_there_for_the_vips_that_need_them_only() {
     drop(plane);
     ip("link add eth0 type veth peer name eth1");
     ip("addr add 10.7.0.1/24 dev eth0");
-    let forward = Forward { interfaces: "eth0:tc".parse().unwrap(), address: [10, 7, 0, 1].into() };
+    let (interfaces, address) = ("eth0:tc".parse().unwrap(), [10, 7, 0, 1].into());
+    let forward = Forward { interfaces, address, ..Forward::default() };
     let forwarding = Config { forward, ..config.clone() };
     for changed in [2, 0] {
         let mut plane = DataPlane::open(&forwarding).unwrap();

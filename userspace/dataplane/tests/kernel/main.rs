@@ -18,6 +18,7 @@ mod front;
 mod hosts;
 mod http;
 mod ipv6;
+mod kept;
 mod machine;
 mod maglev;
 mod maps;

@@ -320,7 +320,8 @@ fn change_of_one_backend_is_as_much_work_however_many_vips_there_are() {
         let gone = vip.backends.pop().unwrap();
         assert_eq!(one(&mut plane, vip), writes(&[("backends", 2), ("counted", 1), ("vips", 1)]));
         vip.backends.push(gone);
-        let comes = [("backends", 2), ("counted", 1), ("counters", 1), ("handshakes", 1), ("vips", 1)];
+        let comes =
+            [("backends", 2), ("counted", 1), ("counters", 1), ("handshakes", 1), ("vips", 1)];
         assert_eq!(one(&mut plane, vip), writes(&comes));
         // Nothing is written for what is so already.
         let changes = plane.update(std::slice::from_ref(vip), &[]).unwrap();

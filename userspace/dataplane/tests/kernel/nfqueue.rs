@@ -5,8 +5,7 @@ use std::{
     io::ErrorKind,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::fd::AsRawFd as _,
-    process,
-    thread,
+    process, thread,
 };
 
 use muster_dataplane::{DataPlane, Error, Protocol, VipBackend};
