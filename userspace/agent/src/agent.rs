@@ -42,7 +42,7 @@ pub use check::{Family, Finding, Probe, Purpose};
 pub use counters::Counters;
 pub use executor::{Executor, ExecutorKey, Patience};
 pub use input::{ContainerEvent, ExecutorEvent, Found, Input, LinkEvent, Timer};
-pub use output::{News, Output};
+pub use output::{Output, VipNews};
 pub use settings::Settings;
 pub(crate) use spec::{Invalid, Operated, operated, terminal};
 pub(crate) use status::{News, container_id, container_name};

@@ -25,8 +25,8 @@ mod subscriptions;
 
 pub use agent::{
     Agent, ContainerEvent, Counters, Executor, ExecutorEvent, ExecutorKey, Family, Finding, Found,
-    Input, LinkEvent, News, Output, Patience, Phase, Probe, Purpose, Settings, Task, TaskKey, Timer,
-    View, Workload,
+    Input, LinkEvent, Output, Patience, Phase, Probe, Purpose, Settings, Task, TaskKey, Timer,
+    View, VipNews, Workload,
 };
 pub use checkpoint::{AgentRow, Checkpoint, EndingRow, ExecutorRow, KillRow, TaskRow};
 pub use config::{Config, ImageGc, Recover};

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::containers::Containers;
 use crate::subscriptions::Subscriptions;
 use crate::{
-    Agent, ContainerEvent, Error, ImageGc, Input, News, Output, Workload, link, probe, sandbox,
+    Agent, ContainerEvent, Error, ImageGc, Input, Output, VipNews, Workload, link, probe, sandbox,
 };
 
 /// Events of the link, and of executors, that may wait to be handled.
@@ -192,7 +192,7 @@ async fn persist(store: Arc<Redb>, batch: Batch) -> Result<Input, Error> {
 async fn reconcile(
     plane: Arc<Mutex<DataPlane>>,
     id: Option<String>,
-    news: News,
+    news: VipNews,
     read: bool,
 ) -> Result<Input, Error> {
     let result = spawn_blocking(move || {
@@ -202,8 +202,8 @@ async fn reconcile(
             plane.read_again();
         }
         let changes = match news {
-            News::Whole(vips) => plane.reconcile(&vips),
-            News::Change { changed, removed } => plane.update(&changed, &removed),
+            VipNews::Whole(vips) => plane.reconcile(&vips),
+            VipNews::Change { changed, removed } => plane.update(&changed, &removed),
         };
         changes.map(|changes| (changes, plane.skips().clone()))
     });

@@ -89,7 +89,7 @@ pub enum Output {
     /// without an answer.
     Reconcile {
         /// What is new of the cluster's VIPs.
-        news: News,
+        news: VipNews,
         /// True if what others changed in the kernel is to be found and undone, too.
         read: bool,
     },
@@ -104,7 +104,7 @@ pub enum Output {
 
 /// What is new of the cluster's VIPs since the last [`Output::Reconcile`].
 #[derive(Clone, Debug, PartialEq)]
-pub enum News {
+pub enum VipNews {
     /// These are all there are.
     Whole(Vec<Vip>),
     /// Some are others.

@@ -8,7 +8,7 @@ use muster_dataplane::Skips;
 use rand::RngExt;
 
 use super::view::Key;
-use super::{Agent, Io, News, Output, Timer, View};
+use super::{Agent, Io, Output, Timer, View, VipNews};
 
 /// Pause before a failed reconciliation is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -105,10 +105,10 @@ impl Plane {
     }
 
     /// What the data plane has not been told of.
-    fn news(&mut self, view: &View) -> News {
+    fn news(&mut self, view: &View) -> VipNews {
         let keys = std::mem::take(&mut self.changed);
         if std::mem::take(&mut self.whole) {
-            return News::Whole(view.vips().cloned().collect());
+            return VipNews::Whole(view.vips().cloned().collect());
         }
         let (mut changed, mut removed) = (Vec::new(), Vec::new());
         for key in keys {
@@ -117,7 +117,7 @@ impl Plane {
                 None => removed.push(VipKey { address: key.0, port: key.1, protocol: key.2 }),
             }
         }
-        News::Change { changed, removed }
+        VipNews::Change { changed, removed }
     }
 }
 
@@ -155,8 +155,8 @@ mod tests {
     /// Of how many VIPs the data plane is told, each time.
     fn reconciled(outputs: &[Output]) -> Vec<usize> {
         let count = |output: &Output| match output {
-            Output::Reconcile { news: News::Whole(vips), .. } => Some(vips.len()),
-            Output::Reconcile { news: News::Change { changed, removed }, .. } => {
+            Output::Reconcile { news: VipNews::Whole(vips), .. } => Some(vips.len()),
+            Output::Reconcile { news: VipNews::Change { changed, removed }, .. } => {
                 Some(changed.len() + removed.len())
             }
             _ => None,
@@ -171,8 +171,10 @@ mod tests {
             vips.iter().filter_map(|vip| vip.key.as_ref().map(port)).collect()
         };
         match outputs {
-            [Output::Reconcile { news: News::Whole(vips), .. }] => (true, ports(vips), Vec::new()),
-            [Output::Reconcile { news: News::Change { changed, removed }, .. }] => {
+            [Output::Reconcile { news: VipNews::Whole(vips), .. }] => {
+                (true, ports(vips), Vec::new())
+            }
+            [Output::Reconcile { news: VipNews::Change { changed, removed }, .. }] => {
                 (false, ports(changed), removed.iter().map(port).collect())
             }
             other => panic!("{other:?}"),
