@@ -1,4 +1,4 @@
-//! How handshakes with a backend went, in more detail than a choice needs.
+//! How connections to a backend went, in more detail than a choice needs.
 
 use crate::{TICK_NS, layout::map_type};
 
@@ -28,6 +28,17 @@ map_type! {
         pub refused: u64,
         /// Of the failures, those whose SYN was not answered in time.
         pub timeouts: u64,
+        /// Segments that were sent again on established connections.
+        pub retransmits: u64,
+        /// Established connections that ended by a reset from the backend, or by silence that was
+        /// noticed by probes (keepalive).
+        pub resets: u64,
+        /// Those that ended because what was sent was never acknowledged.
+        pub expired: u64,
+        /// Established connections whose end was seen.
+        pub ended: u64,
+        /// Their smoothed round trip times at the end together, in us (RFC 6298).
+        pub rtt_sum: u64,
     }
 }
 

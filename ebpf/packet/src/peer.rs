@@ -11,8 +11,13 @@ pub enum Stage {
     Pending = 1,
     /// The same, but it was not answered in time, and is counted as failed.
     Late = 2,
-    /// The handshake is complete, or there is none (UDP).
+    /// The handshake is complete, and how the connection ends is watched for.
     Established = 3,
+    /// Its end is decided, or there is nothing to be watched for (UDP).
+    Over = 4,
+    /// The program has closed an established connection. What is known of it is read, and its place
+    /// freed, when that changes its state, which is next.
+    Closing = 5,
 }
 
 map_type! {
@@ -22,8 +27,8 @@ map_type! {
     /// ([`place`](Self::place)), if that is free. Otherwise it is kept with the socket, in
     /// the map `peers`.
     pub struct Peer {
-        /// Sixteen times the socket's cookie, plus four times the callbacks that were
-        /// switched on for the handshake, plus the [`Stage`]; 0 in a place that is free.
+        /// 32 times the socket's cookie, plus eight times the callbacks that were switched on for
+        /// the connection, plus the [`Stage`]; 0 in a place that is free.
         /// Together, so that a place changes its owner or its stage by one instruction.
         pub tag: u64,
         /// The VIP the program asked for.
@@ -48,25 +53,25 @@ impl Peer {
     /// The tag of a socket about to connect.
     #[inline(always)]
     pub const fn first_tag(cookie: u64) -> u64 {
-        Self::tag(cookie, if cookie == 0 { Stage::Established } else { Stage::Chosen })
+        Self::tag(cookie, if cookie == 0 { Stage::Over } else { Stage::Chosen })
     }
 
-    /// The tag of a socket's connection. Cookies are counted from 1 and never get near 2^60.
+    /// The tag of a socket's connection. Cookies are counted from 1 and never get near 2^59.
     #[inline(always)]
     pub const fn tag(cookie: u64, stage: Stage) -> u64 {
-        (cookie << 4) | stage as u64
+        (cookie << 5) | stage as u64
     }
 
     /// True if the tag is one of the socket's.
     #[inline(always)]
     pub const fn is_of(tag: u64, cookie: u64) -> bool {
-        tag >> 4 == cookie
+        tag >> 5 == cookie
     }
 
     /// True if the tag says this stage.
     #[inline(always)]
     pub const fn is_at(tag: u64, stage: Stage) -> bool {
-        tag & 3 == stage as u64
+        tag & 7 == stage as u64
     }
 
     /// True if the tag says that a handshake is under way, late or not.
@@ -75,23 +80,29 @@ impl Peer {
         Self::is_at(tag, Stage::Pending) || Self::is_at(tag, Stage::Late)
     }
 
+    /// True if the tag says that the connection was established, and its state has not changed since.
+    #[inline(always)]
+    pub const fn is_lasting(tag: u64) -> bool {
+        Self::is_at(tag, Stage::Established) || Self::is_at(tag, Stage::Closing)
+    }
+
     /// The tag of the same socket at another stage.
     #[inline(always)]
     pub const fn retag(tag: u64, stage: Stage) -> u64 {
-        (tag & !3) | stage as u64
+        (tag & !7) | stage as u64
     }
 
     /// The tag of the same socket with these callbacks (two bits) to be switched off when
-    /// its handshake is decided.
+    /// the connection's end is decided.
     #[inline(always)]
     pub const fn watched(tag: u64, callbacks: u32) -> u64 {
-        (tag & !0b1100) | ((callbacks & 3) as u64) << 2
+        (tag & !0b11000) | ((callbacks & 3) as u64) << 3
     }
 
     /// What was given to [`watched`](Self::watched).
     #[inline(always)]
     pub const fn callbacks(tag: u64) -> u32 {
-        (tag >> 2 & 3) as u32
+        (tag >> 3 & 3) as u32
     }
 
     /// Index in `connections` of a socket's place. Cookies are given out in order, so
@@ -110,11 +121,18 @@ mod tests {
 
     use super::*;
 
-    const STAGES: [Stage; 4] = [Stage::Chosen, Stage::Pending, Stage::Late, Stage::Established];
+    const STAGES: [Stage; 6] = [
+        Stage::Chosen,
+        Stage::Pending,
+        Stage::Late,
+        Stage::Established,
+        Stage::Over,
+        Stage::Closing,
+    ];
 
     proptest! {
         #[test]
-        fn tag_says_whose_and_how_far(cookie in 1u64..1 << 60, other in 1u64..1 << 60) {
+        fn tag_says_whose_and_how_far(cookie in 1u64..1 << 59, other in 1u64..1 << 59) {
             for stage in STAGES {
                 let tag = Peer::tag(cookie, stage);
                 prop_assert_ne!(tag, 0);
@@ -150,6 +168,8 @@ mod tests {
     #[test]
     fn late_handshake_is_undecided() {
         let undecided = STAGES.map(|stage| Peer::is_undecided(Peer::tag(7, stage)));
-        assert_eq!(undecided, [false, true, true, false]);
+        assert_eq!(undecided, [false, true, true, false, false, false]);
+        let lasting = STAGES.map(|stage| Peer::is_lasting(Peer::tag(7, stage)));
+        assert_eq!(lasting, [false, false, false, true, false, true]);
     }
 }

@@ -31,6 +31,20 @@ pub enum Event {
     Accepted,
     /// The same, but it fails.
     Refused,
+    /// Segments of an established connection were sent again.
+    SentAgain {
+        /// How many.
+        segments: u64,
+    },
+    /// An established connection ends.
+    Ended {
+        /// Its smoothed round trip time, in us.
+        rtt: u64,
+        /// 1 if the other side has given it up.
+        resets: u64,
+        /// 1 if the other side has not answered for so long that this one has.
+        expired: u64,
+    },
 }
 
 /// Counts an event of a backend.
@@ -113,6 +127,33 @@ pub fn count(target: &Target<'_>, event: Event) {
                     unsafe { (&raw mut (*handshakes).refused, &raw mut (*handshakes).timeouts) };
                 add(of_refused, refused);
                 add(of_timeouts, timeouts);
+            }
+        }
+        Event::SentAgain { segments } => {
+            if let Some(handshakes) = HANDSHAKES.get_ptr_mut(target.counter) {
+                // SAFETY: a live map value; only the address is taken.
+                add(unsafe { &raw mut (*handshakes).retransmits }, segments);
+            }
+        }
+        Event::Ended { rtt, resets: of_resets, expired: of_expired } => {
+            if let Some(handshakes) = HANDSHAKES.get_ptr_mut(target.counter) {
+                // SAFETY: a live map value; only addresses are taken.
+                let (ended, sum, resets, expired) = unsafe {
+                    (
+                        &raw mut (*handshakes).ended,
+                        &raw mut (*handshakes).rtt_sum,
+                        &raw mut (*handshakes).resets,
+                        &raw mut (*handshakes).expired,
+                    )
+                };
+                add(ended, 1);
+                add(sum, rtt);
+                if of_resets != 0 {
+                    add(resets, of_resets);
+                }
+                if of_expired != 0 {
+                    add(expired, of_expired);
+                }
             }
         }
     }

@@ -19,6 +19,9 @@ use crate::{
     maps::{CONNECTIONS, PEERS},
 };
 
+/// `TCP_ESTABLISHED` of the kernel's `tcp_states.h`.
+pub const ESTABLISHED: u32 = 1;
+
 /// A socket that is alive while the program runs.
 #[derive(Clone, Copy)]
 pub struct Socket {
@@ -208,6 +211,34 @@ impl Record {
         if self.retag(Peer::retag(self.tag, stage)) {
             count(&Target { backend: &backend, counter }, event);
         }
+    }
+
+    /// An established connection ends: its record stays for a program that still has the socket.
+    #[inline(always)]
+    pub fn be_over(self, event: Event) {
+        let (backend, counter) = (self.backend(), self.counter());
+        let closed = Peer::is_at(self.tag, Stage::Closing);
+        let tag = if closed { 0 } else { Peer::retag(self.tag, Stage::Over) };
+        if self.retag(tag) {
+            count(&Target { backend: &backend, counter }, event);
+        }
+    }
+
+    /// Segments of the connection were sent again.
+    #[inline(always)]
+    pub fn sent_again(self, segments: u64) {
+        let (backend, counter) = (self.backend(), self.counter());
+        count(&Target { backend: &backend, counter }, Event::SentAgain { segments });
+    }
+
+    /// The program has closed the socket. An established connection that is still to change its `state` has
+    /// something to tell then; of others nothing is to come. False if the tag is another by now.
+    #[inline(always)]
+    pub fn close(self, state: u32) -> bool {
+        if Peer::is_at(self.tag, Stage::Established) && state == ESTABLISHED {
+            return self.retag(Peer::retag(self.tag, Stage::Closing));
+        }
+        self.end(0, false)
     }
 
     /// Ends what the record says: from now on it has the tag of something else, or 0. If a

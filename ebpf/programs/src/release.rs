@@ -1,4 +1,4 @@
-//! A socket is closed for good: its place is free for another.
+//! A socket is closed for good: its place is free for another, at once or when its last state is known.
 
 use aya_ebpf::{
     EbpfContext as _, helpers::bpf_get_socket_cookie, macros::cgroup_sock, programs::SockContext,
@@ -11,18 +11,23 @@ use crate::{peers::Socket, sockets::ALLOW};
 #[cgroup_sock(sock_release)]
 pub fn release(ctx: SockContext) -> i32 {
     // SAFETY: the kernel hands every program a valid context.
-    let protocol = unsafe { (&raw const (*ctx.sock).protocol).read_volatile() };
+    let (protocol, state) = unsafe {
+        (
+            (&raw const (*ctx.sock).protocol).read_volatile(),
+            (&raw const (*ctx.sock).state).read_volatile(),
+        )
+    };
     // What is kept in the socket ends with it.
     if protocol == u32::from(TCP) {
         // SAFETY: the context is this program's.
         let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
         let socket = Socket { cookie, sk: ctx.sock };
         if let Some(record) = socket.record()
-            && !record.end(0, false)
-            // Its handshake was decided this very moment, on another processor.
+            && !record.close(state)
+            // Its handshake or its end was decided this very moment, on another processor.
             && let Some(record) = socket.record()
         {
-            record.end(0, false);
+            record.close(state);
         }
     }
     ALLOW

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use crate::{Latencies, Snapshot};
+use crate::{Established, Latencies, Snapshot};
 
 /// What was counted of one backend, or of all.
 #[derive(Default)]
@@ -18,6 +18,7 @@ struct Counts {
     refused: u64,
     timeouts: u64,
     latencies: Latencies,
+    established: Established,
 }
 
 /// All metrics by name. A backend has some as soon as something was connected to it.
@@ -37,6 +38,7 @@ pub(crate) fn metrics(all: &Snapshot) -> Map<String, Value> {
         total.refused += backend.refused;
         total.timeouts += backend.timeouts;
         total.latencies = total.latencies.and(&backend.latencies);
+        total.established = total.established.and(&backend.established);
     }
     let mut metrics = Map::new();
     let mut set = |name: String, kind: &str, mut points: Map<String, Value>| {
@@ -49,6 +51,9 @@ pub(crate) fn metrics(all: &Snapshot) -> Map<String, Value> {
         ("timeouts", total.timeouts),
         ("failures", total.failures),
         ("refused", total.refused),
+        ("retransmits", total.established.retransmits),
+        ("resets", total.established.resets),
+        ("expired", total.established.expired),
     ] {
         set(name.to_owned(), "counter", value(count));
     }
@@ -57,6 +62,7 @@ pub(crate) fn metrics(all: &Snapshot) -> Map<String, Value> {
         let name = |what: &str| format!("backend_{address}_{what}");
         set(name("successes"), "counter", value(backend.successes));
         set(name("failures"), "counter", value(backend.failures));
+        set(name("retransmits"), "counter", value(backend.established.retransmits));
         set(name("connect_latency"), "histogram", histogram(&backend.latencies));
     }
     set("vips".to_owned(), "gauge", value(all.vips.len() as u64));
@@ -110,6 +116,7 @@ mod tests {
     fn backend_of_two_vips_is_counted_once() {
         let mut one = backend(1, 7);
         (one.failures, one.refused, one.timeouts) = (3, 1, 1);
+        one.established.retransmits = 4;
         let vips = vec![
             vip(80, Protocol::Tcp, vec![one.clone(), backend(2, 5)]),
             vip(81, Protocol::Tcp, vec![one]),
@@ -118,6 +125,8 @@ mod tests {
         assert_eq!(shown["successes_counter"], json!({"value": 12, "type": "counter"}));
         assert_eq!(shown["failures_counter"]["value"], 3);
         assert_eq!(shown["timeouts_counter"]["value"], 1);
+        assert_eq!(shown["retransmits_counter"]["value"], 4);
+        assert_eq!(shown["backend_10.0.0.1:1_retransmits_counter"]["value"], 4);
         assert_eq!(shown["backend_10.0.0.1:1_successes_counter"]["value"], 7);
         assert_eq!(shown["connect_latency_histogram"]["n"], 12);
         assert_eq!(shown["backend_10.0.0.1:2_connect_latency_histogram"]["type"], "histogram");

@@ -5,12 +5,14 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 use muster_api::muster::Protocol;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric as _, NoLabelSet, prometheus_text},
+    encoding::{
+        DescriptorEncoder, EncodeCounterValue, EncodeMetric as _, NoLabelSet, prometheus_text,
+    },
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
 
-use crate::{BackendStatus, Snapshot, VipStatus, forwarded::is_of_flows};
+use crate::{BackendStatus, Established, Snapshot, VipStatus, forwarded::is_of_flows};
 
 /// What the text is.
 pub(crate) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
@@ -61,7 +63,28 @@ impl Collector for Metrics {
             "Handshakes refused, not answered in time, or given up.",
             pairs.iter().flat_map(Pair::failures),
         )?;
-        latencies(&mut encoder, &pairs)
+        latencies(&mut encoder, &pairs)?;
+        counter(
+            &mut encoder,
+            "mm_connection_retransmits",
+            "Segments of established connections that were sent again.",
+            pairs.iter().map(|pair| (pair.labels.clone(), pair.backend.established.retransmits)),
+        )?;
+        counter(
+            &mut encoder,
+            "mm_connection_ends",
+            "Established connections whose end was seen.",
+            pairs.iter().flat_map(Pair::ends),
+        )?;
+        counter(
+            &mut encoder,
+            "mm_connection_rtt_seconds",
+            "Smoothed round trip times of those at their end, together.",
+            pairs.iter().map(|pair| {
+                let sum = Duration::from_micros(pair.backend.established.rtt_sum_us);
+                (pair.labels.clone(), sum.as_secs_f64())
+            }),
+        )
     }
 }
 
@@ -134,10 +157,20 @@ impl Metrics {
 // === impl Pair ===
 
 impl Pair<'_> {
-    fn failures(&self) -> [(Vec<(&'static str, String)>, u64); 3] {
+    fn failures(&self) -> [Sample; 3] {
         let BackendStatus { failures, refused, timeouts, .. } = *self.backend;
         let given_up = failures.saturating_sub(refused).saturating_sub(timeouts);
-        [("refused", refused), ("timeout", timeouts), ("given_up", given_up)].map(|(reason, n)| {
+        self.reasons([("refused", refused), ("timeout", timeouts), ("given_up", given_up)])
+    }
+
+    fn ends(&self) -> [Sample; 3] {
+        let Established { ended, resets, expired, .. } = self.backend.established;
+        let closed = ended.saturating_sub(resets).saturating_sub(expired);
+        self.reasons([("closed", closed), ("reset", resets), ("expired", expired)])
+    }
+
+    fn reasons(&self, counts: [(&str, u64); 3]) -> [Sample; 3] {
+        counts.map(|(reason, n)| {
             let reason = std::iter::once(("reason", reason.to_owned()));
             (self.labels.iter().cloned().chain(reason).collect(), n)
         })
@@ -159,7 +192,7 @@ fn pairs(vip: &VipStatus) -> impl Iterator<Item = Pair<'_>> {
     })
 }
 
-type Sample = (Vec<(&'static str, String)>, u64);
+type Sample<N = u64> = (Vec<(&'static str, String)>, N);
 
 fn gauge(
     encoder: &mut DescriptorEncoder<'_>,
@@ -174,11 +207,11 @@ fn gauge(
     Ok(())
 }
 
-fn counter(
+fn counter<N: EncodeCounterValue>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    samples: impl IntoIterator<Item = Sample>,
+    samples: impl IntoIterator<Item = Sample<N>>,
 ) -> fmt::Result {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     for (labels, value) in samples {
@@ -223,6 +256,8 @@ mod tests {
     fn what_was_connected_to_has_counters_and_a_histogram() {
         let mut used = backend(1, 7);
         (used.failures, used.refused, used.timeouts, used.pending) = (6, 1, 2, 4);
+        used.established =
+            Established { retransmits: 8, resets: 1, expired: 2, ended: 6, rtt_sum_us: 1500 };
         let mut web = vip(80, Protocol::Tcp, vec![used, backend(2, 0)]);
         web.name = Some("web.marathon.l4lb.thisdcos.directory".into());
         let lines = lines(Snapshot { vips: vec![web], ..Snapshot::default() });
@@ -236,6 +271,11 @@ mod tests {
             format!("mm_connect_failures_total{{{labels},reason=\"timeout\"}} 2"),
             format!("mm_connect_failures_total{{{labels},reason=\"given_up\"}} 3"),
             format!("mm_connect_latency_seconds_count{{{labels}}} 7"),
+            format!("mm_connection_retransmits_total{{{labels}}} 8"),
+            format!("mm_connection_ends_total{{{labels},reason=\"closed\"}} 3"),
+            format!("mm_connection_ends_total{{{labels},reason=\"reset\"}} 1"),
+            format!("mm_connection_ends_total{{{labels},reason=\"expired\"}} 2"),
+            format!("mm_connection_rtt_seconds_total{{{labels}}} 0.0015"),
         ] {
             assert!(lines.contains(&line), "{line}: {lines:#?}");
         }

@@ -17,7 +17,7 @@ use muster_packet::{Policy, Tier};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BackendStatus, DataPlane, Latencies, Skips, Snapshot, VipStatus,
+    BackendStatus, DataPlane, Established, Latencies, Skips, Snapshot, VipStatus,
     looking::{Shared, survey},
 };
 
@@ -85,6 +85,9 @@ pub struct BackendReport {
     pub average_ns: Option<u64>,
     /// How long handshakes took since the backend is counted.
     pub latency: Latencies,
+    /// What became of connections after their handshakes.
+    #[serde(default)]
+    pub established: Established,
 }
 
 /// What of the cluster view is not applied, in numbers.
@@ -142,6 +145,7 @@ impl From<&BackendStatus> for BackendReport {
             timeouts: backend.timeouts,
             average_ns: backend.latency.map(ns),
             latency: backend.latencies,
+            established: backend.established,
         }
     }
 }

@@ -10,7 +10,7 @@ use muster_packet::{
     Backend, Counters, Endpoint, Handshakes, Policy, TICK_NS, Tier, UDP, Vip as Entry,
 };
 
-use crate::Latencies;
+use crate::{Established, Latencies};
 
 /// A VIP as the kernel serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub struct BackendStatus {
     pub timeouts: u64,
     /// How long handshakes took since it is counted.
     pub latencies: Latencies,
+    /// What became of connections after their handshakes.
+    pub established: Established,
     /// How long handshakes take, as choices go by it: a moving average that fades when
     /// nothing is measured. `None` if nothing is known.
     pub latency: Option<Duration>,
@@ -84,6 +86,7 @@ impl BackendStatus {
             refused: handshakes.refused,
             timeouts: handshakes.timeouts,
             latencies: Latencies::from(&handshakes),
+            established: Established::from(&handshakes),
             latency: (latency > 0).then(|| Duration::from_nanos(u64::from(latency) * TICK_NS)),
         }
     }

@@ -142,7 +142,8 @@ fn vips_are_listed_and_shown() {
     let backend = format!("127.0.0.1:{port}");
     assert_eq!(rows[2][..8], [backend.as_str(), "1", "up", "0", "3", "0", "0", "0"]);
     let output = plane.vip(&["show", "11.0.0.2:81"]);
-    assert_eq!(lines(&output)[2][3..], ["0", "0", "1", "1", "0", "-", "-", "-"]);
+    let unused = ["0", "0", "1", "1", "0", "-", "-", "-", "0", "0", "0", "-"];
+    assert_eq!(lines(&output)[2][3..], unused);
 
     let output = plane.vip(&["show", "11.0.0.1", "--json"]);
     assert!(output.status.success(), "{output:?}");

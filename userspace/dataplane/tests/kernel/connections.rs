@@ -49,7 +49,7 @@ fn taken(config: &Config) -> Vec<u64> {
 
 /// Gives every place to a socket that is none of ours.
 fn take_all(config: &Config) -> Vec<u64> {
-    let stranger = 1 << 60;
+    let stranger = 1 << 58;
     let tag = |place| Peer::tag(stranger + place, Stage::Established);
     let tags: Vec<u64> = (0..MAX_CONNECTIONS as u64).map(tag).collect();
     set_all(config, &tags);

@@ -11,6 +11,7 @@ mod backends;
 mod breaker;
 mod budget;
 mod connections;
+mod ends;
 mod flows;
 mod forward;
 mod forwarded;

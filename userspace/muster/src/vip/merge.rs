@@ -56,6 +56,7 @@ fn add_backend(known: &mut BackendReport, more: &BackendReport) {
     // The averages of several agents have none.
     known.average_ns = None;
     known.latency = known.latency.and(&more.latency);
+    known.established = known.established.and(&more.established);
 }
 
 fn badness(tier: &str) -> u8 {
@@ -70,6 +71,8 @@ fn badness(tier: &str) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use muster_dataplane::Established;
+
     use super::*;
 
     fn report(backends: &[(&str, &str, u64)]) -> Report {
@@ -85,6 +88,7 @@ mod tests {
             timeouts: *count,
             average_ns: Some(1),
             latency: muster_dataplane::Latencies::default(),
+            established: Established { retransmits: *count, ..Established::default() },
         };
         let vip = VipReport {
             vip: "11.0.0.1:80".into(),
@@ -108,7 +112,7 @@ mod tests {
         let shown: Vec<_> = whole.vips[0]
             .backends
             .iter()
-            .map(|b| (b.backend.as_str(), b.tier.as_str(), b.successes, b.timeouts))
+            .map(|b| (b.backend.as_str(), b.tier.as_str(), b.successes, b.established.retransmits))
             .collect();
         assert_eq!(shown, [("a", "down", 5, 5), ("b", "maybe-up", 1, 1), ("c", "up", 8, 8)]);
         assert_eq!(whole.skipped.full["vips"], 6);

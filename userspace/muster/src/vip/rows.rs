@@ -40,7 +40,7 @@ pub(super) fn vips(vips: &[VipReport]) -> Vec<[String; 10]> {
 }
 
 /// A backend a row, below a head.
-pub(super) fn backends(vip: &VipReport) -> Vec<[String; 11]> {
+pub(super) fn backends(vip: &VipReport) -> Vec<[String; 15]> {
     let head = [
         "BACKEND",
         "WEIGHT",
@@ -53,6 +53,10 @@ pub(super) fn backends(vip: &VipReport) -> Vec<[String; 11]> {
         "MEAN",
         "P50",
         "P99",
+        "RESENT",
+        "RESET",
+        "EXPIRED",
+        "RTT",
     ];
     let row = |backend: &BackendReport| {
         [
@@ -67,6 +71,10 @@ pub(super) fn backends(vip: &VipReport) -> Vec<[String; 11]> {
             time(backend.latency.mean()),
             quantile(&backend.latency, 0.5),
             quantile(&backend.latency, 0.99),
+            backend.established.retransmits.to_string(),
+            backend.established.resets.to_string(),
+            backend.established.expired.to_string(),
+            time(backend.established.rtt()),
         ]
     };
     std::iter::once(head.map(str::to_owned)).chain(vip.backends.iter().map(row)).collect()
@@ -123,6 +131,7 @@ mod tests {
                 "backend": address, "weight": 1, "tier": tier, "pending": 1, "started": 12,
                 "successes": 8, "failures": 3, "refused": 2, "timeouts": 1, "average_ns": null,
                 "latency": {"count": 0, "sum_ns": 160_000, "buckets": buckets},
+                "established": {"retransmits": 4, "resets": 1, "expired": 0, "ended": 5, "rtt_sum_us": 250},
             })
         };
         serde_json::from_value(json!({
@@ -149,9 +158,25 @@ mod tests {
         let rows = backends(&web());
         assert_eq!(
             rows[1],
-            ["10.0.0.1:31000", "1", "up", "1", "8", "3", "2", "1", "20us", "25us", "33us"]
+            [
+                "10.0.0.1:31000",
+                "1",
+                "up",
+                "1",
+                "8",
+                "3",
+                "2",
+                "1",
+                "20us",
+                "25us",
+                "33us",
+                "4",
+                "1",
+                "0",
+                "50us"
+            ]
         );
-        assert_eq!(rows[2][8..], ["-", "-", "-"]);
+        assert_eq!(rows[2][8..11], ["-", "-", "-"]);
         assert_eq!(title(&web()), "web.marathon  11.0.0.1:80/tcp  -");
     }
 
