@@ -233,8 +233,10 @@ fn archives_of_docker() {
     let Some(world) = World::new() else { return };
     let work = tempfile::tempdir().unwrap();
     let at = |name: &str| -> PathBuf { work.path().join(name) };
-    let engine = Engine::start(work.path());
+    let mut engine = Engine::start(work.path());
     world.await_that("Docker runs", || {
+        let ended = engine.process.try_wait().unwrap();
+        assert!(ended.is_none(), "{ended:?}: {}", fs::read_to_string(at("log")).unwrap());
         engine.docker(&["version"]).output().is_ok_and(|output| output.status.success())
     });
     fs::write(at("root.tar"), busybox().bytes()).unwrap();

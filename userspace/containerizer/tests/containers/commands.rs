@@ -1,8 +1,10 @@
 //! Commands that join a running container.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use muster_containerizer::{CommandSpec, ContainerSpec, Error, ExecStatus, Execution, Secret};
+use muster_containerizer::{
+    CommandSpec, ContainerSpec, Containerizer, Error, ExecStatus, Execution, Secret,
+};
 
 use super::world::{PATIENCE, World};
 
@@ -11,9 +13,14 @@ fn exec(world: &World, line: &str, timeout: Duration) -> Result<ExecStatus, Erro
 }
 
 /// Whether a process with these arguments is in the container.
-fn runs(world: &World, arguments: &str) -> bool {
+async fn is_in(containerizer: &Containerizer, arguments: &str) -> bool {
     let line = format!("ps -o args | grep -qx '{arguments}'");
-    exec(world, &line, PATIENCE).unwrap() == ExecStatus::Exited(0)
+    let found = containerizer.exec("c", CommandSpec::Shell(line), PATIENCE).await.unwrap();
+    found == ExecStatus::Exited(0)
+}
+
+fn runs(world: &World, arguments: &str) -> bool {
+    world.run(is_in(world.containerizer(), arguments))
 }
 
 fn running() -> Option<World> {
@@ -72,10 +79,8 @@ fn is_killed_when_nobody_waits_for_it() {
     world.await_that("the command has started", || started.exists());
     assert!(runs(&world, "sleep 1236"));
     task.abort();
-    let deadline = Instant::now() + PATIENCE;
-    while runs(&world, "sleep 1236") {
-        assert!(Instant::now() < deadline, "it is not killed");
-    }
+    let containerizer = world.containerizer();
+    world.run(async { while is_in(containerizer, "sleep 1236").await {} });
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod logs;
 mod namespaces;
 mod nested;
 mod operated;
+mod patience;
 mod places;
 mod platforms;
 mod processes;

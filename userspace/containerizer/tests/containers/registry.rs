@@ -6,9 +6,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
 
-use super::world::PATIENCE;
+use super::patience;
 
 /// User `user` with the password `pass`, as bcrypt has it.
 const HTPASSWD: &str = "user:$2y$05$abcdefghijklmnopqrstuuZFBUbfXoM8LFiPx8LYlO/sXZB/Cwk3K\n";
@@ -74,13 +73,13 @@ impl Registry {
             .spawn()
             .expect("install docker-registry");
         let mut registry = Self { child, host, directory, options };
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(&registry.host).is_err() {
-            let ended = registry.child.try_wait().unwrap();
-            let log = fs::read_to_string(registry.directory.path().join("log")).unwrap();
-            assert!(ended.is_none() && Instant::now() < deadline, "{ended:?}: {log}");
-            pause();
-        }
+        let mut ended = None;
+        patience::until_now("the registry answers", || {
+            ended = registry.child.try_wait().unwrap();
+            ended.is_some() || TcpStream::connect(&registry.host).is_ok()
+        });
+        let log = fs::read_to_string(registry.directory.path().join("log")).unwrap();
+        assert!(ended.is_none(), "{ended:?}: {log}");
         registry
     }
 
@@ -116,11 +115,6 @@ impl Drop for Registry {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a program that starts cannot be waited for")]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(20));
 }
 
 /// Runs a program that must succeed; what it writes.

@@ -12,11 +12,12 @@ use muster_containerizer::{
 use tokio::runtime::Runtime;
 
 use super::image::{Image, busybox};
+use super::patience;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// Longer than anything here takes on a loaded machine.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+/// Longer than a test's patience, for what asks how long something may take.
+pub(crate) const PATIENCE: Duration = Duration::from_hours(1);
 
 pub(crate) struct World {
     // Unmounted before the directory in which it is goes.
@@ -40,12 +41,7 @@ impl World {
     /// An image store with `busybox:latest` and a containerizer upon it. `None` without root,
     /// except in CI, where no test may be left out.
     pub(crate) fn new() -> Option<Self> {
-        if !rustix::process::getuid().is_root() {
-            assert!(std::env::var_os("CI").is_none(), "in CI this test must run, as root");
-            eprintln!("skipped: needs root");
-            return None;
-        }
-        Some(Self::with_store(None))
+        is_root().then(|| Self::with_store(None))
     }
 
     /// Another agent upon the image store of one.
@@ -152,8 +148,12 @@ impl World {
     }
 
     pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
-        self.runtime
-            .block_on(async { tokio::time::timeout(PATIENCE, work).await.expect("too slow") })
+        self.runtime.block_on(async {
+            tokio::select! {
+                done = work => done,
+                () = patience::over() => panic!("too slow"),
+            }
+        })
     }
 
     /// Where the sandbox of container `id` is.
@@ -242,14 +242,8 @@ impl World {
         self.await_that(&format!("{text} in {}", path.display()), seen);
     }
 
-    pub(crate) fn await_that(&self, what: &str, holds: impl Fn() -> bool) {
-        self.runtime.block_on(async {
-            let deadline = tokio::time::Instant::now() + PATIENCE;
-            while !holds() {
-                assert!(tokio::time::Instant::now() < deadline, "never: {what}");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        });
+    pub(crate) fn await_that(&self, what: &str, holds: impl FnMut() -> bool) {
+        self.runtime.block_on(patience::until(what, holds));
     }
 
     /// Everything of `id` that could be left: cgroups, scratch, checkpoint.
@@ -306,6 +300,16 @@ impl Drop for World {
             eprintln!("cannot clean up: {error}");
         }
     }
+}
+
+/// Whether tests can do what they need root for; those in CI have to.
+pub(crate) fn is_root() -> bool {
+    let root = rustix::process::getuid().is_root();
+    if !root {
+        assert!(std::env::var_os("CI").is_none(), "in CI this test must run, as root");
+        eprintln!("skipped: needs root");
+    }
+    root
 }
 
 /// Resources without limits of their own.
