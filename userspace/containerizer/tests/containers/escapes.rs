@@ -26,7 +26,7 @@ const OPEN: &str = "-linux/seccomp,-linux/capabilities,-linux/nnp";
 type Errors = BTreeMap<String, i32>;
 
 /// A world with the image `escape`: busybox and the program that tries.
-fn world() -> Option<World> {
+pub(crate) fn world() -> Option<World> {
     let world = World::new()?;
     image(&world, "escape", Layer::new());
     Some(world)
@@ -58,7 +58,7 @@ fn libraries(program: &Path) -> Vec<PathBuf> {
 }
 
 /// A container that makes `attempts` one after the other, each by a process of its own.
-fn trying(world: &World, id: &str, attempts: &[&str]) -> ContainerSpec {
+pub(crate) fn trying(world: &World, id: &str, attempts: &[&str]) -> ContainerSpec {
     let lines: Vec<String> = attempts.iter().map(|attempt| format!("/escape {attempt}")).collect();
     ContainerSpec { image: Some("escape".into()), ..world.shell(id, &lines.join("\n")) }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use muster_containerizer::{Cause, CommandSpec, ContainerSpec, Error, Limitation, Termination};
 
+use super::escapes;
 use super::world::{PATIENCE, World, resources};
 
 const NOTHING: [PathBuf; 0] = [];
@@ -87,18 +88,15 @@ fn daemons_die_with_process_1() {
 
 #[test]
 fn a_fork_bomb_is_killed_to_the_last_process() {
-    let Some(world) = World::new() else { return };
+    let Some(world) = escapes::world() else { return };
     // Without a process 1 that would take all along, and away from every group and session.
     for shared in [true, false] {
-        let line =
-            "trap '' TERM HUP; bomb() { setsid sh -c 'trap \"\" TERM; sleep 1000' & bomb | bomb & }
-            bomb; echo ready; while :; do sleep 1; done";
         let resources = muster_containerizer::Resources {
             pids_limit: Some(muster_containerizer::Limit::At(60)),
             ..resources(500, 128 << 20)
         };
-        let spec =
-            ContainerSpec { share_pid_namespace: shared, resources, ..world.shell("c", line) };
+        let bomb = escapes::trying(&world, "c", &["endless-fork-bomb"]);
+        let spec = ContainerSpec { share_pid_namespace: shared, resources, ..bomb };
         world.launch(spec).unwrap();
         world.await_that("it has grown to its limit", || {
             world.containerizer().usage("c").is_ok_and(|usage| usage.threads >= Some(55))
