@@ -8,6 +8,7 @@ pub(crate) mod file;
 mod group;
 mod hierarchies;
 pub(crate) mod oom;
+mod passing;
 
 pub(crate) use controller::{Controller, Version};
 pub(crate) use group::{Group, Place, group_name};

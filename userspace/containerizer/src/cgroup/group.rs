@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 
+use super::passing::{self, LEAF};
 use super::{Controller, Hierarchies, Version, file};
 use crate::Error;
 use crate::error::At;
@@ -26,15 +27,13 @@ pub(crate) struct Group {
     v1: BTreeMap<Controller, PathBuf>,
     /// The controllers whose files are in the v2 tree.
     v2: BTreeSet<Controller>,
+    /// Those of a group around this one, which this one has no limits by, but can pass on.
+    #[serde(default)]
+    lent: BTreeSet<Controller>,
     /// Whether the directories in v1 are those of the container around this one.
     shared: bool,
 }
 
-/// Where the processes of a container are whose group in v2 passes controllers on: the kernel
-/// lets none be in that itself.
-pub(super) const LEAF: &str = "leaf";
-/// How often it is tried to pass a controller on: a process may just have come.
-const ADMISSIONS: u32 = 100;
 /// How long it takes at most until what was started in a group since it was killed is killed.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -71,7 +70,7 @@ impl Group {
                 None => {}
             }
         }
-        Self { unified: hierarchies.unified(name), v1, v2, shared: false }
+        Self { unified: hierarchies.unified(name), v1, v2, lent: BTreeSet::new(), shared: false }
     }
 
     /// The group of the container `id` that is nested in this group's: with limits of its own
@@ -79,12 +78,19 @@ impl Group {
     /// alone. In v2 it has a directory in either case, where it is killed.
     pub(crate) fn nested(&self, id: &str, controllers: Option<&BTreeSet<Controller>>) -> Self {
         let unified = self.unified.join(nested_name(id));
+        let passed = self.passed();
         let Some(controllers) = controllers else {
-            return Self { unified, v1: self.v1.clone(), v2: BTreeSet::new(), shared: true };
+            let v1 = self.v1.clone();
+            return Self { unified, v1, v2: BTreeSet::new(), lent: passed, shared: true };
         };
         let v1 = self.v1.iter().filter(|(controller, _)| controllers.contains(controller));
         let v1 = v1.map(|(controller, path)| (*controller, path.join(nested_name(id)))).collect();
-        Self { unified, v1, v2: &self.v2 & controllers, shared: false }
+        Self { unified, v1, v2: &passed & controllers, lent: BTreeSet::new(), shared: false }
+    }
+
+    /// The controllers in v2 that this group can pass on.
+    fn passed(&self) -> BTreeSet<Controller> {
+        &self.v2 | &self.lent
     }
 
     /// Whether it has limits of its own.
@@ -94,43 +100,9 @@ impl Group {
 
     /// Passes this group's controllers in v2 on to what is nested in it.
     pub(crate) fn admit(&self) -> Result<(), Error> {
-        let control = self.unified.join("cgroup.subtree_control");
-        for name in self.v2.iter().filter_map(|controller| controller.v2_name()) {
-            let enabled = file::read(&control)?;
-            if enabled.split_whitespace().any(|known| known == name) {
-                continue;
-            }
-            let mut tries = 0;
-            loop {
-                self.move_to_leaf()?;
-                match file::write(&control, &format!("+{name}")) {
-                    Err(Error::Io { source, .. })
-                        if source.raw_os_error() == Some(libc::EBUSY) && tries < ADMISSIONS =>
-                    {
-                        tries += 1;
-                    }
-                    written => break written?,
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Moves the container's own processes to where they do not stand in the way.
-    fn move_to_leaf(&self) -> Result<(), Error> {
-        let leaf = self.unified.join(LEAF);
-        match fs::create_dir(&leaf) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made.at("mkdir", &leaf)?,
-        }
-        for process in listed(&self.unified)? {
-            match file::write(&leaf.join("cgroup.procs"), &process.to_string()) {
-                // It has ended.
-                Err(Error::Io { source, .. }) if source.raw_os_error() == Some(libc::ESRCH) => {}
-                moved => moved?,
-            }
-        }
-        Ok(())
+        let passed = self.passed();
+        let mut names = passed.iter().filter_map(|controller| controller.v2_name());
+        names.try_for_each(|name| passing::admit(&self.unified, name))
     }
 
     /// The directory in v2 that the container's own processes are in.
@@ -273,7 +245,7 @@ fn nested_name(id: &str) -> String {
 }
 
 /// The processes in the group `directory` itself; none if it is gone.
-fn listed(directory: &Path) -> Result<Vec<u32>, Error> {
+pub(super) fn listed(directory: &Path) -> Result<Vec<u32>, Error> {
     let text = match file::read(&directory.join("cgroup.procs")) {
         Err(Error::Io { source, .. }) if gone(&source) => return Ok(Vec::new()),
         text => text?,
@@ -340,6 +312,7 @@ mod tests {
         let parent = group(directory.path(), Version::V2);
         let write = |path: &Path, text| fs::write(path, text).unwrap();
         write(&parent.unified.join("cgroup.procs"), "7\n");
+        write(&parent.unified.join("cgroup.controllers"), "cpu cpuset io memory pids");
         write(&parent.unified.join("cgroup.subtree_control"), "cpu cpuset memory pids");
         let leaf = parent.unified.join(LEAF);
         fs::create_dir(&leaf).unwrap();
@@ -353,5 +326,27 @@ mod tests {
         let place = own.place(Controller::Memory).unwrap();
         assert_eq!((place.version, place.directory), (Version::V2, own.unified.as_path()));
         assert!(own.place(Controller::Cpu).is_err());
+    }
+
+    #[test]
+    fn controllers_come_through_those_that_have_no_limits_of_their_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let trees = fake::trees(directory.path(), Version::V2);
+        let top = Group::new(&trees, "c", &[Controller::Memory].into());
+        let middle = top.nested("a", None);
+        let around = middle.nested("b", None);
+        let own = around.nested("x", Some(&[Controller::Memory].into()));
+        assert!(around.place(Controller::Memory).is_err() && !around.has_limits());
+        assert_eq!(own.place(Controller::Memory).unwrap().directory, own.unified);
+        for (group, controllers) in [(&top, "cpu memory"), (&middle, ""), (&around, "")] {
+            fs::create_dir_all(group.unified.join(LEAF)).unwrap();
+            fs::write(group.unified.join("cgroup.controllers"), controllers).unwrap();
+            fs::write(group.unified.join("cgroup.subtree_control"), "").unwrap();
+        }
+        let control = |group: &Group| {
+            fs::read_to_string(group.unified.join("cgroup.subtree_control")).unwrap()
+        };
+        around.admit().unwrap();
+        assert_eq!([&top, &middle, &around].map(control), ["+memory"; 3]);
     }
 }

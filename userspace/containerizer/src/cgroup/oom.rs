@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::file;
-use super::group::LEAF;
+use super::passing::LEAF;
 use crate::Error;
 
 /// Whether the kernel killed something because the memory of this group of v2 ran out, or that
