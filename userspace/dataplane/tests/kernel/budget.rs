@@ -8,6 +8,8 @@ use aya::programs::{
     loaded_programs,
 };
 
+use procfs::sys::kernel::Version;
+
 use crate::{forward::bed::Bed, machine::Machine, stack::bytes_of_stack};
 
 /// What a program costs.
@@ -30,10 +32,26 @@ impl Cost {
     }
 }
 
-/// The table's rows.
-fn budgets() -> BTreeMap<String, Cost> {
+/// Instructions that a program may take under a kernel other than the table's, whose verifier goes
+/// other ways: a quarter of the verifier's limit.
+const VERIFIED_ELSEWHERE: u32 = 250_000;
+
+fn budget_text() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ebpf/BUDGET.md");
-    let text = fs::read_to_string(path).unwrap();
+    fs::read_to_string(path).unwrap()
+}
+
+/// True if this kernel is the one that the table was made under.
+fn is_tables_kernel(text: &str) -> bool {
+    let (_, version) = text.split_once("on Linux ").unwrap();
+    let version = version.split_whitespace().next().unwrap();
+    let (major, minor) = version.split_once('.').unwrap();
+    let running = Version::current().unwrap();
+    (major.parse(), minor.parse()) == (Ok(running.major), Ok(running.minor))
+}
+
+/// The table's rows.
+fn budgets(text: &str) -> BTreeMap<String, Cost> {
     let number = |cell: &str| cell.replace(',', "").parse().ok();
     text.lines()
         .filter_map(|line| {
@@ -87,14 +105,19 @@ fn forwarding(stack: &BTreeMap<String, u32>) -> Option<Vec<(String, Cost)>> {
 
 #[test]
 fn every_program_keeps_to_its_budget() {
-    let (budgets, stack) = (budgets(), bytes_of_stack());
+    let text = budget_text();
+    let (budgets, stack) = (budgets(&text), bytes_of_stack());
+    let is_tables_kernel = is_tables_kernel(&text);
     let Some(mut costs) = attached(&stack) else { return };
     let Some(others) = forwarding(&stack) else { return };
     costs.extend(others);
     let mut over = Vec::new();
     for (name, cost) in &costs {
         println!("{name}: {cost:?}");
-        let budget = *budgets.get(name).unwrap_or_else(|| panic!("{name} has no budget"));
+        let mut budget = *budgets.get(name).unwrap_or_else(|| panic!("{name} has no budget"));
+        if !is_tables_kernel {
+            budget.verified = VERIFIED_ELSEWHERE;
+        }
         if cost.exceeds(budget) {
             over.push(format!("{name}: {cost:?}, {budget:?}"));
         }

@@ -7,8 +7,13 @@ use std::{
     process::Command,
 };
 
-use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::{
+    ProgramInfo,
+    links::{FdLink, PinnedLink},
+};
 use muster_dataplane::{Config, DataPlane, Error, Forward, Interfaces, VipBackend};
+use nix::net::if_::if_nametoindex;
+use procfs::sys::kernel::Version;
 
 use crate::{
     hosts::{Hosts, NODE, forwarding},
@@ -26,9 +31,22 @@ pub(crate) fn pins(config: &Config) -> Vec<String> {
     names
 }
 
-/// Identity of a pinned link, and of its program.
+/// Pins of what is at tc: links, or filters where the kernel has no tcx, which is Linux 6.6's.
+fn tc() -> [&'static str; 2] {
+    if Version::current().unwrap() < Version::new(6, 6, 0) {
+        ["filter-egress-eth0", "filter-ingress-eth0"]
+    } else {
+        ["egress-eth0", "ingress-eth0"]
+    }
+}
+
+/// Identity of what is pinned, and of its program: that of a filter is its interface's, with which it goes.
 fn link(config: &Config, name: &str) -> (u32, u32) {
     let path: PathBuf = config.directory().unwrap().join("links").join(name);
+    if name.starts_with("filter-") {
+        let program = ProgramInfo::from_pin(path).unwrap();
+        return (if_nametoindex("eth0").unwrap(), program.id());
+    }
     let link: FdLink = PinnedLink::from_pin(path).unwrap().into();
     let info = link.info().unwrap();
     (info.id(), info.program_id())
@@ -78,7 +96,8 @@ fn programs_are_replaced_in_place_and_removed_when_not_asked_for() {
     let Some(mut machine) = Machine::new() else { return };
     let _hosts = Hosts::new();
     let config = forwarding(&mut machine, "eth0:xdp");
-    let all = ["egress-eth0", "ingress-eth0", "xdp-eth0"];
+    let [egress, ingress] = tc();
+    let all = [egress, ingress, "xdp-eth0"];
     drop(DataPlane::open(&config).unwrap());
     assert_eq!(pins(&config), all);
     let before = all.map(|name| link(&config, name));
@@ -99,8 +118,8 @@ fn programs_are_replaced_in_place_and_removed_when_not_asked_for() {
 
     // By the agent's address, and for a veth without XDP.
     drop(DataPlane::open(&with(&config, "auto")).unwrap());
-    assert_eq!(pins(&config), ["egress-eth0", "ingress-eth0"]);
-    assert_eq!(link(&config, "ingress-eth0").0, after[1].0);
+    assert_eq!(pins(&config), tc());
+    assert_eq!(link(&config, ingress).0, after[1].0);
     drop(DataPlane::open(&with(&config, "eth0:clsact")).unwrap());
     assert_eq!(pins(&config), ["filter-egress-eth0", "filter-ingress-eth0"]);
     assert!(filters("ingress").contains("forward_tc"), "{}", filters("ingress"));
@@ -147,14 +166,15 @@ fn interface_that_comes_back_is_attached_to_again() {
     let hosts = Hosts::new();
     let config = forwarding(&mut machine, "eth0:tc");
     let mut plane = DataPlane::open(&config).unwrap();
-    let before = link(&config, "ingress-eth0");
+    let [_, ingress] = tc();
+    let before = link(&config, ingress);
     ip("link del eth0");
     plane.reconcile(&[]).unwrap();
     assert_eq!(pins(&config), [""; 0]);
     hosts.plug_node();
     plane.reconcile(&[]).unwrap();
-    assert_eq!(pins(&config), ["egress-eth0", "ingress-eth0"]);
-    assert_ne!(link(&config, "ingress-eth0").0, before.0);
+    assert_eq!(pins(&config), tc());
+    assert_ne!(link(&config, ingress).0, before.0);
 
     // And with notice only.
     ip("link del eth0");
