@@ -55,7 +55,7 @@ fn hold() -> Result<(), Failure> {
         cgroup,
         policy: Policy::default(),
         backend,
-        forward: Forward { interfaces, address: address.into() },
+        forward: Forward { interfaces, address: address.into(), ..Forward::default() },
     };
     let held = program(&config, &vips(vip, count, &backends)).and_then(|plane| {
         println!("ready");

@@ -384,7 +384,7 @@ fn update_reads_the_maps_if_it_is_to_or_if_they_do_not_say_all() {
     // Without room for one VIP, it is written as soon as another goes.
     let full: Vec<_> = (0..MAX_VIPS - 2).map(|number| numbered(number + 40_000, 0)).collect();
     plane.update(&full, &[]).unwrap();
-    let late = numbered(1, 0);
+    let late = numbered(9, 0);
     let changes = plane.update(std::slice::from_ref(&late), &[]).unwrap();
     assert_eq!((changes.added, changes.skipped.len()), (0, 1));
     assert_eq!(plane.skips().full, BTreeMap::from([("vips", 1)]));
