@@ -266,6 +266,45 @@ proptest! {
         prop_assert_eq!(&frame[12..], &wanted.frame()[12..]);
     }
 
+    /// As over IPv4: whatever packets come, and however backends change, a connection that lives stays where it is.
+    #[test]
+    fn live_connection_never_changes_its_backend(
+        steps in proptest::collection::vec((0u16..12, 0u8..6, 1u8..4), 1..60),
+    ) {
+        let mut host = host(TCP, HERE6);
+        let mut live: HashMap<u16, (Endpoint, Endpoint)> = HashMap::new();
+        let ask = |host: &Host, port, flags| {
+            through(host, &Built::new(client6(port, TCP), vip6(TCP), flags), Side::Ingress)
+        };
+        let answer = |host: &Host, (source, to): (Endpoint, Endpoint), flags| {
+            let side = if to.address == HERE6 { Side::Egress } else { Side::Ingress };
+            through(host, &Built::new(to, source, flags), side)
+        };
+        for (port, step, set) in steps {
+            match step {
+                0 => {
+                    let backends = [HERE6, THERE6].into_iter().zip(0..);
+                    let backends: Vec<_> = backends.filter(|(_, n)| set >> n & 1 != 0)
+                        .map(|(address, _)| Endpoint::v6(address, 31_000, TCP)).collect();
+                    host.serve(vip6(TCP), &backends);
+                }
+                1 => host.now += u32::from(set),
+                2 if let Some(arrived) = live.remove(&port) => {
+                    ask(&host, port, FIN | ACK);
+                    answer(&host, arrived, FIN | ACK);
+                }
+                _ => {
+                    let flags = if live.contains_key(&port) { ACK } else { SYN };
+                    let arrived = ask(&host, port, flags);
+                    prop_assert_eq!(*live.entry(port).or_insert(arrived), arrived);
+                    let answered = answer(&host, arrived, SYN | ACK);
+                    prop_assert_eq!(answered, (vip6(TCP), client6(port, TCP)));
+                    prop_assert_eq!(ask(&host, port, ACK), arrived);
+                }
+            }
+        }
+    }
+
     /// Whatever extension headers there are, nothing is looked at beyond the bound.
     #[test]
     fn any_chain_of_headers_is_bounded(bytes in proptest::collection::vec(any::<u8>(), 40..600), number in 0u8..64) {
