@@ -71,7 +71,7 @@ fn is_vip(key: &str) -> bool {
 }
 
 /// The key of the VIP whose policy this key's label gives.
-fn policy_of<'a>(key: &'a str, is_vip: impl Fn(&str) -> bool) -> Option<&'a str> {
+fn policy_of(key: &str, is_vip: impl Fn(&str) -> bool) -> Option<&str> {
     let at = key.len().checked_sub(POLICY.len())?;
     let (vip, end) = key.split_at_checked(at)?;
     (is_vip(vip) && end.eq_ignore_ascii_case(POLICY)).then_some(vip)
