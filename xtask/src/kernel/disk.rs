@@ -22,9 +22,14 @@ use tree::Tree;
 const PROGRAMS: &[&str] = &[
     "bpftool",
     "btrfs",
+    "buildah",
+    "containerd",
     "curl",
+    "docker",
     "docker-registry",
+    "dockerd",
     "ethtool",
+    "flock",
     "ip",
     "ipset",
     "iptables",
@@ -33,19 +38,31 @@ const PROGRAMS: &[&str] = &[
     "mkfs.ext4",
     "mkfs.xfs",
     "modprobe",
+    "nginx",
     "nsenter",
     "openssl",
+    "runc",
     "skopeo",
     "tc",
     "umoci",
 ];
 
 /// What those look up.
-const CONFIGURATION: &[&str] =
-    &["/etc/group", "/etc/mke2fs.conf", "/etc/passwd", "/etc/ssl/openssl.cnf"];
+const CONFIGURATION: &[&str] = &[
+    "/etc/containers/policy.json",
+    "/etc/containers/registries.conf",
+    "/etc/group",
+    "/etc/mke2fs.conf",
+    "/etc/passwd",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/openssl.cnf",
+];
 
 /// What tests read of the repository.
-const READ: &[&str] = &["ebpf/BUDGET.md"];
+const READ: &[&str] = &["docs/examples/scratch.py", "ebpf/BUDGET.md"];
+
+/// What runs the first of these.
+const PYTHON: &str = "/usr/bin/python3";
 
 /// Room for what tests write, in bytes; holes until then.
 const ROOM: u64 = 2 << 30;
@@ -82,6 +99,7 @@ pub(super) fn make(kernel: &Kernel, suites: &Suites, tests: &[Test<'_>]) -> Resu
         tree.place(Path::new(path), Path::new(path))?;
     }
     tree.link("/usr/lib/ssl/openssl.cnf", "/etc/ssl/openssl.cnf")?;
+    python(&tree)?;
     for path in READ {
         let path = paths::repository().join(path);
         tree.place(&path, &path)?;
@@ -125,6 +143,14 @@ fn extensions() -> Result<Vec<PathBuf>> {
     }
     anyhow::ensure!(!found.is_empty(), "no extensions of iptables in /usr/lib/*/xtables");
     Ok(found)
+}
+
+fn python(tree: &Tree) -> Result<()> {
+    tree.program(Path::new(PYTHON))?;
+    let where_from = "import sysconfig; print(sysconfig.get_path('stdlib'))";
+    let library = command::output(Command::new(PYTHON).args(["-c", where_from]))?;
+    let library = Path::new(library.trim());
+    tree.copy_all(library, library)
 }
 
 /// The tests' programs, as cargo has them: a test looks for an example beside itself.

@@ -1,5 +1,6 @@
 //! The machine, in QEMU without any acceleration: it runs wherever this runs.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -19,7 +20,7 @@ use crate::ui::Ui;
 const MEMORY: &str = "1536";
 
 /// Longest silence; the machine itself ends a test sooner.
-const PATIENCE: Duration = Duration::from_mins(15);
+const PATIENCE: Duration = Duration::from_mins(40);
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -27,6 +28,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(super) struct Guest {
     child: Child,
     lines: Receiver<String>,
+    /// Names of the tests that run.
+    running: BTreeSet<String>,
 }
 
 /// How a test ended.
@@ -70,26 +73,28 @@ impl Guest {
                 }
             }
         });
-        Ok(Self { child, lines })
+        Ok(Self { child, lines, running: BTreeSet::new() })
     }
 
     /// How the next test ended; `None` when the machine has ended.
     pub(super) fn next(&mut self) -> Result<Option<Outcome>> {
         let mut name = String::new();
         let mut output = Vec::new();
-        while let Some(line) = self.line(&name)? {
-            if let Some(test) = line.strip_prefix("test ") {
+        while let Some(line) = self.line()? {
+            if let Some(test) = line.strip_prefix("begun ") {
+                self.running.insert(test.to_owned());
+            } else if let Some(test) = line.strip_prefix("test ") {
                 test.clone_into(&mut name);
+                self.running.remove(test);
             } else if let Some(text) = line.strip_prefix("| ") {
                 output.push(text.to_owned());
             } else if let Some(ended) = line.strip_prefix("ended ") {
                 return Outcome::read(name, ended, output).map(Some);
             }
         }
-        if name.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Outcome {
+        let told = Some(name).filter(|name| !name.is_empty());
+        let interrupted = told.or_else(|| self.running.pop_first());
+        Ok(interrupted.map(|name| Outcome {
             name,
             status: "the machine ended".into(),
             seconds: 0,
@@ -98,7 +103,7 @@ impl Guest {
         }))
     }
 
-    fn line(&self, test: &str) -> Result<Option<String>> {
+    fn line(&self) -> Result<Option<String>> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.lines.recv_timeout(LOOK_EVERY) {
@@ -107,7 +112,8 @@ impl Guest {
                 Err(RecvTimeoutError::Timeout) => interrupt::check()?,
             }
             if Instant::now() > deadline {
-                bail!("the machine has said nothing for {} s, in {test:?}", PATIENCE.as_secs());
+                let running = self.running.iter().cloned().collect::<Vec<_>>().join(", ");
+                bail!("the machine has said nothing for {} s, in {running}", PATIENCE.as_secs());
             }
         }
     }
