@@ -6,6 +6,8 @@
 
 mod answer;
 #[cfg(any(test, feature = "user"))]
+mod buffer;
+#[cfg(any(test, feature = "user"))]
 mod built;
 #[cfg(any(test, feature = "user"))]
 mod carry;
@@ -18,11 +20,14 @@ mod headers;
 mod host;
 mod known;
 mod packet;
+mod reject;
 mod rewrite;
 mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod told;
 mod tracked;
 mod tuple;
 
@@ -43,6 +48,7 @@ pub use headers::{
 pub use host::{Host, Line, Neighbours, Outcome};
 pub use known::{Known, KnownAddress, MAX_KNOWN};
 pub use packet::Packet;
+pub use reject::{MOST_SUMMED, Rejection, Resize, pay, reject};
 pub use rewrite::{rewrite, rewrite_error};
 pub use state::{Phase, State, unit};
 pub use table::{Entered, Found, Memory, claim, enter, leave};

@@ -6,6 +6,7 @@ mod frame;
 mod ingress;
 mod maps;
 mod plan;
+mod rejected;
 mod route;
 mod six;
 mod skb;

@@ -18,6 +18,8 @@ const THERE6: [u8; 16] = [0xfd, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
 const ASKS: u16 = 4_000;
 const HERE_PORT: u16 = 80;
 const THERE_PORT: u16 = 81;
+/// And of the VIPs that nobody serves.
+const NOBODYS_PORT: u16 = 82;
 const ANSWERS: u16 = 31_000;
 
 pub(crate) fn run(input: &[u8]) {
@@ -36,6 +38,12 @@ fn check(before: &[u8], side: Side) {
         let mut after = before.to_vec();
         let outcome = host.run(&mut after, side);
         if outcome == Outcome::Drop {
+            continue;
+        }
+        if outcome == Outcome::Answer {
+            let sums = sums(&after);
+            assert!(!sums.is_empty(), "{after:02x?}");
+            assert!(sums.iter().all(|sum| sum.is_right(&after)), "{sums:?} of {after:02x?}");
             continue;
         }
         assert_eq!(after.len(), before.len());
@@ -62,6 +70,8 @@ fn host() -> Host {
     host.own(Address::v4(HERE));
     host.own(Address::new(HERE6));
     for protocol in [TCP, UDP] {
+        host.serve(Endpoint::v4(VIP, NOBODYS_PORT, protocol), &[]);
+        host.serve(Endpoint::v6(VIP6, NOBODYS_PORT, protocol), &[]);
         for (port, backend, backend6) in [(HERE_PORT, HERE, HERE6), (THERE_PORT, THERE, THERE6)] {
             let vip = Endpoint::v4(VIP, port, protocol);
             host.serve(vip, &[Endpoint::v4(backend, ANSWERS, protocol)]);

@@ -17,7 +17,7 @@ macro_rules! counters {
 }
 
 /// Name of each counter, and which word it is.
-const COUNTERS: [(&str, usize); 18] = counters![
+const COUNTERS: [(&str, usize); 23] = counters![
     local,
     remote,
     local_replies,
@@ -36,6 +36,11 @@ const COUNTERS: [(&str, usize); 18] = counters![
     unresolved,
     no_route,
     too_big,
+    told_reset,
+    told_unreachable,
+    told_too_big,
+    told_expired,
+    untold,
 ];
 
 /// The counters, summed over all processors.
@@ -101,6 +106,7 @@ mod tests {
         let sums = sum(&[counts, counts]);
         assert_eq!(sums[0], ("local", 2));
         assert_eq!(sums[17], ("too_big", 36));
+        assert_eq!(sums[22], ("untold", 46));
     }
 
     #[test]

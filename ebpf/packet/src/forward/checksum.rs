@@ -31,7 +31,13 @@ impl Difference {
         Self(fold32(self.0 as u64 + other.0 as u64))
     }
 
-    /// As helpers of the kernel take it.
+    /// As helpers of the kernel give it.
+    #[inline(always)]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// As they take it.
     #[inline(always)]
     pub const fn bits(self) -> u64 {
         self.0 as u64

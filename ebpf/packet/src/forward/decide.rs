@@ -4,7 +4,7 @@ use core::hint::black_box;
 
 use super::{
     ACK, Answer, Complaint, Entered, Event, FIN, Forwarding, Found, Known, Memory, Parsed, Phase,
-    RST, SYN, Segment, State, Tuple, table,
+    RST, Rejection, SYN, Segment, State, Tuple, table,
     table::{direction, ports},
 };
 use crate::{Address, Endpoint, TCP, Vip, choose};
@@ -38,6 +38,9 @@ pub trait World: Memory + Sized {
 
     /// True if another flow may begin on this processor, where `most` may in a unit of time.
     fn may_open(&self, most: u32, now: u32) -> bool;
+
+    /// True if another ICMP error may be sent by this processor: see [`pay`](super::pay).
+    fn may_tell(&self, rules: &Forwarding) -> bool;
 
     /// Counts a packet.
     fn count(&self, event: Event);
@@ -84,6 +87,8 @@ pub enum Verdict {
     Deliver(Tuple),
     /// It goes out again as a packet of this tuple, and counts as that event.
     Forward(Tuple, Event),
+    /// Who sent it is told why it does not: see [`reject`](super::reject()).
+    Reject(Rejection),
 }
 
 /// What [`follow`] came to.
@@ -158,7 +163,7 @@ pub fn follow<W: World>(world: &W, segment: &Segment, side: Side) -> Step {
     }
     if segment.ip.hops <= 1 {
         world.count(Event::Hops);
-        return pass();
+        return Step::Done(Verdict::Reject(Rejection::Expired));
     }
     let event = if found.answers { Event::RemoteReply } else { Event::Remote };
     Step::Done(Verdict::Forward(translated, event))
@@ -211,7 +216,7 @@ pub fn open<W: World>(world: &W, tuple: &Tuple, flags: u8, hops: u8, over: u32) 
         retire(world, rules, over - 1);
     }
     // What ends a connection begins none.
-    if flags & (RST | FIN) != 0 {
+    if flags & RST != 0 || flags & FIN != 0 && entry.native > 0 {
         return Verdict::Pass;
     }
     let now = world.now();
@@ -219,18 +224,22 @@ pub fn open<W: World>(world: &W, tuple: &Tuple, flags: u8, hops: u8, over: u32) 
         return refuse(Event::Flood);
     }
     let hash = tuple.hash(rules.seed);
+    let nobody = || {
+        world.count(Event::NoBackend);
+        Verdict::Reject(Rejection::Refused)
+    };
     let target = if entry.native == 0 { None } else { world.backend(&vip, &entry, tuple.spread()) };
-    let Some(target) = target else { return refuse(Event::NoBackend) };
+    let Some(target) = target else { return nobody() };
     let backend = Address::of(&target);
     let is_local = world.known(backend).local != 0;
     let source = if is_local { Some(tuple.source) } else { rules.source(backend) };
-    let Some(source) = source else { return refuse(Event::NoBackend) };
+    let Some(source) = source else { return nobody() };
     if backend.is_v4() != tuple.destination.is_v4() {
-        return refuse(Event::NoBackend);
+        return nobody();
     }
     if !is_local && hops <= 1 {
         world.count(Event::Hops);
-        return Verdict::Pass;
+        return Verdict::Reject(Rejection::Expired);
     }
     let Some((place, former)) = world.claim(rules, hash, now) else { return refuse(Event::Full) };
     let Some(line) = world.flow(place) else { return refuse(Event::Full) };

@@ -26,13 +26,13 @@ map_type! {
         pub ports: u64,
         /// Dropped: more new flows than [`most_new`](crate::Forwarding::most_new).
         pub flood: u64,
-        /// Dropped: the VIP has no backend, or none that this machine can send to.
+        /// Not forwarded: the VIP has no backend, or none that this machine can send to.
         pub no_backend: u64,
         /// Dropped: fragments to a VIP, the first ones.
         pub first_fragments: u64,
         /// Dropped: fragments to a VIP, later ones, which have no ports.
         pub later_fragments: u64,
-        /// Left to the kernel, which answers: too many hops.
+        /// Not forwarded: on their last hop, which is not this. ICMP errors among them are left to the kernel.
         pub hops: u64,
         /// Dropped: headers of packets to a VIP that contradict themselves, are cut off, or more than are looked through.
         pub malformed: u64,
@@ -41,12 +41,24 @@ map_type! {
         pub unresolved: u64,
         /// Dropped: no route to the backend or the client.
         pub no_route: u64,
-        /// Larger than what fits on the way, and not to be fragmented.
+        /// Larger than what fits on the way.
         pub too_big: u64,
+        /// Answered: a TCP segment to a VIP that nobody serves, with a reset.
+        pub told_reset: u64,
+        /// Answered: a datagram to such a VIP, with ICMP's "port unreachable".
+        pub told_unreachable: u64,
+        /// Answered: one that is too big and not to be fragmented, with what would fit.
+        pub told_too_big: u64,
+        /// Answered: one on its last hop, with ICMP's "time exceeded".
+        pub told_expired: u64,
+        /// Dropped without an answer: there were too many ICMP errors just then.
+        pub untold: u64,
         /// Not counted: when this processor last began a flow, in units of 2^30 ns of `CLOCK_MONOTONIC`.
         pub unit: u64,
         /// Not counted: how many it has begun in that unit.
         pub unit_opened: u64,
+        /// Not counted: what this processor's ICMP errors are paid by; see [`pay`](crate::pay).
+        pub paid_ns: u64,
     }
 }
 
@@ -89,9 +101,19 @@ pub enum Event {
     NoRoute,
     /// [`Forwarded::too_big`].
     TooBig,
+    /// [`Forwarded::told_reset`].
+    ToldReset,
+    /// [`Forwarded::told_unreachable`].
+    ToldUnreachable,
+    /// [`Forwarded::told_too_big`].
+    ToldTooBig,
+    /// [`Forwarded::told_expired`].
+    ToldExpired,
+    /// [`Forwarded::untold`].
+    Untold,
 }
 
-const _: () = assert!(core::mem::offset_of!(Forwarded, unit) == (Event::TooBig.index() + 1) * 8);
+const _: () = assert!(core::mem::offset_of!(Forwarded, unit) == (Event::Untold.index() + 1) * 8);
 
 impl Forwarded {
     /// How often something was counted.
@@ -115,6 +137,11 @@ impl Forwarded {
             Event::Unresolved => self.unresolved,
             Event::NoRoute => self.no_route,
             Event::TooBig => self.too_big,
+            Event::ToldReset => self.told_reset,
+            Event::ToldUnreachable => self.told_unreachable,
+            Event::ToldTooBig => self.told_too_big,
+            Event::ToldExpired => self.told_expired,
+            Event::Untold => self.untold,
         }
     }
 }

@@ -18,6 +18,11 @@ pub const FIRST_PORT: u16 = 10_000;
 /// The last of them.
 pub const LAST_PORT: u16 = 30_999;
 
+/// How often one processor may send an ICMP error, and how many at once: as Linux has it for all together
+/// (`net.ipv4.icmp_msgs_per_sec` and `icmp_msgs_burst`).
+const ERROR_INTERVAL_NS: u32 = 1_000_000;
+const ERROR_BURST: u32 = 50;
+
 map_type! {
     /// Written by user space before the programs are attached.
     ///
@@ -44,11 +49,15 @@ map_type! {
         /// Most flows that one processor may begin in a unit of time (2^30 ns, 1.07 s); 0 for no limit. Beyond
         /// it their first packets are dropped: a bound of what a flood can cost.
         pub most_new: u32,
+        /// ICMP errors of each processor's own are this far apart, on average; 0 for no limit.
+        pub error_interval_ns: u32,
+        /// How many of them there may be at once.
+        pub error_burst: u32,
     }
 }
 
 impl Forwarding {
-    /// Tables of the default size, the default ports, and no limit of new flows.
+    /// Tables of the default size, the default ports, no limit of new flows, and the kernel's of errors.
     pub const fn new(source4: Option<[u8; 4]>, source6: Option<[u8; 16]>, seed: u64) -> Self {
         Self {
             source4: match source4 {
@@ -65,6 +74,8 @@ impl Forwarding {
             first_port: FIRST_PORT,
             last_port: LAST_PORT,
             most_new: 0,
+            error_interval_ns: ERROR_INTERVAL_NS,
+            error_burst: ERROR_BURST,
         }
     }
 

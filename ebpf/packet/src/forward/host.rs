@@ -6,9 +6,9 @@ use core::cell::{Cell, RefCell};
 use std::{collections::HashMap, vec, vec::Vec};
 
 use super::{
-    Complaint, Event, Forwarding, Known, Memory, Packet as _, Parsed, Relay, Segment, Side, Step,
-    Verdict, World, follow, open, parse, parse_segment, parse_segment6, refuse, relay, rewrite,
-    rewrite_error,
+    Complaint, Event, Forwarding, Known, Memory, Packet as _, Parsed, Rejection, Relay, Segment,
+    Side, Step, Tuple, Verdict, World, follow, open, parse, parse_segment, parse_segment6, pay,
+    refuse, reject, relay, rewrite, rewrite_error,
 };
 use crate::{
     Address, Choice, Endpoint, Load, Policy, Pool, Settled, Target, UNCOUNTED, Vip, maglev, rescue,
@@ -24,6 +24,8 @@ pub enum Outcome {
     Drop,
     /// It is sent out again.
     Transmit,
+    /// It has become the answer to it, which is sent back.
+    Answer,
 }
 
 /// Who is next on the way of a packet to an address: its Ethernet address, and that of this machine's interface.
@@ -39,11 +41,14 @@ pub struct Host {
     pub addresses: HashMap<[u8; 16], Known>,
     /// Who is next on the way.
     pub neighbours: Neighbours,
+    /// Bytes from the IP header on that fit on all ways.
+    pub mtu: u16,
     vips: HashMap<Endpoint, Served>,
     pub(super) tracked: Vec<[Cell<u64>; 8]>,
     pub(super) index: Vec<[Cell<u64>; 8]>,
     counts: RefCell<HashMap<usize, u64>>,
     opened: Cell<(u32, u32)>,
+    paid_ns: Cell<u64>,
 }
 
 /// A VIP's backends, none of which is down, and its Maglev table: none for one backend.
@@ -78,8 +83,10 @@ impl Host {
             vips: HashMap::new(),
             addresses: HashMap::new(),
             neighbours: |_| Some(([2; 6], [4; 6])),
+            mtu: u16::MAX,
             counts: RefCell::default(),
             opened: Cell::new((0, 0)),
+            paid_ns: Cell::new(0),
         }
     }
 
@@ -103,11 +110,12 @@ impl Host {
     }
 
     /// Does with a packet what the programs do: `forward` where it arrives, `reply` where it leaves.
-    pub fn run(&self, packet: &mut [u8], side: Side) -> Outcome {
-        if let Some(segment) = parse_segment(packet).or_else(|| parse_segment6(packet)) {
+    pub fn run(&self, packet: &mut Vec<u8>, side: Side) -> Outcome {
+        let bytes = packet.as_slice();
+        if let Some(segment) = parse_segment(bytes).or_else(|| parse_segment6(bytes)) {
             return self.segment(packet, &segment, side);
         }
-        match parse(packet) {
+        match parse(packet.as_slice()) {
             Parsed::Segment(segment) => self.segment(packet, &segment, side),
             Parsed::Complaint(complaint) => self.complaint(packet, &complaint, side),
             parsed if side == Side::Ingress && refuse(self, &parsed) == Verdict::Drop => {
@@ -117,22 +125,51 @@ impl Host {
         }
     }
 
-    fn segment(&self, packet: &mut [u8], segment: &Segment, side: Side) -> Outcome {
+    fn segment(&self, packet: &mut Vec<u8>, segment: &Segment, side: Side) -> Outcome {
         let mut step = follow(self, segment, side);
         if let Step::Open(over) = step {
             step = Step::Done(open(self, &segment.tuple, segment.flags, segment.ip.hops, over));
         }
         match step {
-            Step::Done(Verdict::Deliver(to)) => written(rewrite(packet, segment, &to, false)),
+            Step::Done(Verdict::Deliver(to)) => {
+                written(rewrite(packet.as_mut_slice(), segment, &to, false))
+            }
+            Step::Done(Verdict::Reject(why)) => self.reject(packet, segment, why),
             Step::Done(Verdict::Forward(to, event)) => {
                 let Some(way) = (self.neighbours)(to.destination) else { return Outcome::Pass };
-                let outcome = written(rewrite(packet, segment, &to, true));
+                if segment.ip.end - segment.ip.at > u32::from(self.mtu) {
+                    self.count(Event::TooBig);
+                    return self.too_big(packet, segment, &to, event);
+                }
+                let outcome = written(rewrite(packet.as_mut_slice(), segment, &to, true));
                 self.count(event);
                 send(packet, way, outcome)
             }
             Step::Done(Verdict::Drop) => Outcome::Drop,
             _ => Outcome::Pass,
         }
+    }
+
+    fn reject(&self, packet: &mut Vec<u8>, segment: &Segment, why: Rejection) -> Outcome {
+        reject(self, packet, segment, why).map_or(Outcome::Drop, |()| Outcome::Answer)
+    }
+
+    /// The kernel can fragment what is not from this machine's own address.
+    fn too_big(
+        &self,
+        packet: &mut Vec<u8>,
+        segment: &Segment,
+        to: &Tuple,
+        event: Event,
+    ) -> Outcome {
+        if segment.ip.whole {
+            return self.reject(packet, segment, Rejection::TooBig(self.mtu));
+        }
+        if event != Event::RemoteReply {
+            return Outcome::Drop;
+        }
+        self.count(event);
+        written(rewrite(packet.as_mut_slice(), segment, to, false))
     }
 
     fn complaint(&self, packet: &mut [u8], complaint: &Complaint, side: Side) -> Outcome {
@@ -281,6 +318,14 @@ impl World for Host {
         let count = if unit == now { count + 1 } else { 1 };
         self.opened.set((now, count));
         most == 0 || count <= most
+    }
+
+    fn may_tell(&self, rules: &Forwarding) -> bool {
+        let now_ns = u64::from(self.now) << 30;
+        let (interval, burst) = (rules.error_interval_ns, rules.error_burst);
+        let paid = pay(self.paid_ns.get(), now_ns, interval, burst);
+        self.paid_ns.set(paid.unwrap_or(self.paid_ns.get()));
+        paid.is_some()
     }
 
     fn count(&self, event: Event) {

@@ -4,18 +4,19 @@ use core::{ffi::c_void, ptr::null_mut};
 
 use aya_ebpf::{
     bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC},
-    helpers::generated::bpf_redirect_neigh,
+    helpers::generated::{bpf_redirect, bpf_redirect_neigh},
     macros::classifier,
     programs::TcContext,
 };
-use muster_packet::{FARTHEST6, Side, rewrite, rewrite_error};
+use muster_packet::{Event, FARTHEST6, Side, rewrite, rewrite_error};
 
 use crate::forward::{
     maps::count,
     plan::{
-        DELIVER, DROP, FORWARD, ODD, OPEN, PASS, SIX, TELL, TELL_ON, begin, cut_off, look,
-        look_closely, pick, plan, tell,
+        DELIVER, DROP, FORWARD, ODD, OPEN, PASS, REFUSED, SIX, SPLIT, TELL, TELL_ON, TOO_BIG,
+        begin, cut_off, look, look_closely, pick, plan, tell,
     },
+    rejected,
     route::{Route, route},
     six::{FOLLOW, INGRESS, followed_six, look_closely_six, look_six},
     skb::{LEAST6, MOST, Skb, delivered, told_here},
@@ -45,10 +46,16 @@ pub fn forward_tc(ctx: TcContext) -> i32 {
     } else if step == TELL {
         step = told();
     }
-    if step == DELIVER {
+    if step == FORWARD {
+        step = forwarded(ctx);
+        if step != TOO_BIG && step != SPLIT {
+            return step as i32;
+        }
+    }
+    if step == DELIVER || step == SPLIT {
         delivered(ctx) as i32
-    } else if step == FORWARD {
-        forwarded(ctx) as i32
+    } else if step >= REFUSED {
+        rejected(ctx, step) as i32
     } else if step == TELL {
         told_here(ctx) as i32
     } else if step == TELL_ON {
@@ -96,13 +103,28 @@ fn told() -> u32 {
     tell(Side::Ingress)
 }
 
+/// What the program is to return; or [`TOO_BIG`] or [`SPLIT`].
 #[cold]
 #[inline(never)]
 fn forwarded(ctx: *mut __sk_buff) -> u32 {
     let mut skb = Skb { ctx };
     let Some(plan) = plan() else { return TC_ACT_UNSPEC as u32 };
-    let interface = match route(ctx.cast::<c_void>(), skb.interface(), &plan.to, 0) {
+    let length = skb.wire_length(&plan.segment);
+    let interface = match route(ctx.cast::<c_void>(), skb.interface(), &plan.to, length) {
         Route::To { interface, .. } | Route::Unknown(interface) => interface,
+        Route::TooBig(mtu) => {
+            count(Event::TooBig);
+            if plan.segment.ip.whole {
+                plan.mtu = mtu;
+                return TOO_BIG;
+            }
+            // The kernel takes no packet that is from its own address.
+            if !plan.is_answer {
+                return TC_ACT_SHOT as u32;
+            }
+            count(Event::RemoteReply);
+            return SPLIT;
+        }
         Route::None(event) => {
             count(event);
             return TC_ACT_SHOT as u32;
@@ -115,6 +137,18 @@ fn forwarded(ctx: *mut __sk_buff) -> u32 {
     send(interface)
 }
 
+/// Sends the answer back.
+#[cold]
+#[inline(never)]
+fn rejected(ctx: *mut __sk_buff, step: u32) -> u32 {
+    let mut skb = Skb { ctx };
+    if !rejected::rejected(&mut skb, step) {
+        return TC_ACT_SHOT as u32;
+    }
+    // SAFETY: takes numbers.
+    unsafe { bpf_redirect(skb.interface(), 0) as u32 }
+}
+
 /// Passes an ICMP error on.
 #[cold]
 #[inline(never)]
@@ -123,6 +157,10 @@ fn told_on(ctx: *mut __sk_buff) -> u32 {
     let Some(plan) = plan() else { return TC_ACT_UNSPEC as u32 };
     let interface = match route(ctx.cast::<c_void>(), skb.interface(), &plan.outer(), 0) {
         Route::To { interface, .. } | Route::Unknown(interface) => interface,
+        Route::TooBig(_) => {
+            count(Event::TooBig);
+            return TC_ACT_SHOT as u32;
+        }
         Route::None(event) => {
             count(event);
             return TC_ACT_SHOT as u32;

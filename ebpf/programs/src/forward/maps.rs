@@ -11,7 +11,7 @@ use crate::{
     balance::may_be_vip,
     forward::{
         frame::blur,
-        plan,
+        plan, rejected,
         steps::{self, count_answer, leave_index, readiness},
     },
     maps::{ADDRESSES, COUNTED, FORWARDED, FORWARDING, TRACK_INDEX, TRACKED, VIPS},
@@ -127,6 +127,11 @@ impl World for Maps {
         }
         counters.unit_opened += 1;
         counters.unit_opened <= u64::from(most)
+    }
+
+    #[inline(always)]
+    fn may_tell(&self, rules: &Forwarding) -> bool {
+        rejected::may_tell(rules)
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 use muster_packet::{
-    Address, Complaint, Endpoint, Event, Interest, Packet, Parsed, Relay, Segment, Side, Step,
+    Address, Complaint, Endpoint, Event, Interest, Packet, Parsed, Rejection, Relay, Segment, Side, Step,
     Target, Tuple, UDP, UNCOUNTED, Verdict, World as _, follow, interest, open, parse_segment,
     parse4, refuse, relay,
 };
@@ -38,6 +38,15 @@ pub const TELL_ON: u32 = 7;
 /// It has an IPv6 header: see [`six`](crate::forward::six).
 pub const SIX: u32 = 8;
 
+/// Who sent it is to be told why it does not go on. None of these is what a program returns.
+pub const REFUSED: u32 = 0x100;
+/// See [`Rejection`].
+pub const EXPIRED: u32 = 0x101;
+/// With [`Plan::mtu`].
+pub const TOO_BIG: u32 = 0x102;
+/// It becomes one of [`Plan::to`], and the kernel fragments it.
+pub const SPLIT: u32 = 0x103;
+
 /// A plan in words: the map's value.
 const WORDS: usize = 56;
 
@@ -51,7 +60,7 @@ pub struct Plan {
     /// What it is to be.
     pub to: Tuple,
     /// True if it is an answer of a backend on another machine.
-    is_answer: bool,
+    pub is_answer: bool,
     /// See [`Step::Open`].
     over: u32,
     /// See [`pick`].
@@ -62,6 +71,8 @@ pub struct Plan {
     pub wanted: Tuple,
     /// Bits of the state of what was in the place that was claimed.
     pub former: u64,
+    /// What would fit.
+    pub mtu: u16,
     /// The ICMP error.
     pub complaint: Complaint,
     /// Its source to be.
@@ -141,6 +152,16 @@ pub extern "C" fn begin() -> u32 {
     step
 }
 
+/// The step that gives this answer.
+#[inline(always)]
+const fn step_to(why: Rejection) -> u32 {
+    match why {
+        Rejection::Refused => REFUSED,
+        Rejection::Expired => EXPIRED,
+        Rejection::TooBig(_) => TOO_BIG,
+    }
+}
+
 /// Looks at what is no whole segment: ICMP errors, fragments, and what is malformed.
 #[inline(always)]
 pub fn look_closely(packet: &impl Packet, side: Side) -> u32 {
@@ -200,6 +221,7 @@ impl Plan {
                 self.is_answer = event == Event::RemoteReply;
                 FORWARD
             }
+            Step::Done(Verdict::Reject(why)) => step_to(why),
             Step::Open(over) => {
                 self.over = over;
                 OPEN

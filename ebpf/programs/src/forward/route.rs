@@ -29,12 +29,14 @@ pub enum Route {
     },
     /// Out of that interface, to a neighbour that is not known yet.
     Unknown(u32),
+    /// It is larger than what fits on the way, which is this.
+    TooBig(u16),
     /// Not on from here, for the reason that is counted.
     None(Event),
 }
 
 /// Asks for the way of a packet of this tuple, which has come in by an interface. Of `length` bytes from its IP header on, or
-/// 0 if the kernel can tell. Linux 4.18.
+/// 0 if that does not matter. Linux 4.18; what would fit is told since 5.12.
 #[inline(always)]
 pub fn route(ctx: *mut c_void, interface: u32, tuple: &Tuple, length: u16) -> Route {
     // SAFETY: a C structure of integers.
@@ -63,7 +65,8 @@ pub fn route(ctx: *mut c_void, interface: u32, tuple: &Tuple, length: u16) -> Ro
     } else if result == BPF_FIB_LKUP_RET_NO_NEIGH {
         Route::Unknown(lookup.ifindex)
     } else if result == BPF_FIB_LKUP_RET_FRAG_NEEDED {
-        Route::None(Event::TooBig)
+        // SAFETY: what the kernel has written there.
+        Route::TooBig(unsafe { lookup.__bindgen_anon_1.mtu_result })
     } else {
         Route::None(Event::NoRoute)
     }

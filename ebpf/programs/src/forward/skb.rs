@@ -2,13 +2,17 @@
 
 use aya_ebpf::{
     bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC},
-    helpers::generated::{bpf_csum_update, bpf_l4_csum_replace, bpf_skb_pull_data},
+    helpers::generated::{
+        bpf_csum_update, bpf_l4_csum_replace, bpf_skb_change_head, bpf_skb_change_tail,
+        bpf_skb_load_bytes, bpf_skb_pull_data,
+    },
 };
-use muster_packet::{Difference, Packet, rewrite, rewrite_error};
+use muster_packet::{Difference, Packet, Resize, Segment, TCP, rewrite, rewrite_error};
 
 use crate::forward::{
     frame::access,
     plan::{PASS, cut_off, plan},
+    rejected::sum,
 };
 
 /// `BPF_F_PSEUDO_HDR`: what changes is part of the pseudo-header.
@@ -82,6 +86,22 @@ impl Skb {
         unsafe { (&raw const (*self.ctx).ifindex).read_volatile() }
     }
 
+    /// How long the packet is from its IP header on, or each of those that it will be taken apart into.
+    #[inline(always)]
+    pub fn wire_length(&self, segment: &Segment) -> u16 {
+        let ip = &segment.ip;
+        // SAFETY: as above. Linux 5.7.
+        let carried = unsafe { (&raw const (*self.ctx).gso_size).read_volatile() };
+        let header = if carried == 0 {
+            return (ip.end - ip.at) as u16;
+        } else if ip.protocol == TCP {
+            u32::from(self.load8(ip.payload + 12).unwrap_or(0) >> 4) * 4
+        } else {
+            8
+        };
+        (ip.payload - ip.at + header + carried) as u16
+    }
+
     #[inline(always)]
     fn unknown(&self) -> u32 {
         // SAFETY: as above.
@@ -132,5 +152,48 @@ impl Packet for Skb {
         // It is refused where the kernel has no sum of the packet.
         // SAFETY: the context is this program's. Linux 4.6.
         let _ = unsafe { bpf_csum_update(self.ctx, change.bits() as u32) };
+    }
+}
+
+impl Resize for Skb {
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (&raw const (*self.ctx).len).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn cut(&mut self, length: u32) -> Option<()> {
+        // What the network card has summed up is only forgotten if the length changes.
+        // SAFETY: as above; what cannot be is refused. Linux 4.9.
+        let (first, second) = unsafe {
+            (
+                bpf_skb_change_tail(self.ctx, length + 1, 0),
+                bpf_skb_change_tail(self.ctx, length, 0),
+            )
+        };
+        if first == 0 && second == 0 { Some(()) } else { None }
+    }
+
+    #[inline(always)]
+    fn grow(&mut self, bytes: u32) -> Option<()> {
+        // SAFETY: as above. Linux 5.8.
+        if unsafe { bpf_skb_change_head(self.ctx, bytes, 0) } == 0 { Some(()) } else { None }
+    }
+
+    #[inline(always)]
+    fn sum(&self, from: u32, length: u32) -> Option<Difference> {
+        let ctx = self.ctx.cast_const().cast();
+        // SAFETY: a buffer of as many bytes. Linux 4.5.
+        sum(length, |to, length| unsafe { bpf_skb_load_bytes(ctx, from, to.cast(), length) })
+    }
+
+    /// The kernel leaves alone what is not the pseudo-header's, if it is not to make that sum itself.
+    #[inline(always)]
+    fn lacks_sum(&mut self, spare: u32) -> bool {
+        let is_written = self.store16(spare, 0).is_some();
+        // SAFETY: as above.
+        let result = unsafe { bpf_l4_csum_replace(self.ctx, spare, 0, 1, 0) };
+        is_written && result == 0 && self.load16(spare) == Some(0)
     }
 }

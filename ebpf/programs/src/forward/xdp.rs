@@ -4,18 +4,22 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::{xdp_action, xdp_md},
+    helpers::generated::{
+        bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+    },
     macros::xdp,
     programs::XdpContext,
 };
-use muster_packet::{Event, Packet, Side, Tuple, rewrite, rewrite_error};
+use muster_packet::{Difference, Event, Packet, Resize, Side, Tuple, rewrite, rewrite_error};
 
 use crate::forward::{
     frame::access,
     maps::count,
     plan::{
-        DELIVER, DROP, FORWARD, ODD, OPEN, PASS, SIX, TELL, TELL_ON, begin, cut_off, look,
-        look_closely, pick, plan, tell,
+        DELIVER, DROP, FORWARD, ODD, OPEN, PASS, REFUSED, SIX, TELL, TELL_ON, TOO_BIG, begin,
+        cut_off, look, look_closely, pick, plan, tell,
     },
+    rejected::{self, sum},
     route::{Route, route},
     six::{FOLLOW, INGRESS, followed_six, look_closely_six, look_six},
 };
@@ -57,10 +61,16 @@ pub fn forward(ctx: XdpContext) -> u32 {
             return passed_on(ctx, u32::from(step == TELL_ON));
         }
     }
+    if step == FORWARD {
+        step = forwarded(ctx);
+        if step < REFUSED {
+            return step;
+        }
+    }
     if step == DELIVER {
         delivered(ctx)
-    } else if step == FORWARD {
-        forwarded(ctx)
+    } else if step >= REFUSED {
+        rejected(ctx, step)
     } else if step == DROP {
         xdp_action::XDP_DROP
     } else {
@@ -106,6 +116,7 @@ fn delivered(ctx: *mut xdp_md) -> u32 {
     if cut_off(written, PASS) == PASS { xdp_action::XDP_PASS } else { xdp_action::XDP_DROP }
 }
 
+/// The action; or [`TOO_BIG`].
 #[cold]
 #[inline(never)]
 fn forwarded(ctx: *mut xdp_md) -> u32 {
@@ -113,6 +124,14 @@ fn forwarded(ctx: *mut xdp_md) -> u32 {
     let Some(plan) = plan() else { return xdp_action::XDP_PASS };
     let length = (plan.segment.ip.end - plan.segment.ip.at) as u16;
     let action = frame.head_for(&plan.to, length);
+    if action == TOO_BIG {
+        if !plan.segment.ip.whole {
+            // At tc the kernel may be able to fragment it.
+            count(Event::Unresolved);
+            return xdp_action::XDP_PASS;
+        }
+        count(Event::TooBig);
+    }
     if action != xdp_action::XDP_TX {
         return action;
     }
@@ -123,6 +142,14 @@ fn forwarded(ctx: *mut xdp_md) -> u32 {
     } else {
         xdp_action::XDP_DROP
     }
+}
+
+/// Sends the answer back.
+#[cold]
+#[inline(never)]
+fn rejected(ctx: *mut xdp_md, step: u32) -> u32 {
+    let is_answer = rejected::rejected(&mut Frame { ctx }, step);
+    if is_answer { xdp_action::XDP_TX } else { xdp_action::XDP_DROP }
 }
 
 /// Passes an ICMP error on.
@@ -164,7 +191,7 @@ impl Frame {
     }
 
     /// Gives the packet the Ethernet addresses that its way begins with, if that leads out of the interface that it came by. Otherwise
-    /// another action than `XDP_TX`.
+    /// another action than `XDP_TX`; or [`TOO_BIG`], if it has a length.
     #[inline(always)]
     fn head_for(&mut self, to: &Tuple, length: u16) -> u32 {
         // SAFETY: as above.
@@ -179,7 +206,13 @@ impl Frame {
                 if is_written { xdp_action::XDP_TX } else { xdp_action::XDP_DROP }
             }
             // As it came, to the program at tc.
-            Route::To { .. } | Route::Unknown(_) | Route::None(Event::TooBig) => {
+            Route::TooBig(mtu) if length != 0 => {
+                if let Some(plan) = plan() {
+                    plan.mtu = mtu;
+                }
+                TOO_BIG
+            }
+            Route::To { .. } | Route::Unknown(_) | Route::TooBig(_) => {
                 count(Event::Unresolved);
                 xdp_action::XDP_PASS
             }
@@ -193,4 +226,32 @@ impl Frame {
 
 impl Packet for Frame {
     access!();
+}
+
+impl Resize for Frame {
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        // SAFETY: as above. Linux 5.18.
+        unsafe { bpf_xdp_get_buff_len(self.ctx) as u32 }
+    }
+
+    #[inline(always)]
+    fn cut(&mut self, length: u32) -> Option<()> {
+        let change = length.wrapping_sub(self.length()) as i32;
+        // SAFETY: as above; what cannot be is refused. Linux 4.18.
+        if unsafe { bpf_xdp_adjust_tail(self.ctx, change) } == 0 { Some(()) } else { None }
+    }
+
+    #[inline(always)]
+    fn grow(&mut self, bytes: u32) -> Option<()> {
+        // SAFETY: as above. Linux 4.10.
+        let result = unsafe { bpf_xdp_adjust_head(self.ctx, (bytes as i32).wrapping_neg()) };
+        if result == 0 { Some(()) } else { None }
+    }
+
+    #[inline(always)]
+    fn sum(&self, from: u32, length: u32) -> Option<Difference> {
+        // SAFETY: a buffer of as many bytes. Linux 5.18.
+        sum(length, |to, length| unsafe { bpf_xdp_load_bytes(self.ctx, from, to.cast(), length) })
+    }
 }

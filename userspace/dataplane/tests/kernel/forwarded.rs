@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use muster_dataplane::{DataPlane, Protocol};
+use muster_dataplane::DataPlane;
 
 use crate::{
     hosts::{CLIENT, Host, Hosts, NODE, SECOND, forwarding, offload},
@@ -25,7 +25,7 @@ mod six;
 /// By which packets can be caught.
 const MEANS: [&str; 3] = ["eth0:xdp", "eth0:tc", "eth0:clsact"];
 
-const VIP: &str = "11.0.0.1:80";
+pub(crate) const VIP: &str = "11.0.0.1:80";
 
 pub(crate) fn vip() -> SocketAddr {
     VIP.parse().unwrap()
@@ -92,7 +92,7 @@ fn seen(text: &str) -> (SocketAddr, IpAddr) {
 }
 
 /// Sends bytes and has them back.
-fn there_and_back(stream: &mut TcpStream, bytes: usize) {
+pub(crate) fn there_and_back(stream: &mut TcpStream, bytes: usize) {
     let sent: Vec<u8> = (0..bytes).map(|at| u8::try_from(at % 251).unwrap()).collect();
     let (mut writer, to_write) = (stream.try_clone().unwrap(), sent.clone());
     let writing = thread::spawn(move || writer.write_all(&to_write).unwrap());
@@ -273,22 +273,6 @@ fn connections_stay_with_a_backend_that_drains_or_gets_company() {
         let server = hosts.client.run(|| greeting(&mut connect(vip())).0);
         assert_eq!(server, other);
         talk.end(talking);
-    });
-}
-
-#[test]
-fn vip_without_backends_answers_nobody_and_counts_it() {
-    with_each(|hosts, plane, _| {
-        plane.reconcile(&[udp(VIP, &[])]).unwrap();
-        hosts.client.run(|| {
-            let socket = UdpSocket::bind((CLIENT, 0)).unwrap();
-            socket.send_to(b"who", vip()).unwrap();
-        });
-        wait_until("it is counted", || count(plane, "no_backend") == 1);
-        assert_eq!(count(plane, "opened"), 0);
-        // Not a VIP any more: as if the agent was not there.
-        plane.reconcile(&[]).unwrap();
-        assert!(plane.vip(vip(), Protocol::Udp).unwrap().is_none());
     });
 }
 

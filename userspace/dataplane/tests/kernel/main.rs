@@ -32,5 +32,6 @@ mod stack;
 mod stale;
 mod switching;
 mod tcp;
+mod told;
 mod udp;
 mod view;

@@ -53,6 +53,7 @@ pub(crate) struct Bed {
     pub(crate) host: Host,
     tables: u32,
     counted: std::collections::HashMap<Endpoint, u32>,
+    vips: Vec<Endpoint>,
     /// For the namespace, and to take turns.
     _machine: Machine,
 }
@@ -87,7 +88,8 @@ impl Bed {
             ip(&format!("-6 route add fd77::{last}/128 dev lo"));
             ip(&format!("-6 neigh add fd77::{last} lladdr 02:00:00:00:00:09 dev lo nud permanent"));
         }
-        let rules = Forwarding::new(Some(HERE), Some(HERE6), 0x5eed);
+        let unlimited = Forwarding::new(Some(HERE), Some(HERE6), 0x5eed);
+        let rules = Forwarding { error_interval_ns: 0, ..unlimited };
         let mut host = Host::new(rules);
         host.neighbours = |address| {
             let [.., last] = address.last();
@@ -98,6 +100,7 @@ impl Bed {
             host,
             tables: 0,
             counted: Default::default(),
+            vips: Vec::new(),
             _machine: machine,
         };
         bed.array("forwarding").set(0, rules, 0).unwrap();
@@ -128,6 +131,15 @@ impl Bed {
         self.array("forwarding").set(0, rules, 0).unwrap();
     }
 
+    /// Lets no larger packets than this through, anywhere.
+    pub(crate) fn narrow(&mut self, mtu: u16) {
+        for last in [2, 7, 9] {
+            ip(&format!("route replace 10.77.0.{last}/32 dev lo mtu lock {mtu}"));
+            ip(&format!("-6 route replace fd77::{last}/128 dev lo mtu lock {mtu}"));
+        }
+        self.host.mtu = mtu;
+    }
+
     /// Gives a VIP backends, those of its own family first.
     pub(crate) fn serve(&mut self, vip: Endpoint, backends: &[Endpoint]) {
         self.host.serve(vip, backends);
@@ -155,7 +167,9 @@ impl Bed {
         self.insert("vips", vip, entry.with_slots(count(named.len())));
         let address = KnownAddress { address: Address::of(&vip).bytes() };
         self.insert("addresses", address, Known { local: 0, vip: 1 });
-        self.array("networks").set(0, Networks::of(&[vip]), 0).unwrap();
+        self.vips.push(vip);
+        let networks = Networks::of(&self.vips);
+        self.array("networks").set(0, networks, 0).unwrap();
     }
 
     /// Runs a program; what it returned, and the packet after it.
@@ -186,10 +200,10 @@ impl Bed {
         let wanted = match (outcome, name) {
             (Outcome::Drop, "forward") => XDP_DROP,
             (Outcome::Pass, "forward") => XDP_PASS,
-            (Outcome::Transmit, "forward") => XDP_TX,
+            (Outcome::Transmit | Outcome::Answer, "forward") => XDP_TX,
             (Outcome::Drop, _) => TC_SHOT,
             (Outcome::Pass, _) => TC_UNSPEC,
-            (Outcome::Transmit, _) => TC_REDIRECT,
+            (Outcome::Transmit | Outcome::Answer, _) => TC_REDIRECT,
         };
         assert_eq!(verdict, wanted, "{name}: {outcome:?} {packet:02x?}");
         if outcome == Outcome::Transmit && name != "forward" {
