@@ -9,12 +9,16 @@ use crate::{
 };
 
 /// `AF_INET` sockets.
+///
+/// Linux 5.7: links of cgroups. Next are the socket in the context (5.3), and the hook (5.2).
 #[cgroup_sock_addr(recvmsg4)]
 pub fn recvmsg4(ctx: SockAddrContext) -> i32 {
     recvmsg(&ctx, Family::V4)
 }
 
 /// `AF_INET6` sockets.
+///
+/// Linux 5.7, as [`recvmsg4`].
 #[cgroup_sock_addr(recvmsg6)]
 pub fn recvmsg6(ctx: SockAddrContext) -> i32 {
     recvmsg(&ctx, Family::V6)

@@ -7,7 +7,9 @@ use muster_packet::TCP;
 
 use crate::{peers::Socket, sockets::ALLOW};
 
-/// Every socket of the cgroup, when its last descriptor is closed. Linux 5.9.
+/// Every socket of the cgroup, when its last descriptor is closed.
+///
+/// Linux 5.12: atomic exchange. Next is the hook (5.9).
 #[cgroup_sock(sock_release)]
 pub fn release(ctx: SockContext) -> i32 {
     // SAFETY: the kernel hands every program a valid context.

@@ -15,12 +15,16 @@ use crate::{
 
 /// Datagrams to IPv4 addresses, of `AF_INET6` sockets as well: the kernel has turned addresses
 /// that map them by then.
+///
+/// Linux 6.1: `bpf_set_retval` in this hook. Next are links of cgroups (5.7), and the socket in the context (5.3).
 #[cgroup_sock_addr(sendmsg4)]
 pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
     sendmsg(&ctx, Family::V4)
 }
 
 /// Datagrams to IPv6 addresses.
+///
+/// Linux 6.1, as [`sendmsg4`].
 #[cgroup_sock_addr(sendmsg6)]
 pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
     sendmsg(&ctx, Family::V6)

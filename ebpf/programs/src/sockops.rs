@@ -32,7 +32,9 @@ const CALLBACKS: u32 = BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTO_CB_FLAG;
 /// What the kernel does with the connection is up to the kernel.
 const GO_ON: u32 = 1;
 
-/// Counts what becomes of connections to VIPs. Linux 5.12: atomic exchange.
+/// Counts what becomes of connections to VIPs.
+///
+/// Linux 5.12: atomic exchange. Next are links of cgroups (5.7), and the socket in the context (5.3).
 #[sock_ops]
 pub fn handshake(ctx: SockOpsContext) -> u32 {
     match ctx.op() {

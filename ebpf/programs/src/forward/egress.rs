@@ -15,7 +15,7 @@ use crate::forward::{
 
 /// Makes the VIP the source of what backends here send to clients that asked the VIP.
 ///
-/// Linux 5.12.
+/// Linux 5.12: atomic exchange. Next is `bpf_ktime_get_coarse_ns` (5.11). By tcx, 6.6.
 #[classifier]
 pub fn reply(ctx: TcContext) -> i32 {
     let ctx = ctx.skb.skb;

@@ -24,7 +24,7 @@ use crate::forward::{
 
 /// Does what `forward` does: to any interface, and with neighbours that have yet to be found.
 ///
-/// Linux 5.12.
+/// Linux 5.12: atomic exchange. Next are `bpf_ktime_get_coarse_ns` (5.11), and `bpf_redirect_neigh` (5.10). By tcx, 6.6.
 #[classifier]
 pub fn forward_tc(ctx: TcContext) -> i32 {
     let ctx = ctx.skb.skb;
