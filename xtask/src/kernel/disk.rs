@@ -54,6 +54,7 @@ const CONFIGURATION: &[&str] = &[
     "/etc/group",
     "/etc/mke2fs.conf",
     "/etc/passwd",
+    "/etc/protocols",
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/ssl/openssl.cnf",
 ];

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, io, net::SocketAddrV4, path::PathBuf};
 
+use muster_packet::TCP;
 use nix::libc;
 
 use super::{
@@ -52,8 +53,9 @@ impl Sets {
     pub(super) fn fill(&self, members: &BTreeSet<SocketAddrV4>) -> Result<(), Error> {
         let mut input = creation(NAME) + &creation(NEXT) + "flush " + NEXT + "\n";
         for member in members {
-            // Writing to a string cannot fail.
-            let _ = writeln!(input, "add {NEXT} {},tcp:{}", member.ip(), member.port());
+            // TCP by its number: names are in /etc/protocols, which a small machine has not. Writing
+            // to a string cannot fail.
+            let _ = writeln!(input, "add {NEXT} {},{TCP}:{}", member.ip(), member.port());
         }
         let _ = writeln!(input, "swap {NEXT} {NAME}\ndestroy {NEXT}");
         command::run(&self.program, "restore", &input)
