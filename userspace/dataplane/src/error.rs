@@ -16,10 +16,12 @@ pub enum Error {
     },
 
     /// The kernel is too old for the programs.
-    #[error("the kernel is {running}; VIPs need Linux 6.1 or later")]
+    #[error("the kernel is {running}, and lacks {lacking}; VIPs by eBPF need Linux 6.1 or later")]
     Kernel {
         /// Version that runs.
         running: String,
+        /// What it lacks, each with the version that has it.
+        lacking: String,
     },
 
     /// The kernel does not describe its types.

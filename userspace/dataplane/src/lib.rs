@@ -63,7 +63,10 @@ pub use established::Established;
 pub use front::{Forward, Interface, InterfaceEvents, Interfaces, InterfacesError, Means};
 pub use latencies::Latencies;
 pub use net::{net_router, tagged_json};
-pub use platform::cgroup2_mount;
+pub use platform::{
+    cgroup2_mount,
+    features::{Feature, lacking},
+};
 pub use report::{BackendReport, Report, SkippedReport, VipReport, monitor_router};
 pub use router::router;
 pub use skips::Skips;

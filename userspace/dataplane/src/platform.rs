@@ -1,5 +1,7 @@
 //! What the machine has to offer, and what to say when it does not.
 
+pub(crate) mod features;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -27,15 +29,19 @@ pub(crate) fn prepare(config: &Config) -> Result<(), Error> {
 /// hooks is the newest of it.
 const NEEDED: Version = Version { major: 6, minor: 1, patch: 0 };
 
-fn check_kernel() -> Result<(), Error> {
+/// Checks that the kernel has what programs use, whatever its version says.
+pub(crate) fn check_kernel() -> Result<(), Error> {
     let running = Version::current().map_err(|error| {
         Error::file("read", "/proc/sys/kernel/osrelease")(io::Error::other(error))
     })?;
     if running >= NEEDED {
         return Ok(());
     }
-    let Version { major, minor, patch } = running;
-    Err(Error::Kernel { running: format!("{major}.{minor}.{patch}") })
+    let lacking: Vec<String> = features::lacking().iter().map(ToString::to_string).collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Kernel { running: kernel(), lacking: lacking.join(", ") })
 }
 
 /// Where the kernel describes its types.

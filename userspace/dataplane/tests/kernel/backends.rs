@@ -50,7 +50,11 @@ by_each!(
 );
 
 fn run(backend: VipBackend, scenario: fn(&mut Machine, VipBackend)) {
-    if let Some(mut machine) = Machine::new() {
+    let machine = match backend {
+        VipBackend::Nfqueue => Machine::on_any_kernel(),
+        _ => Machine::new(),
+    };
+    if let Some(mut machine) = machine {
         scenario(&mut machine, backend);
     }
 }

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use muster_dataplane::{Config, DataPlane, Forward, Policy, VipBackend};
+use muster_dataplane::{Config, DataPlane, Forward, Policy, VipBackend, lacking};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
@@ -42,9 +42,21 @@ pub(crate) struct Machine {
 // === impl Machine ===
 
 impl Machine {
+    /// A place of one's own, where VIPs can be served by eBPF. `None`, with the reason printed, where the
+    /// kernel lacks what that takes.
+    pub(crate) fn new() -> Option<Self> {
+        let machine = Self::on_any_kernel()?;
+        let lacking: Vec<String> = lacking().iter().map(ToString::to_string).collect();
+        if lacking.is_empty() {
+            return Some(machine);
+        }
+        eprintln!("skipped: the kernel lacks {}", lacking.join(", "));
+        None
+    }
+
     /// A place of one's own. `None`, with the reason printed, where the test cannot run;
     /// where it must (`CI=true`), a panic.
-    pub(crate) fn new() -> Option<Self> {
+    pub(crate) fn on_any_kernel() -> Option<Self> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         match Self::try_new(turn) {
             Ok(machine) => Some(machine),

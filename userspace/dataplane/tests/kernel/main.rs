@@ -12,6 +12,7 @@ mod breaker;
 mod budget;
 mod connections;
 mod ends;
+mod features;
 mod flows;
 mod forward;
 mod forwarded;
