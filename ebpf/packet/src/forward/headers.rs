@@ -241,27 +241,29 @@ fn segment(packet: &(impl Packet + ?Sized), ip: Ip) -> Option<Segment> {
     if ip.part == Part::Later {
         return None;
     }
-    let tuple = ports(packet, &ip)?;
-    let (length, flags) = if ip.protocol == TCP {
-        // The last bytes of the header without options.
-        packet.load16(ip.payload + 18)?;
-        (20, packet.load8(ip.payload + 13)?)
+    let (ports, length, flags) = if ip.protocol == TCP {
+        let [ports, _, _, flags, _] = packet.load160(ip.payload)?;
+        let [_, flags, _, _] = flags.to_ne_bytes();
+        (ports, 20, flags)
     } else {
-        packet.load16(ip.payload + 6)?;
-        (8, 0)
+        let [p0, p1, p2, p3, ..] = packet.load64(ip.payload)?.to_ne_bytes();
+        (u32::from_ne_bytes([p0, p1, p2, p3]), 8, 0)
     };
+    let tuple = tuple(&ip, ports);
     if ip.end < ip.payload + length { None } else { Some(Segment { ip, tuple, flags }) }
 }
 
+/// With the two ports as they lie in memory.
 #[inline(always)]
-fn ports(packet: &(impl Packet + ?Sized), ip: &Ip) -> Option<Tuple> {
-    Some(Tuple {
+const fn tuple(ip: &Ip, ports: u32) -> Tuple {
+    let [s0, s1, d0, d1] = ports.to_ne_bytes();
+    Tuple {
         source: ip.source,
         destination: ip.destination,
-        source_port: packet.number(ip.payload)?,
-        destination_port: packet.number(ip.payload + 2)?,
+        source_port: u16::from_be_bytes([s0, s1]),
+        destination_port: u16::from_be_bytes([d0, d1]),
         protocol: ip.protocol,
-    })
+    }
 }
 
 /// The error, if it is one, and about TCP or UDP.
@@ -284,7 +286,7 @@ fn complaint(packet: &(impl Packet + ?Sized), version: u16, ip: Ip) -> Option<Co
     if !of_a_flow || about.part == Part::Later || ip.end < about.payload + 4 {
         return None;
     }
-    let tuple = ports(packet, &about)?;
+    let tuple = tuple(&about, packet.load32(about.payload)?);
     Some(Complaint { ip, about, tuple })
 }
 
@@ -298,12 +300,15 @@ impl Ip {
     /// RFC 791.
     #[inline(always)]
     fn read4(packet: &(impl Packet + ?Sized), at: u32) -> Option<Self> {
-        let first = packet.load8(at)?;
+        let [length, fragment, carried, source, destination] = packet.load160(at)?;
+        let [first, _, l0, l1] = length.to_ne_bytes();
         let header = u32::from(first & 15) * 4;
         if first >> 4 != 4 || header < 20 {
             return None;
         }
-        let fragment = packet.number(at + 6)?;
+        let [_, _, f0, f1] = fragment.to_ne_bytes();
+        let fragment = u16::from_be_bytes([f0, f1]);
+        let [hops, protocol, ..] = carried.to_ne_bytes();
         let part = if fragment & 0x1fff != 0 {
             Part::Later
         } else if fragment & 0x2000 != 0 {
@@ -314,13 +319,13 @@ impl Ip {
         Some(Self {
             at,
             payload: packet.blur(at + header),
-            end: at + u32::from(packet.number(at + 2)?),
-            protocol: packet.load8(at + 9)?,
-            hops: packet.load8(at + 8)?,
+            end: at + u32::from(u16::from_be_bytes([l0, l1])),
+            protocol,
+            hops,
             part,
             whole: fragment & 0x4000 != 0,
-            source: Address::v4(packet.load32(at + 12)?.to_ne_bytes()),
-            destination: Address::v4(packet.load32(at + 16)?.to_ne_bytes()),
+            source: Address::v4(source.to_ne_bytes()),
+            destination: Address::v4(destination.to_ne_bytes()),
         })
     }
 }

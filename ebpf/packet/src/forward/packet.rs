@@ -12,6 +12,19 @@ pub trait Packet {
     fn load32(&self, at: u32) -> Option<u32>;
     /// Eight.
     fn load64(&self, at: u32) -> Option<u64>;
+
+    /// Twenty, in words of four: a header of IPv4, or of TCP, without options.
+    #[inline(always)]
+    fn load160(&self, at: u32) -> Option<[u32; 5]> {
+        Some([
+            self.load32(at)?,
+            self.load32(at + 4)?,
+            self.load32(at + 8)?,
+            self.load32(at + 12)?,
+            self.load32(at + 16)?,
+        ])
+    }
+
     /// Writes two bytes.
     fn store16(&mut self, at: u32, value: u16) -> Option<()>;
     /// Writes four.

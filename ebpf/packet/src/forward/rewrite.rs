@@ -7,7 +7,6 @@ use crate::{Address, TCP};
 const HOPS4: u32 = 8;
 const CHECKSUM4: u32 = 10;
 const SOURCE4: u32 = 12;
-const DESTINATION4: u32 = 16;
 /// Of an IPv6 header.
 const HOPS6: u32 = 6;
 const SOURCE6: u32 = 8;
@@ -90,18 +89,16 @@ fn readdress(
     let [d0, d1] = ip.destination.words;
     let low = Difference::of64(s1, source.words[1]).and(Difference::of64(d1, destination.words[1]));
     if ip.source.is_v4() {
-        packet.store32(ip.at + SOURCE4, u32::from_ne_bytes(source.last()))?;
-        packet.store32(ip.at + DESTINATION4, u32::from_ne_bytes(destination.last()))?;
-        let mut header = low;
-        if onward {
-            // With the protocol, which stays.
-            let before = packet.load16(ip.at + HOPS4)?;
-            let after = less_one(before);
-            packet.store16(ip.at + HOPS4, after)?;
-            header = header.and(Difference::of16(before, after));
-        }
-        let before = packet.load16(ip.at + CHECKSUM4)?;
-        packet.store16(ip.at + CHECKSUM4, header.apply(before))?;
+        // Hops, protocol and checksum; then both addresses.
+        let [hops, protocol, c0, c1] = packet.load32(ip.at + HOPS4)?.to_ne_bytes();
+        let less = if onward { hops.wrapping_sub(1) } else { hops };
+        let word = |hops| u16::from_ne_bytes([hops, protocol]);
+        let header = low.and(Difference::of16(word(hops), word(less)));
+        let [c0, c1] = header.apply(u16::from_ne_bytes([c0, c1])).to_ne_bytes();
+        packet.store32(ip.at + HOPS4, u32::from_ne_bytes([less, protocol, c0, c1]))?;
+        let ([s0, s1, s2, s3], [d0, d1, d2, d3]) = (source.last(), destination.last());
+        let both = u64::from_ne_bytes([s0, s1, s2, s3, d0, d1, d2, d3]);
+        packet.store64(ip.at + SOURCE4, both)?;
         return Some(low);
     }
     packet.store64(ip.at + SOURCE6, source.words[0])?;
@@ -129,13 +126,6 @@ fn tell(packet: &mut (impl Packet + ?Sized), ip: &Ip, addresses: Difference, onw
     packet.unsummed(addresses.and(Difference::of16(word(ip.hops), word(less))));
 }
 
-/// Time to live, the first of two bytes, less one.
-#[inline(always)]
-const fn less_one(hops_and_protocol: u16) -> u16 {
-    let [hops, protocol] = hops_and_protocol.to_ne_bytes();
-    u16::from_ne_bytes([hops.wrapping_sub(1), protocol])
-}
-
 /// Writes ports; what that changes.
 #[inline(always)]
 fn renumber(
@@ -146,7 +136,8 @@ fn renumber(
 ) -> Option<Difference> {
     let source = Difference::of16(from.source_port.to_be(), to.source_port.to_be());
     let destination = Difference::of16(from.destination_port.to_be(), to.destination_port.to_be());
-    packet.store16(at, to.source_port.to_be())?;
-    packet.store16(at + 2, to.destination_port.to_be())?;
+    let [s0, s1] = to.source_port.to_be_bytes();
+    let [d0, d1] = to.destination_port.to_be_bytes();
+    packet.store32(at, u32::from_ne_bytes([s0, s1, d0, d1]))?;
     Some(source.and(destination))
 }

@@ -17,6 +17,7 @@ use crate::forward::{
 ///
 /// Linux 5.12: atomic exchange. Next is `bpf_ktime_get_coarse_ns` (5.11). By tcx, 6.6.
 #[classifier]
+#[inline(always)]
 pub fn reply(ctx: TcContext) -> i32 {
     let ctx = ctx.skb.skb;
     let mut step = looked(ctx);
@@ -43,7 +44,7 @@ pub fn reply(ctx: TcContext) -> i32 {
 #[cold]
 #[inline(never)]
 fn looked(ctx: *mut __sk_buff) -> u32 {
-    look(&Skb::new(ctx), Side::Egress)
+    look(&mut Skb::new(ctx), Side::Egress)
 }
 
 /// ICMP errors of this machine's about packets to backends here.

@@ -16,7 +16,8 @@ pub fn at<T>(start: usize, end: usize, offset: u32) -> Option<*mut T> {
         asm!(
             "{offset} &= {reach}",
             "{address} += {offset}",
-            offset = inout(reg) offset as usize => _,
+            // As it is: what is above its 32 bits is cut off here.
+            offset = inout(reg) offset => _,
             address = inout(reg) address,
             reach = const REACH,
             options(pure, nomem, nostack, preserves_flags),
@@ -54,6 +55,30 @@ macro_rules! access {
         access!(store store16, u16, "u16");
         access!(store store32, u32, "u32");
         access!(store store64, u64, "u64");
+
+        #[inline(always)]
+        fn load160(&self, at: u32) -> Option<[u32; 5]> {
+            let bytes = $crate::forward::frame::at::<[u32; 5]>(self.start(), self.end(), at)?;
+            let (a, b, c, d, e): (u64, u64, u64, u64, u64);
+            // SAFETY: loads of what is within the packet, as the verifier has checked.
+            unsafe {
+                core::arch::asm!(
+                    "{a} = *(u32 *)({bytes} + 0)",
+                    "{b} = *(u32 *)({bytes} + 4)",
+                    "{c} = *(u32 *)({bytes} + 8)",
+                    "{d} = *(u32 *)({bytes} + 12)",
+                    "{e} = *(u32 *)({bytes} + 16)",
+                    a = out(reg) a,
+                    b = out(reg) b,
+                    c = out(reg) c,
+                    d = out(reg) d,
+                    e = out(reg) e,
+                    bytes = in(reg) bytes,
+                    options(readonly, nostack, preserves_flags),
+                );
+            }
+            Some([a as u32, b as u32, c as u32, d as u32, e as u32])
+        }
 
         #[inline(always)]
         fn blur(&self, offset: u32) -> u32 {

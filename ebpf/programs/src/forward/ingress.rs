@@ -26,6 +26,7 @@ use crate::forward::{
 ///
 /// Linux 5.12: atomic exchange. Next are `bpf_ktime_get_coarse_ns` (5.11), and `bpf_redirect_neigh` (5.10). By tcx, 6.6.
 #[classifier]
+#[inline(always)]
 pub fn forward_tc(ctx: TcContext) -> i32 {
     let ctx = ctx.skb.skb;
     let mut step = looked(ctx);
@@ -70,7 +71,7 @@ pub fn forward_tc(ctx: TcContext) -> i32 {
 #[cold]
 #[inline(never)]
 fn looked(ctx: *mut __sk_buff) -> u32 {
-    look(&Skb::new(ctx), Side::Ingress)
+    look(&mut Skb::new(ctx), Side::Ingress)
 }
 
 #[cold]

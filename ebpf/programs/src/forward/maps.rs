@@ -2,8 +2,8 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use muster_packet::{
-    Address, Answer, Endpoint, Entered, Event, Forwarded, Forwarding, Known, KnownAddress, Memory, State,
-    Tuple, Vip, World, unit,
+    Address, Answer, Endpoint, Entered, Event, Forwarded, Forwarding, Known, KnownAddress, Memory,
+    State, Tuple, Vip, World, unit,
 };
 
 use crate::{

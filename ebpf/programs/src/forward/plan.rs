@@ -7,9 +7,9 @@
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 use muster_packet::{
-    Address, Complaint, Endpoint, Event, Interest, Packet, Parsed, Rejection, Relay, Segment, Side, Step,
-    Target, Tuple, UDP, UNCOUNTED, Verdict, World as _, follow, interest, open, parse_segment,
-    parse4, refuse, relay,
+    Address, Complaint, Endpoint, Event, Interest, Packet, Parsed, Rejection, Relay, Segment, Side,
+    Step, Target, Tuple, UDP, UNCOUNTED, Verdict, World as _, follow, interest, open,
+    parse_segment, parse4, refuse, relay, rewrite,
 };
 
 use crate::{
@@ -92,9 +92,10 @@ pub fn plan() -> Option<&'static mut Plan> {
     Some(unsafe { &mut *plan })
 }
 
-/// Looks at a packet.
+/// Looks at a packet. One of a flow that the kernel goes on with is rewritten at once, and is then to be passed: calls
+/// are dear where returns are made safe from speculation.
 #[inline(always)]
-pub fn look(packet: &impl Packet, side: Side) -> u32 {
+pub fn look(packet: &mut impl Packet, side: Side) -> u32 {
     let Some(segment) = parse_segment(packet) else {
         return match interest(packet) {
             Interest::None => PASS,
@@ -102,11 +103,17 @@ pub fn look(packet: &impl Packet, side: Side) -> u32 {
             Interest::V6 => SIX,
         };
     };
-    let Some(plan) = plan() else { return PASS };
     let step = follow(&Maps, &segment, side);
-    if !matches!(step, Step::Done(Verdict::Pass | Verdict::Drop)) {
-        plan.segment = segment;
+    if let Step::Done(verdict) = step {
+        match verdict {
+            Verdict::Pass => return PASS,
+            Verdict::Drop => return DROP,
+            Verdict::Deliver(to) => return cut_off(rewrite(packet, &segment, &to, false), PASS),
+            Verdict::Forward(..) | Verdict::Reject(_) => {}
+        }
     }
+    let Some(plan) = plan() else { return PASS };
+    plan.segment = segment;
     plan.note(step)
 }
 

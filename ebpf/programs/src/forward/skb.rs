@@ -167,10 +167,7 @@ impl Resize for Skb {
         // What the network card has summed up is only forgotten if the length changes.
         // SAFETY: as above; what cannot be is refused. Linux 4.9.
         let (first, second) = unsafe {
-            (
-                bpf_skb_change_tail(self.ctx, length + 1, 0),
-                bpf_skb_change_tail(self.ctx, length, 0),
-            )
+            (bpf_skb_change_tail(self.ctx, length + 1, 0), bpf_skb_change_tail(self.ctx, length, 0))
         };
         if first == 0 && second == 0 { Some(()) } else { None }
     }

@@ -38,6 +38,7 @@ struct Frame {
 ///
 /// Linux 5.18: packets in several buffers. Atomic exchange is 5.12's.
 #[xdp(frags)]
+#[inline(always)]
 pub fn forward(ctx: XdpContext) -> u32 {
     let ctx = ctx.ctx;
     let mut step = looked(ctx);
@@ -81,7 +82,7 @@ pub fn forward(ctx: XdpContext) -> u32 {
 #[cold]
 #[inline(never)]
 fn looked(ctx: *mut xdp_md) -> u32 {
-    look(&Frame { ctx }, Side::Ingress)
+    look(&mut Frame { ctx }, Side::Ingress)
 }
 
 #[cold]
