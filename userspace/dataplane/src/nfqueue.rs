@@ -178,7 +178,9 @@ impl Nfqueue {
         let entry = ledger.current().vips().get(&vip)?;
         let slots = ledger.current().slots(entry.table);
         let address = vip.socket_address();
-        let shown = |slot: &Backend| BackendStatus::new(slot, ledger.counted(slot.counter), now_ns);
+        let shown = |slot: &Backend| {
+            BackendStatus::new(slot, ledger.counted(slot.counter).as_ref(), now_ns)
+        };
         Some(VipStatus {
             address,
             protocol: Protocol::Tcp,

@@ -69,10 +69,10 @@ pub(crate) type Known = (Counters, Handshakes);
 
 impl BackendStatus {
     /// From what the maps hold, at a time of `CLOCK_MONOTONIC` in ns.
-    pub(crate) fn new(slot: &Backend, counted: Option<Known>, now_ns: u64) -> Self {
+    pub(crate) fn new(slot: &Backend, counted: Option<&Known>, now_ns: u64) -> Self {
         // Others' counters, or none, are those of a backend of which nothing is known.
         let counted = counted.filter(|(of, _)| of.backend == slot.backend);
-        let (counters, handshakes) = counted.unwrap_or_default();
+        let (counters, handshakes) = counted.copied().unwrap_or_default();
         let latency = counters.latency.at(now_ns);
         Self {
             address: slot.backend.socket_address(),
@@ -133,7 +133,7 @@ pub(crate) mod testing {
         let counters = Counters { started: successes, successes, ..Counters::new(end) };
         let mut handshakes = Handshakes { sum: successes, ..Handshakes::default() };
         handshakes.latency[0] = successes;
-        BackendStatus::new(&slot, Some((counters, handshakes)), 0)
+        BackendStatus::new(&slot, Some(&(counters, handshakes)), 0)
     }
 }
 
@@ -157,8 +157,8 @@ mod tests {
         };
         assert!(BackendStatus::new(&slot(1), None, now).healthy);
         assert!(!BackendStatus::new(&slot(0), None, now).healthy);
-        let failing = Some((failing, Handshakes::default()));
-        assert!(!BackendStatus::new(&slot(1), failing, now).healthy);
-        assert!(BackendStatus::new(&slot(1), failing, now + 30_000_000_001).healthy);
+        let failing = (failing, Handshakes::default());
+        assert!(!BackendStatus::new(&slot(1), Some(&failing), now).healthy);
+        assert!(BackendStatus::new(&slot(1), Some(&failing), now + 30_000_000_001).healthy);
     }
 }

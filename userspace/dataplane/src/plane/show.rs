@@ -46,7 +46,7 @@ impl EbpfPlane {
                 .slots(entry.table)
                 .into_iter()
                 .flat_map(Slots::iter)
-                .map(|slot| BackendStatus::new(slot, known(slot.counter), now))
+                .map(|slot| BackendStatus::new(slot, known(slot.counter).as_ref(), now))
                 .collect(),
         });
         let mut forwarded = Vec::new();
@@ -98,7 +98,7 @@ impl EbpfPlane {
                 } else {
                     None
                 };
-                backends.push(BackendStatus::new(&slot, known, now));
+                backends.push(BackendStatus::new(&slot, known.as_ref(), now));
             }
         }
         let address = key.socket_address();
