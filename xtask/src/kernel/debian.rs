@@ -44,12 +44,12 @@ pub(super) fn kernel(step: &Step, version: &str, cache: &Path) -> Result<Kernel>
 /// Who has a kernel of `version`, and which is the newest.
 fn find(step: &Step, version: &str, cache: &Path) -> Result<(Apt, String)> {
     let mut known = BTreeSet::new();
-    let mut silent = String::new();
+    let mut silent = Vec::new();
     for apt in iter::once(Apt::own()).chain(Apt::others(cache)?) {
         let mut kernels = apt.kernels()?;
         if newest(&kernels, version).is_none() {
             if let Err(error) = apt.update(step) {
-                silent.push_str(&format!("\n{error:#}"));
+                silent.push(format!("\n{error:#}"));
                 continue;
             }
             kernels = apt.kernels()?;
@@ -63,8 +63,9 @@ fn find(step: &Step, version: &str, cache: &Path) -> Result<(Apt, String)> {
         }));
     }
     bail!(
-        "no release of Debian that apt reaches has a linux-image-{version}…-cloud-amd64, only of {}{silent}",
-        known.into_iter().collect::<Vec<_>>().join(", ")
+        "no release of Debian that apt reaches has a linux-image-{version}…-cloud-amd64, only of {}{}",
+        known.into_iter().collect::<Vec<_>>().join(", "),
+        silent.concat()
     )
 }
 
