@@ -1,8 +1,11 @@
 //! What dead agents have left pinned, and who removes it.
 
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{fs, net::SocketAddr, path::PathBuf, process::Command};
 
-use aya::maps::{MapData, MapInfo};
+use aya::{
+    maps::{MapData, MapInfo},
+    programs::links::{FdLink, PinnedLink},
+};
 use muster_dataplane::{Config, DataPlane};
 
 use crate::{
@@ -111,10 +114,27 @@ fn what_is_not_an_agents_is_left_alone() {
     fs::remove_file(strange).unwrap();
 }
 
-/// True if nothing of an agent is at the node's interface.
-fn nothing_is_attached() -> bool {
-    let shown = ["ip -d link show dev eth0", "bpftool net show dev eth0"].map(said).concat();
-    !["prog/xdp", "forward", "reply"].iter().any(|name| shown.contains(name))
+/// The links of an agent's programs at interfaces.
+fn at_interfaces(config: &Config) -> Vec<u32> {
+    let pins = fs::read_dir(folder(config).join("links")).unwrap();
+    let paths = pins.map(|pin| pin.unwrap().path());
+    let links = paths.filter(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.contains('-') && !name.starts_with("filter")
+    });
+    let id = |path| FdLink::from(PinnedLink::from_pin(path).unwrap()).info().unwrap().id();
+    links.map(id).collect()
+}
+
+/// How many of these links there still are, and filters at the node's interface.
+fn attached(links: &[u32]) -> usize {
+    let show = |link: &&u32| {
+        let mut bpftool = Command::new("bpftool");
+        bpftool.args(["link", "show", "id", &link.to_string()]).output().unwrap().status.success()
+    };
+    let filters =
+        ["ingress", "egress"].map(|side| said(&format!("tc filter show dev eth0 {side}")));
+    links.iter().filter(show).count() + filters.concat().matches("direct-action").count()
 }
 
 #[test]
@@ -128,21 +148,23 @@ fn programs_at_interfaces_that_a_dead_agent_left_are_removed() {
         drop(DataPlane::open(&alone).unwrap());
         for link in fs::read_dir(folder(&alone).join("links")).unwrap() {
             let path = link.unwrap().path();
-            if !path.ends_with("xdp-eth0") && !path.to_string_lossy().contains("gress-eth0") {
+            if !path.file_name().unwrap().to_str().unwrap().contains('-') {
                 fs::remove_file(path).unwrap();
             }
         }
-        assert!(!nothing_is_attached(), "{interface}");
+        let links = at_interfaces(&alone);
+        assert!(attached(&links) > 1, "{interface}");
         drop(DataPlane::open(&own).unwrap());
         assert!(!folder(&alone).exists(), "{interface}");
-        assert!(nothing_is_attached(), "{interface}");
+        wait_until("nothing is at the interface", || attached(&links) == 0);
 
         // Another's cgroup is gone.
         let gone = forwarding(&mut machine, interface);
         drop(DataPlane::open(&gone).unwrap());
+        let links = at_interfaces(&gone);
         fs::remove_dir(&gone.cgroup).unwrap();
         start_until_gone(&own, &gone);
-        assert!(nothing_is_attached(), "{interface}");
+        wait_until("nothing is at the interface", || attached(&links) == 0);
     }
 }
 
@@ -152,7 +174,8 @@ fn programs_at_interfaces_stay_while_their_agent_may_come_back() {
     let _hosts = Hosts::new();
     let resting = forwarding(&mut machine, "eth0:xdp");
     drop(DataPlane::open(&resting).unwrap());
+    let links = at_interfaces(&resting);
     drop(machine.plane());
     assert!(folder(&resting).join("links/xdp-eth0").exists());
-    assert!(!nothing_is_attached());
+    assert_eq!((attached(&links), links.len()), (3, 3));
 }
