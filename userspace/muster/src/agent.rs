@@ -42,7 +42,7 @@ pub(crate) struct Flags {
     vip_policy: VipPolicy,
     /// Interfaces by which packets of machines outside the cluster to VIPs come: "eth0,eth1",
     /// auto for the one that has the agent's address, or none. Programs are attached to them. After
-    /// a colon by what: xdp (in the driver), tc or clsact; the best by default.
+    /// a colon by what: xdp (in the driver), xdp-generic (in the kernel), tc or clsact; the best by default.
     #[arg(long, env = "MUSTER_VIP_INTERFACES", default_value = "none")]
     vip_interfaces: muster_agent::Interfaces,
     /// How many flows of those machines are remembered at a time: 1024 to 4194304, rounded up to a power of

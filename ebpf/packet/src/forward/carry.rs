@@ -81,20 +81,22 @@ fn filled(lines: &[[Cell<u64>; 8]]) -> impl Iterator<Item = (u32, [u64; 8])> {
 
 impl Tracked {
     /// That of which these are the words, as they are in memory.
+    #[expect(clippy::cast_possible_truncation, reason = "its parts are meant")]
     pub fn from_words(words: [u64; 8]) -> Self {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let address = |at: usize| core::array::from_fn(|n| bytes.get(at + n).copied().unwrap_or(0));
         let [.., ports, state] = words;
         let state = State::from_bits(state);
-        let [a, b, c, d, e, f, g, h] = ports.to_ne_bytes();
+        let [client_port, vip_port, backend_port, nat_port] =
+            [0, 16, 32, 48].map(|shift| (ports >> shift) as u16);
         Self {
             client: address(0),
             vip: address(16),
             backend: address(32),
-            client_port: u16::from_ne_bytes([a, b]),
-            vip_port: u16::from_ne_bytes([c, d]),
-            backend_port: u16::from_ne_bytes([e, f]),
-            nat_port: u16::from_ne_bytes([g, h]),
+            client_port,
+            vip_port,
+            backend_port,
+            nat_port,
             seen: state.seen,
             protocol: state.protocol,
             phase: state.phase,

@@ -8,7 +8,7 @@ use std::{
 
 use aya::Ebpf;
 use nix::libc;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     Error,
@@ -82,11 +82,16 @@ pub(crate) fn attach(
     match (interface.means, unfit(&interface.name)) {
         (Means::Tc | Means::Clsact, _) => no_xdp = Some(io::Error::other("asked for")),
         (Means::Best, Some(reason)) => no_xdp = Some(io::Error::other(reason)),
+        (Means::Generic, _) => {
+            place.give_up(Kind::Xdp)?;
+            keep(place.link(Kind::Generic, Point::Generic, fd(object, XDP)?)?, &mut no_xdp);
+        }
         (Means::Native | Means::Best, _) => {
+            place.give_up(Kind::Generic)?;
             keep(place.link(Kind::Xdp, Point::Xdp, fd(object, XDP)?)?, &mut no_xdp);
         }
     }
-    if let (Means::Native, Some(source)) = (interface.means, no_xdp.as_ref()) {
+    if let (Means::Native | Means::Generic, Some(source)) = (interface.means, no_xdp.as_ref()) {
         // The kind stays: errors cannot be had twice.
         let source = io::Error::new(source.kind(), source.to_string());
         return Err(Error::Attach {
@@ -97,7 +102,11 @@ pub(crate) fn attach(
     }
     if is_new {
         let tc = if no_tcx.is_some() { "clsact" } else { "tcx" };
-        let xdp = if no_xdp.is_some() { "no" } else { "native" };
+        let xdp = match interface.means {
+            _ if no_xdp.is_some() => "no",
+            Means::Generic => "generic",
+            _ => "native",
+        };
         let text = |reason: Option<io::Error>| reason.map(|error| error.to_string());
         let (no_xdp, no_tcx) = (text(no_xdp), text(no_tcx));
         info!(interface = interface.name, xdp, no_xdp, tc, no_tcx, "forwards packets to VIPs");
@@ -141,6 +150,16 @@ fn fd<'a>(object: &'a Ebpf, name: &'static str) -> Result<BorrowedFd<'a>, Error>
     Ok(fd.as_fd())
 }
 
+/// Detaches and unpins a link; one that is not there need not be.
+fn detach(path: &Path) -> Result<(), Error> {
+    if let Ok(link) = syscall::open_pinned(path)
+        && let Err(error) = syscall::detach_link(&link)
+    {
+        debug!(path = %path.display(), %error, "link is detached already");
+    }
+    pins::unlink(path)
+}
+
 // === impl Place ===
 
 impl Place<'_> {
@@ -162,19 +181,26 @@ impl Place<'_> {
             // What is left of a link to an interface that is gone.
             pins::unlink(&path)?;
         }
+        let next = pins::next(&path);
+        // Of an agent that was killed before it was in its place: there can be only one at XDP.
+        detach(&next)?;
         let link = match net::create_link(program, self.index, at) {
             Ok(link) => link,
             Err(error) => return self.refused(at, error),
         };
-        let next = pins::next(&path);
-        pins::unlink(&next)?;
         net::pin(&link, &next).map_err(Error::file("BPF_OBJ_PIN", &next))?;
         fs::rename(&next, &path).map_err(Error::file("rename", &path))?;
         Ok(Attached::New(path))
     }
 
+    /// Detaches a link of a kind: an interface has XDP in the driver or in the kernel. Meanwhile packets are
+    /// met at tc.
+    fn give_up(&self, kind: Kind) -> Result<(), Error> {
+        detach(&self.links.join(kind.pin(self.name)))
+    }
+
     fn refused(&self, at: Point, error: io::Error) -> Result<Attached, Error> {
-        let is_xdp = at == Point::Xdp;
+        let is_xdp = matches!(at, Point::Xdp | Point::Generic);
         let number = error.raw_os_error();
         match number {
             // Without a link, and with one.

@@ -33,6 +33,8 @@ pub enum Means {
     Best,
     /// XDP in the driver and tc for the rest, or an error.
     Native,
+    /// XDP in the kernel, where the driver has none, and tc for the rest, or an error.
+    Generic,
     /// tc alone: tcx where the kernel has it (Linux 6.6), otherwise a filter at clsact.
     Tc,
     /// tc alone, by a filter at clsact.
@@ -59,7 +61,7 @@ pub enum InterfacesError {
         name: String,
     },
     /// A means that there is not.
-    #[error("interface {name}: {means:?}: must be xdp, tc or clsact, or left out")]
+    #[error("interface {name}: {means:?}: must be xdp, xdp-generic, tc or clsact, or left out")]
     Means {
         /// The interface's name.
         name: String,
@@ -127,6 +129,7 @@ impl FromStr for Interface {
         let means = match means {
             None => Means::Best,
             Some("xdp") => Means::Native,
+            Some("xdp-generic") => Means::Generic,
             Some("tc") => Means::Tc,
             Some("clsact") => Means::Clsact,
             Some(other) => return Err(InterfacesError::Means { name, means: other.to_owned() }),
@@ -141,6 +144,7 @@ impl fmt::Display for Interface {
         match self.means {
             Means::Best => Ok(()),
             Means::Native => f.write_str(":xdp"),
+            Means::Generic => f.write_str(":xdp-generic"),
             Means::Tc => f.write_str(":tc"),
             Means::Clsact => f.write_str(":clsact"),
         }
@@ -164,10 +168,11 @@ mod tests {
             ("auto", Interfaces::Auto),
             ("eth0", named(&[("eth0", Means::Best)])),
             (
-                "eth0:xdp,eth1,eth0.7:tc,br-x:clsact",
+                "eth0:xdp,eth1,eth2:xdp-generic,eth0.7:tc,br-x:clsact",
                 named(&[
                     ("eth0", Means::Native),
                     ("eth1", Means::Best),
+                    ("eth2", Means::Generic),
                     ("eth0.7", Means::Tc),
                     ("br-x", Means::Clsact),
                 ]),
@@ -190,7 +195,7 @@ mod tests {
         assert_eq!(error("eth0,eth0:tc"), InterfacesError::Twice { name: "eth0".into() });
         assert_eq!(
             error("eth0:fast").to_string(),
-            "interface eth0: \"fast\": must be xdp, tc or clsact, or left out"
+            "interface eth0: \"fast\": must be xdp, xdp-generic, tc or clsact, or left out"
         );
     }
 }

@@ -22,6 +22,8 @@ use crate::{
 pub(crate) enum Kind {
     /// XDP in the driver.
     Xdp,
+    /// XDP in the kernel.
+    Generic,
     /// tcx, for what arrives.
     Ingress,
     /// tcx, for what leaves.
@@ -32,8 +34,9 @@ pub(crate) enum Kind {
     FilterEgress,
 }
 
-const KINDS: [(Kind, &str); 5] = [
+const KINDS: [(Kind, &str); 6] = [
     (Kind::Xdp, "xdp"),
+    (Kind::Generic, "generic"),
     (Kind::Ingress, "ingress"),
     (Kind::Egress, "egress"),
     (Kind::FilterIngress, "filter-ingress"),

@@ -28,6 +28,8 @@ const BPF_LINK_CREATE: libc::c_int = 28;
 pub(crate) enum Point {
     /// XDP in the driver. Linux 5.9.
     Xdp,
+    /// XDP in the kernel, after the driver has made a socket buffer. Linux 5.9.
+    Generic,
     /// tcx, for what arrives. Linux 6.6.
     Ingress,
     /// tcx, for what leaves. Linux 6.6.
@@ -69,9 +71,11 @@ pub(crate) fn create_link(program: impl AsFd, interface: u32, at: Point) -> io::
     const BPF_XDP: u32 = 37;
     const BPF_TCX_INGRESS: u32 = 46;
     const BPF_TCX_EGRESS: u32 = 47;
+    const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
     const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
     let (attach_type, flags) = match at {
         Point::Xdp => (BPF_XDP, XDP_FLAGS_DRV_MODE),
+        Point::Generic => (BPF_XDP, XDP_FLAGS_SKB_MODE),
         Point::Ingress => (BPF_TCX_INGRESS, 0),
         Point::Egress => (BPF_TCX_EGRESS, 0),
     };

@@ -3,14 +3,12 @@
 
 pub(crate) mod bed;
 mod counts;
+mod flood;
 mod six;
 mod told;
 
 use bed::{Bed, CLIENT, HERE, THERE, VIP};
-use muster_packet::{
-    ACK, Address, Built, Endpoint, Event, FIN, Forwarding, Outcome, Parsed, RST, SYN, TCP, UDP,
-    parse,
-};
+use muster_packet::{ACK, Built, Endpoint, Event, FIN, Outcome, Parsed, RST, SYN, TCP, UDP, parse};
 
 fn client(port: u16, protocol: u8) -> Endpoint {
     Endpoint::v4(CLIENT, port, protocol)
@@ -164,38 +162,4 @@ fn packets_that_are_not_forwarded() {
         assert_eq!(bed.counted(event), bed.host.counted(event), "{event:?}");
         assert!(bed.counted(event) >= 2, "{event:?}");
     }
-}
-
-#[test]
-fn flood_of_first_packets_leaves_connections_alone() {
-    let Some(mut bed) = Bed::new() else { return };
-    let rules = Forwarding { tracked: 4_096, buckets: 2_048, ..bed.host.rules };
-    bed.rule(rules);
-    bed.serve(vip(TCP), &[backend(HERE, TCP), backend(THERE, TCP)]);
-    let ask = |port, flags| Built::new(client(port, TCP), vip(TCP), flags).frame();
-    let mut live = Vec::new();
-    for port in 1_000..1_200 {
-        let (_, asked) = bed.run("forward", &ask(port, SYN));
-        let (source, to) = ends(&asked);
-        let back = if Address::of(&to) == Address::v4(HERE) { "reply" } else { "forward" };
-        bed.run(back, &Built::new(to, source, SYN | ACK).frame());
-        bed.run("forward", &ask(port, ACK));
-        live.push((port, source, to, back));
-    }
-    // As many as fit into a test: forty times what there is room for.
-    for n in 0..160_000u32 {
-        let from = Endpoint::v4((0x6400_0000 + n).to_be_bytes(), 5_000, TCP);
-        bed.run("forward", &Built::new(from, vip(TCP), SYN).frame());
-    }
-    let opened = bed.counted(Event::Opened);
-    assert!(bed.counted(Event::Displaced) > 100_000);
-    for (port, source, to, back) in live {
-        let (_, asked) = bed.run("forward", &ask(port, ACK));
-        assert_eq!(ends(&asked), (source, to), "the same backend, as the same client");
-        let (_, answered) = bed.run(back, &Built::new(to, source, ACK).frame());
-        assert_eq!(ends(&answered), (vip(TCP), client(port, TCP)));
-    }
-    assert_eq!(bed.counted(Event::Opened), opened, "none of them began anew");
-    let (_, asked) = bed.run("forward", &ask(2_000, SYN));
-    assert_ne!(ends(&asked).1, vip(TCP), "and new ones are served");
 }

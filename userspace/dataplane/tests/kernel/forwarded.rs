@@ -23,7 +23,7 @@ use crate::{
 mod six;
 
 /// By which packets can be caught.
-const MEANS: [&str; 3] = ["eth0:xdp", "eth0:tc", "eth0:clsact"];
+pub(crate) const MEANS: [&str; 4] = ["eth0:xdp", "eth0:xdp-generic", "eth0:tc", "eth0:clsact"];
 
 pub(crate) const VIP: &str = "11.0.0.1:80";
 

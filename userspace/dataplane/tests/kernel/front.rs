@@ -116,6 +116,14 @@ fn programs_are_replaced_in_place_and_removed_when_not_asked_for() {
     assert_eq!(all.map(|name| link(&config, name)), after);
     drop(plane);
 
+    // In the kernel instead of the driver, which excludes the other, and back.
+    for (interfaces, xdp) in [("eth0:xdp-generic", "generic-eth0"), ("eth0:xdp", "xdp-eth0")] {
+        drop(DataPlane::open(&with(&config, interfaces)).unwrap());
+        let mut all = ["egress-eth0", "ingress-eth0", xdp];
+        all.sort_unstable();
+        assert_eq!(pins(&config), all);
+    }
+
     // By the agent's address, and for a veth without XDP.
     drop(DataPlane::open(&with(&config, "auto")).unwrap());
     assert_eq!(pins(&config), tc());

@@ -42,7 +42,7 @@ pub(crate) struct Host {
     work: Option<Sender<Work>>,
     thread: Option<JoinHandle<()>>,
     /// A name by which `ip link set netns` knows it.
-    tid: i32,
+    pub(crate) tid: i32,
 }
 
 /// The client and the second node; the node is where the test's own thread is.
@@ -158,7 +158,7 @@ fn pass_all(interface: &str) {
     bpf(28, &mut link);
 }
 
-fn bpf(command: libc::c_long, attr: &mut [u64]) -> u32 {
+pub(crate) fn bpf(command: libc::c_long, attr: &mut [u64]) -> u32 {
     let size = size_of_val(attr);
     // SAFETY: the attributes, and what they point to, outlive the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_mut_ptr(), size) };

@@ -1,15 +1,16 @@
 //! The tables of forwarded flows: their size, and that flows are kept.
 
-use std::fs;
+use std::{fs, net::TcpStream, time::Duration};
 
 use aya::maps::MapInfo;
 use muster_dataplane::{Config, DataPlane, Forward, Interfaces};
 
 use crate::{
     adoption::{map_id, pretend_other_layout},
-    forwarded::{Talk, count, echo, vip},
+    forwarded::{MEANS, Talk, connect, count, echo, greeting, there_and_back, vip},
     hosts::{Hosts, NODE, SECOND, forwarding},
-    machine::Machine,
+    machine::{Machine, wait_until},
+    server::PATIENCE,
     view::tcp,
 };
 
@@ -90,5 +91,55 @@ fn connections_outlive_other_layouts_and_sizes() {
             assert_eq!(count(&plane, "opened"), 0, "none of them began anew");
         }
         talk.end(talking);
+    }
+}
+
+#[test]
+fn full_table_is_named_and_keeps_the_flows_that_it_has() {
+    const FLOWS: u32 = 64;
+    for means in MEANS {
+        let Some(mut machine) = Machine::new() else { return };
+        let hosts = Hosts::new();
+        let config = with(&forwarding(&mut machine, "none"), means, FLOWS);
+        let mut plane = DataPlane::open(&config).unwrap();
+        let server = echo(NODE);
+        let view = [tcp("11.0.0.1:80", &[server])];
+        plane.reconcile(&view).unwrap();
+        let mut streams = hosts.client.run(|| {
+            let mut streams = Vec::<TcpStream>::new();
+            // Others find places that this one may not take; but not for ever.
+            let mut refused = 0;
+            while refused < 5 {
+                match TcpStream::connect_timeout(&vip(), Duration::from_millis(300)) {
+                    Ok(mut stream) => {
+                        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                        greeting(&mut stream);
+                        // And back: the client has been heard again.
+                        there_and_back(&mut stream, 10);
+                        streams.push(stream);
+                    }
+                    Err(_) => refused += 1,
+                }
+                assert!(streams.len() <= FLOWS as usize, "more than there is room for");
+            }
+            streams
+        });
+        println!("{} flows of {FLOWS}", streams.len());
+        assert!(streams.len() > 30 && count(&plane, "full") >= 5);
+        let snapshot = plane.snapshot().unwrap();
+        let table = snapshot.maps.iter().find(|map| map.name == "tracked").unwrap();
+        assert_eq!((table.entries, table.capacity), (streams.len(), FLOWS as usize));
+        assert_eq!(snapshot.forwarded, plane.forwarded().unwrap());
+        // All that are there go on, and there is room again when they end.
+        plane.reconcile(&view).unwrap();
+        for stream in &mut streams {
+            there_and_back(stream, 1_000);
+        }
+        drop(streams);
+        wait_until("there is room", || {
+            let next = || TcpStream::connect_timeout(&vip(), Duration::from_millis(300)).is_ok();
+            hosts.client.run(next)
+        });
+        hosts.client.run(|| greeting(&mut connect(vip())));
     }
 }

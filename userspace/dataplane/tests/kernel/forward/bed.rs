@@ -1,6 +1,9 @@
 //! The programs with maps of their own, in a network namespace, beside the same decisions in user space.
 
-use std::fs;
+use std::{
+    fs,
+    os::fd::{AsFd as _, AsRawFd as _},
+};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -13,7 +16,10 @@ use muster_packet::{
     maglev::{self, MaglevPage},
 };
 
-use crate::machine::{Machine, ip};
+use crate::{
+    hosts::bpf,
+    machine::{Machine, ip},
+};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/muster-programs"));
 
@@ -188,6 +194,54 @@ impl Bed {
         let result = result.unwrap();
         after.truncate(usize::try_from(result.data_size_out).unwrap());
         (result.return_value, after)
+    }
+
+    /// Runs the code of an XDP program on a packet, again and again. It is made with the map in which the program of this
+    /// name is the first.
+    pub(crate) fn repeat(
+        &mut self,
+        name: &str,
+        packet: &[u8],
+        times: u32,
+        code: impl FnOnce(u32) -> Vec<u64>,
+    ) {
+        const MAP_CREATE: i64 = 0;
+        const MAP_UPDATE_ELEM: i64 = 2;
+        const PROG_LOAD: i64 = 5;
+        const PROG_TEST_RUN: i64 = 10;
+        const XDP_HAS_FRAGS: u64 = 1 << 5;
+        const ATTACHED_TO_XDP: u64 = 37;
+        let program = self.object.program(name).unwrap().fd().unwrap().as_fd().as_raw_fd();
+        // A program array with a place for one.
+        let map = bpf(MAP_CREATE, &mut [3 | 4 << 32, 4 | 1 << 32, 0]);
+        let (key, value) = (0u32, program);
+        let addresses = [&raw const key as u64, &raw const value as u64];
+        bpf(MAP_UPDATE_ELEM, &mut [u64::from(map), addresses[0], addresses[1], 0]);
+        let code = code(map);
+        let mut load = [0_u64; 16];
+        load[0] = 6 | (code.len() as u64) << 32;
+        load[1] = code.as_ptr() as u64;
+        load[2] = c"GPL".as_ptr() as u64;
+        load[5] = XDP_HAS_FRAGS << 32;
+        load[8] = ATTACHED_TO_XDP << 32;
+        let repeated = bpf(PROG_LOAD, &mut load);
+        let mut after = vec![0_u8; packet.len() + 64];
+        let mut run = [
+            u64::from(repeated),
+            packet.len() as u64 | (after.len() as u64) << 32,
+            packet.as_ptr() as u64,
+            after.as_mut_ptr() as u64,
+            u64::from(times),
+            0,
+            0,
+            0,
+            0,
+        ];
+        bpf(PROG_TEST_RUN, &mut run);
+        println!("{} ns for each of {times} packets", run[4] >> 32);
+        for descriptor in [map, repeated] {
+            nix::unistd::close(descriptor.cast_signed()).unwrap();
+        }
     }
 
     /// Gives a packet to a program and to the host; what became of it, and what it is then: the same
