@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::unsupported::refuse_secret;
 use crate::reader::{Field, Object};
 
 /// A string that can be passed to a program: not empty, no NUL.
@@ -91,7 +92,7 @@ pub(super) fn env(object: &mut Object<'_>) -> Option<BTreeMap<String, String>> {
         if name.is_empty() || name.contains(['=', '\0']) {
             value.refuse("is no name of an environment variable");
         } else if value.value().is_object() {
-            value.refuse("secrets are not supported yet: give the value as a string");
+            refuse_secret(&value, "give the value as a string");
         } else if let Some(text) = value.string().and_then(|text| without_nul(&value, text)) {
             env.insert(name.to_owned(), text);
         }

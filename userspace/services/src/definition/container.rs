@@ -1,6 +1,7 @@
 //! `container`.
 
 use super::network::{self, Named};
+use super::unsupported::refuse_secret;
 use super::{command, ports, volumes};
 use crate::app::{Container, Engine, PortDefinition};
 use crate::reader::{Field, Object};
@@ -82,10 +83,7 @@ fn read_docker(field: &Field<'_>, engine: bool, described: &mut Described) {
         field.refuse("is not supported: agents have credentials by --docker-config");
     }
     if let Some(field) = docker.field("pullConfig") {
-        field.refuse(
-            "is not supported: there is no store for the secret; agents have credentials by \
-             --docker-config",
-        );
+        refuse_secret(&field, "agents have credentials by --docker-config");
     }
     described.container.image = read_image(&mut docker);
     docker.finish();

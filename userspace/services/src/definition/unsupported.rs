@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::reader::Object;
+use crate::reader::{Field, Object};
 
 /// What `GET` adds to an application, and what only other calls use.
 const READ_ONLY: [&str; 12] = [
@@ -21,14 +21,13 @@ const READ_ONLY: [&str; 12] = [
 ];
 
 /// Field and what to do instead.
-const UNSUPPORTED: [(&str, &str); 9] = [
+const UNSUPPORTED: [(&str, &str); 8] = [
     ("check", "use healthChecks"),
     ("dependencies", "start the applications in order"),
     ("executorResources", "leave it out"),
     ("gpus", "leave it out"),
     ("residency", "leave it out"),
     ("resourceLimits", "leave it out: cpus and mem are the limits"),
-    ("secrets", "leave it out"),
     ("storeUrls", "put the files into the image"),
     ("taskRateLimit", "use backoffSeconds"),
 ];
@@ -43,11 +42,23 @@ pub(super) fn read(object: &mut Object<'_>) {
             field.refuse(format!("is not supported yet: {advice}"));
         }
     }
+    if let Some(field) = object.field("secrets")
+        && !asks_for_nothing(field.value())
+    {
+        refuse_secret(&field, "leave it out, and what refers to it");
+    }
     if let Some(field) = object.field("executor")
         && field.string().is_some_and(|executor| !["", "//cmd"].contains(&executor))
     {
         field.refuse("custom executors are not supported yet: leave it out");
     }
+}
+
+/// Refuses what needs a store of secrets, as Marathon does where its feature `secrets` is off.
+pub(super) fn refuse_secret(field: &Field<'_>, advice: &str) {
+    field.refuse(format!(
+        "Feature secrets is not enabled: there is no store to look secrets up in; {advice}"
+    ));
 }
 
 /// Whether a value is what the field has when it is not given.

@@ -1,6 +1,7 @@
 //! `container.volumes`.
 
 use super::command;
+use super::unsupported::refuse_secret;
 use crate::app::{Volume, VolumeSource};
 use crate::reader::Field;
 
@@ -29,13 +30,11 @@ fn read_volume(field: &Field<'_>, engine: bool) -> Option<Volume> {
             None => None,
         },
     };
-    for (name, advice) in [
-        ("persistent", "keep data outside, or give hostPath"),
-        ("secret", "there is no store for secrets"),
-    ] {
-        if let Some(field) = object.field(name) {
-            field.refuse(format!("is not supported yet: {advice}"));
-        }
+    if let Some(field) = object.field("persistent") {
+        field.refuse("is not supported yet: keep data outside, or give hostPath");
+    }
+    if let Some(field) = object.field("secret") {
+        refuse_secret(&field, "put the file into the image, or give hostPath");
     }
     let source = match (object.field("hostPath"), object.field("external")) {
         (Some(_), Some(external)) => {

@@ -117,6 +117,28 @@ fn unsupported_fields_are_refused_by_name() {
 }
 
 #[test]
+fn what_needs_a_store_of_secrets_is_refused_as_by_marathon_without_its_feature() {
+    let image = json!({"image": "a", "pullConfig": {"secret": "pull"}});
+    let volume = json!([{"containerPath": "d", "secret": "file", "hostPath": "/d"}]);
+    let app = app(json!({
+        "secrets": {"pull": {"source": "pulls"}, "file": {"source": "files"}},
+        "env": {"A": {"secret": "file"}},
+        "container": {"type": "MESOS", "docker": image, "volumes": volume},
+    }));
+    let mut errors = errors(app);
+    errors.sort();
+    let paths: Vec<_> = errors.iter().map(|(path, _)| path.as_str()).collect();
+    let expected =
+        ["/container/docker/pullConfig", "/container/volumes(0)/secret", "/env/A", "/secrets"];
+    assert_eq!(paths, expected);
+    for (path, error) in &errors {
+        let advice = error.strip_prefix("Feature secrets is not enabled: ");
+        assert!(advice.is_some_and(|advice| advice.contains("; ")), "{path}: {error}");
+    }
+    assert!(errors[0].1.ends_with("agents have credentials by --docker-config"), "{}", errors[0].1);
+}
+
+#[test]
 fn impossible_values_are_refused_by_path() {
     for (fields, path) in [
         (json!({"cpus": -1}), "/cpus"),

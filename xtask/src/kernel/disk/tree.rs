@@ -22,6 +22,7 @@ const DIRECTORIES: &[&str] = &[
     "sys",
     "run",
     "mnt",
+    "srv",
     "root",
     "tmp",
     "var/tmp",
