@@ -98,7 +98,7 @@ fn measure(config: &Config, vips: usize, backends: usize, rounds: usize) -> Resu
         } else {
             plane.update(std::slice::from_ref(&view[at]), &[])?
         };
-        let took = (processor_time()? - before, start.elapsed());
+        let took = (processor_time()?.saturating_sub(before), start.elapsed());
         if changes.changed != 1 {
             return Err(format!("{} VIPs changed instead of one", changes.changed).into());
         }

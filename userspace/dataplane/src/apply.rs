@@ -10,6 +10,7 @@ use crate::{
     desired::endpoint_text,
     plan::{Plan, Write},
     syscall,
+    table::Slots,
     tables::Tables,
 };
 
@@ -194,11 +195,13 @@ impl State {
             }
             let mut keys = Vec::new();
             for table in &unused {
-                let indices = self.current.slots(*table).into_iter().flat_map(|s| s.indices());
+                let indices = self.current.slots(*table).into_iter().flat_map(Slots::indices);
                 keys.extend(indices.map(|index| Slot { table: *table, index }));
             }
             tables.backends.remove_all(&keys)?;
-            unused.into_iter().for_each(|table| self.current.remove_table(table));
+            for table in unused {
+                self.current.remove_table(table);
+            }
         }
         self.forget_counters(tables)
     }
@@ -212,7 +215,9 @@ impl State {
             }
         }
         tables.counted.remove_all(&over)?;
-        over.iter().for_each(|backend| self.current.count_no_more(backend));
+        for backend in &over {
+            self.current.count_no_more(backend);
+        }
         Ok(())
     }
 }

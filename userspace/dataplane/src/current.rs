@@ -198,7 +198,9 @@ impl Current {
     fn set_pages(&mut self, pages: Pages) {
         let tables: Vec<u32> = pages.tables().collect();
         self.pages = pages;
-        tables.into_iter().for_each(|table| self.change_pages(table, |_| ()));
+        for table in tables {
+            self.change_pages(table, |_| ());
+        }
     }
 
     /// A backend's counters are at this place.

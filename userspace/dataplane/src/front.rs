@@ -92,7 +92,7 @@ impl Forward {
     }
 
     /// As [`know`](Self::know), where nothing but the view has changed since the last time.
-    pub(crate) fn follow(&self, tables: &mut Tables, view: &Addresses) -> Result<(), Error> {
+    pub(crate) fn follow(tables: &mut Tables, view: &Addresses) -> Result<(), Error> {
         if view.have_changed() {
             addresses::set_changed(tables, view, &Devices::read()?)?;
         }

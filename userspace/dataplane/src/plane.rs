@@ -10,7 +10,7 @@ use tracing::{info, warn};
 pub(crate) use show::{endpoint, now_ns};
 
 use crate::{
-    Changes, Config, Error, Skips, apply,
+    Changes, Config, Error, Forward, Skips, apply,
     current::Current,
     flows::Flows,
     forwarded::Refusals,
@@ -208,7 +208,7 @@ impl EbpfPlane {
     /// As [`know`](Self::know), where nothing but the view has changed.
     fn follow_addresses(&mut self) -> Result<(), Error> {
         let Some(addresses) = self.view.addresses() else { return Ok(()) };
-        self.config.forward.follow(&mut self.tables, addresses)?;
+        Forward::follow(&mut self.tables, addresses)?;
         addresses.are_known();
         self.front.as_mut().map_or(Ok(()), |front| front.look_at(addresses))
     }
