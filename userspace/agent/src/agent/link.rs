@@ -87,16 +87,17 @@ impl Agent {
                 self.view.replace(snapshot, now);
                 self.plane.replaced(&mut self.io, &self.view);
             }
-            Some(Message::Delta(delta)) => match self.view.apply(delta, now) {
-                Ok(vips) => self.plane.changed(&mut self.io, &self.view, vips),
-                Err(super::view::Gap) => {
+            Some(Message::Delta(delta)) => {
+                if let Ok(vips) = self.view.apply(delta, now) {
+                    self.plane.changed(&mut self.io, &self.view, vips);
+                } else {
                     tracing::warn!(
                         version = self.view.version(),
                         "the master's change does not follow the view held here; registering again"
                     );
                     self.redial();
                 }
-            },
+            }
         }
     }
 
