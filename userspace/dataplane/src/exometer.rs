@@ -149,7 +149,7 @@ mod tests {
     fn forwarded_packets_are_counters_where_there_are_any() {
         let forwarded = vec![("local", 3), ("opened", 2)];
         let maps = vec![crate::MapUse { name: "tracked", entries: 2, capacity: 64 }];
-        let shown = Value::Object(metrics(&Snapshot { forwarded, maps, ..Snapshot::default() }));
+        let shown = Value::Object(metrics(&Snapshot { maps, forwarded, ..Snapshot::default() }));
         assert_eq!(shown["forwarded_local_counter"], json!({"value": 3, "type": "counter"}));
         assert_eq!(shown["forwarded_opened_counter"]["value"], 2);
         assert_eq!(shown["forwarded_flows_gauge"]["value"], 2);

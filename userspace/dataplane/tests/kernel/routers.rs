@@ -7,7 +7,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     process::Command,
     thread,
 };
@@ -58,7 +58,8 @@ fn far(hosts: &Hosts) -> Host {
 }
 
 /// What this network has learned of the largest packet on the way to an address.
-fn learned(to: impl ToString) -> Option<u64> {
+fn learned(to: impl Into<IpAddr>) -> Option<u64> {
+    let to: IpAddr = to.into();
     let output = Command::new("ip").args(["-j", "route", "get", &to.to_string()]).output().unwrap();
     let routes: Value = serde_json::from_slice(&output.stdout).unwrap();
     routes[0]["metrics"][0]["mtu"].as_u64()

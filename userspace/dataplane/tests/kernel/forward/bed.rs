@@ -105,7 +105,7 @@ impl Bed {
             object: load(),
             host,
             tables: 0,
-            counted: Default::default(),
+            counted: std::collections::HashMap::default(),
             vips: Vec::new(),
             _machine: machine,
         };
