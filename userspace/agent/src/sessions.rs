@@ -1,9 +1,10 @@
 //! What is known of operators' connections to containers.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use muster_containerizer::Termination;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 /// Ends of sessions that are remembered: who ran a command asks for its end afterwards.
 const REMEMBERED: usize = 1024;
@@ -16,6 +17,8 @@ pub(crate) struct Sessions(Arc<Mutex<Table>>);
 struct Table {
     ended: VecDeque<(String, Termination)>,
     inputs: BTreeSet<String>,
+    /// Of the containers that somebody makes or removes.
+    turns: BTreeMap<String, Weak<AsyncMutex<()>>>,
 }
 
 /// The right to be a container's input. There is one at a time.
@@ -53,6 +56,22 @@ impl Sessions {
         free.then(|| InputRight { name: name.to_owned(), sessions: self.clone() })
     }
 
+    /// Waits until nobody makes or removes the container `name` with its sandbox, and lets nobody
+    /// else until this is dropped.
+    pub(crate) async fn turn(&self, name: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let turns = &mut self.lock().turns;
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let known = turns.get(name).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let turn = Arc::new(AsyncMutex::new(()));
+                turns.insert(name.to_owned(), Arc::downgrade(&turn));
+                turn
+            })
+        };
+        turn.lock_owned().await
+    }
+
     fn lock(&self) -> MutexGuard<'_, Table> {
         // Nothing is ever half done under it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -81,6 +100,19 @@ mod tests {
         assert_eq!(sessions.end_of("p/1"), Some(Termination::Exited(7)));
         sessions.forget("p/1");
         assert_eq!(sessions.end_of("p/1"), None);
+    }
+
+    #[tokio::test]
+    async fn one_turn_after_the_other_and_none_is_kept() {
+        let sessions = Sessions::default();
+        let first = sessions.turn("c").await;
+        let mut second = Box::pin(sessions.turn("c"));
+        assert!(futures::poll!(&mut second).is_pending());
+        drop(sessions.turn("d").await);
+        drop(first);
+        drop(second.await);
+        drop(sessions.turn("e").await);
+        assert_eq!(sessions.lock().turns.keys().collect::<Vec<_>>(), ["e"]);
     }
 
     #[test]

@@ -221,6 +221,11 @@ impl Containerizer {
         running.collect()
     }
 
+    /// Whether the name `id` is a container's, launched, running or ended.
+    pub fn knows(&self, id: &str) -> bool {
+        self.inner.containers().contains_key(id) || self.inner.checkpoints.get(id).exists()
+    }
+
     /// Removes a container that has ended: with its sandbox, and all that was nested in it.
     /// Does nothing for one that is not there.
     ///

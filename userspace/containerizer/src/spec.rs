@@ -238,8 +238,8 @@ impl ContainerSpec {
         self.resources.validate()
     }
 
-    /// Its name.
-    pub(crate) fn name(&self) -> String {
+    /// Its name: its id, after those of the containers around it, as in `a/b`.
+    pub fn name(&self) -> String {
         match &self.parent {
             Some(parent) => id::nested(parent, &self.id),
             None => self.id.clone(),

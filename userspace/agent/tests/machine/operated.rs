@@ -120,6 +120,41 @@ fn one_by_itself_outlives_the_agent_until_it_is_removed() {
 }
 
 #[test]
+fn launches_with_one_id_at_one_moment_take_nothing_from_each_other() {
+    on_site(async |site| {
+        let mut master = Master::start(site.master());
+        site.start();
+        let (_peer, _) = master.register().await;
+        let mut failing = launch("own", "");
+        failing["launch_container"]["command"] = json!({"shell": false, "value": "/no/such"});
+        let working = launch("own", "echo x > mine; exec sleep 1000");
+        for round in 0..20 {
+            let (one, other) = match round % 2 {
+                0 => (&failing, &working),
+                _ => (&working, &failing),
+            };
+            let calls = tokio::join!(call(site, one), call(site, other), call(site, &working));
+            let calls = [calls.0, calls.1, calls.2].map(|answer| answer.status.as_u16());
+            assert!(calls.iter().all(|status| [200, 202, 400].contains(status)), "{calls:?}");
+            assert!(calls.iter().filter(|status| **status == 200).count() <= 1, "{calls:?}");
+            // One that works came too late for one that fails, or is there with its sandbox.
+            if calls.contains(&200) {
+                let mine = site.path("work/containers/own/mine");
+                eventually("it has its sandbox", || mine.exists()).await;
+                let kill = about("KILL_CONTAINER", "own");
+                let own = id("own");
+                let (ended, _) = tokio::join!(wait(site, &own), expect(site, 200, &kill));
+                assert_eq!(ended, json!({"exit_status": 9}));
+                let remove = about("REMOVE_CONTAINER", "own");
+                tokio::join!(expect(site, 200, &remove), expect(site, 200, &remove));
+            }
+            assert!(!site.path("work/containers/own").exists(), "{calls:?}");
+        }
+        assert!(site.containers().is_empty());
+    });
+}
+
+#[test]
 fn one_in_a_task_ends_with_it() {
     on_site(async |site| {
         let mut master = Master::start(site.master());

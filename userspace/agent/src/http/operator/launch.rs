@@ -24,9 +24,12 @@ pub(super) async fn launch(look: &Look, kind: Type, call: &Call) -> Result<Statu
         nested(field, id)?;
     }
     let spec = spec(look, field, id, &info, Operated::Container)?;
-    let own = look.containers.own().clone();
+    let (own, sessions) = (look.containers.own().clone(), look.sessions.clone());
+    let name = spec.name();
     // To its end, whether somebody waits for that or not.
     let launched = tokio::spawn(async move {
+        // Of several launches with one id at one moment, none takes away the sandbox of another.
+        let _turn = sessions.turn(&name).await;
         let mut made = None;
         if spec.parent.is_none() && on_disk(spec.sandbox.clone(), make).await? {
             made = Some(spec.sandbox.clone());

@@ -121,13 +121,23 @@ pub(super) async fn remove(look: &Look, kind: Type, call: &Call) -> Result<Statu
         let problem = format!("{field}.container_id is that of a task or executor: kill that");
         return Err(bad_request(problem));
     }
-    look.containers.own().remove(&name).await.map_err(|error| broken(&error))?;
+    let own = look.containers.own().clone();
+    own.remove(&name).await.map_err(|error| broken(&error))?;
     look.sessions.forget(&name);
-    if parent.is_none() {
-        // What a removal left that was cut short.
-        on_disk(sandbox, remove_tree).await?;
+    if parent.is_some() {
+        return Ok(StatusCode::OK);
     }
-    Ok(StatusCode::OK)
+    let sessions = look.sessions.clone();
+    // To its end, whether somebody waits for that or not.
+    let removed = tokio::spawn(async move {
+        let _turn = sessions.turn(&name).await;
+        // What a removal left that was cut short, unless there is another of that id by now.
+        if !own.knows(&name) {
+            on_disk(sandbox, remove_tree).await?;
+        }
+        Ok(StatusCode::OK)
+    });
+    removed.await.map_err(|error| broken(&error))?
 }
 
 #[cfg(test)]
