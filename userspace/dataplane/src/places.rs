@@ -135,7 +135,7 @@ mod tests {
                 match step {
                     0 if !taken.contains_key(&port) => {
                         let place = places.unused().next().unwrap();
-                        let free = (0..).find(|place| !taken.values().any(|p| p == place));
+                        let free = (0..=u32::from(u16::MAX)).find(|place| !taken.values().any(|p| p == place));
                         prop_assert_eq!(Some(place), free);
                         places.take(backend(port), place);
                         taken.insert(port, place);

@@ -36,7 +36,9 @@ fn apply(current: &mut Current, plan: &Plan) {
         current.remove_table(table);
     }
     let idle: Vec<_> = current.places().idle().collect();
-    idle.iter().for_each(|(backend, _)| current.count_no_more(backend));
+    for (backend, _) in &idle {
+        current.count_no_more(backend);
+    }
 }
 
 /// What a process that starts now would read.

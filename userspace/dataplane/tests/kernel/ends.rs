@@ -48,6 +48,7 @@ fn listen(address: Ipv4Addr) -> TcpListener {
 fn reset(socket: TcpStream) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     setsockopt(&socket, nix::sys::socket::sockopt::Linger, &linger).unwrap();
+    drop(socket);
 }
 
 /// Waits for the end of what is read, whatever it is.

@@ -235,14 +235,14 @@ fn backends_out_of_reach_are_named_and_the_others_serve() {
         skipped,
         [
             format!(
-                "VIP {VIP}/udp: backends[0] {}: has an IPv4 address, and the VIP an IPv6 address \
-                 and UDP",
-                four.address
-            ),
-            format!(
                 "VIP 11.0.0.1:80/udp: backends[1] {}: has an IPv6 address, and the VIP an IPv4 \
                  address",
                 six.address
+            ),
+            format!(
+                "VIP {VIP}/udp: backends[0] {}: has an IPv4 address, and the VIP an IPv6 address \
+                 and UDP",
+                four.address
             ),
         ]
     );

@@ -36,11 +36,11 @@ fn ledger(weights: &[(u8, u32)]) -> Ledger {
 
 fn change(ledger: &mut Ledger, weights: &[(u8, u32)]) -> Changes {
     let backends = weights.iter().map(|(number, weight)| (backend(*number), *weight)).collect();
-    change_to(ledger, Wanted { policy: None, backends })
+    change_to(ledger, &Wanted { policy: None, backends })
 }
 
-fn change_to(ledger: &mut Ledger, wanted: Wanted) -> Changes {
-    let plan = plan(ledger.current(), &[(vip(), Some(&wanted))], Policy::P2cEwma);
+fn change_to(ledger: &mut Ledger, wanted: &Wanted) -> Changes {
+    let plan = plan(ledger.current(), &[(vip(), Some(wanted))], Policy::P2cEwma);
     ledger.apply(plan)
 }
 
@@ -181,7 +181,7 @@ fn client_keeps_its_backend_by_maglev() {
         backends: numbers.iter().map(|number| (backend(*number), 1)).collect(),
     };
     let mut ledger = Ledger::new(StdRng::seed_from_u64(1));
-    change_to(&mut ledger, hashed(&[1, 2, 3, 4]));
+    change_to(&mut ledger, &hashed(&[1, 2, 3, 4]));
     let ask = |ledger: &mut Ledger, client: u8, port: u16| {
         let client = SocketAddrV4::new([10, 0, 1, client].into(), port);
         match ledger.decide(Flow { client, ..flow(1) }, NOW) {
@@ -192,14 +192,14 @@ fn client_keeps_its_backend_by_maglev() {
     let first: Vec<u8> = (0..200).map(|client| ask(&mut ledger, client, 1)).collect();
     let second: Vec<u8> = (0..200).map(|client| ask(&mut ledger, client, 2)).collect();
     assert_eq!(first, second);
-    change_to(&mut ledger, hashed(&[1, 2, 4]));
+    change_to(&mut ledger, &hashed(&[1, 2, 4]));
     let third: Vec<u8> = (0..200).map(|client| ask(&mut ledger, client, 3)).collect();
     let kept = first.iter().zip(&third).filter(|(was, is)| was == is).count();
     let gone = (0..first.len()).filter(|client| first[*client] == 3).count();
     assert!((30..70).contains(&gone), "{gone}");
     assert!(!third.contains(&3) && kept + gone >= 195, "{kept} kept, {gone} gone");
     // One backend is everybody's, and needs no table.
-    change_to(&mut ledger, hashed(&[2]));
+    change_to(&mut ledger, &hashed(&[2]));
     assert!(ledger.maglev.is_empty());
     assert_eq!(ask(&mut ledger, 7, 4), 2);
 }
