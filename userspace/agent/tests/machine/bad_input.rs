@@ -93,6 +93,8 @@ fn a_full_disk_stops_new_tasks_and_no_old_ones() {
         let (mut peer, _) = master.register().await;
         peer.run(sleeper("old")).await;
         peer.settle().await;
+        // It writes that, too.
+        eventually("the old task has begun", || !site.read("old", "starts").is_empty()).await;
         // Takes all the room there is.
         let ballast = work.join("ballast");
         let mut file = fs::File::create(&ballast).unwrap();

@@ -103,7 +103,8 @@ fn backends_are_told_what_is_too_large_for_the_way_to_a_client() {
         plane.reconcile(&[tcp(VIP, &[there])]).unwrap();
         exchange(&far, there);
         assert_eq!(hosts.client.run(|| learned(NODE)), Some(LEAST_MTU));
-        assert!(count(plane, "errors") > errors);
+        // By the router, or by the node, which has learned it above.
+        assert!(count(plane, "errors") + count(plane, "told_too_big") > errors);
     });
 }
 
