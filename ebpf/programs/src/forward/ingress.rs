@@ -1,9 +1,9 @@
 //! Packets as they arrive, where XDP has left them to us or is not there.
 
-use core::{ffi::c_void, ptr::null_mut};
+use core::ffi::c_void;
 
 use aya_ebpf::{
-    bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC},
+    bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_redir_neigh as Neighbour},
     helpers::generated::{bpf_redirect, bpf_redirect_neigh},
     macros::classifier,
     programs::TcContext,
@@ -111,8 +111,8 @@ fn forwarded(ctx: *mut __sk_buff) -> u32 {
     let mut skb = Skb { ctx };
     let Some(plan) = plan() else { return TC_ACT_UNSPEC as u32 };
     let length = skb.wire_length(&plan.segment);
-    let interface = match route(ctx.cast::<c_void>(), skb.interface(), &plan.to, length) {
-        Route::To { interface, .. } | Route::Unknown(interface) => interface,
+    let (interface, next) = match route(ctx.cast::<c_void>(), skb.interface(), &plan.to, length) {
+        Route::To { interface, next, .. } | Route::Unknown(interface, next) => (interface, next),
         Route::TooBig(mtu) => {
             count(Event::TooBig);
             if plan.segment.ip.whole {
@@ -135,7 +135,7 @@ fn forwarded(ctx: *mut __sk_buff) -> u32 {
         return TC_ACT_SHOT as u32;
     }
     count(plan.event());
-    send(interface)
+    send(interface, next)
 }
 
 /// Sends the answer back.
@@ -156,8 +156,8 @@ fn rejected(ctx: *mut __sk_buff, step: u32) -> u32 {
 fn told_on(ctx: *mut __sk_buff) -> u32 {
     let mut skb = Skb { ctx };
     let Some(plan) = plan() else { return TC_ACT_UNSPEC as u32 };
-    let interface = match route(ctx.cast::<c_void>(), skb.interface(), &plan.outer(), 0) {
-        Route::To { interface, .. } | Route::Unknown(interface) => interface,
+    let (interface, next) = match route(ctx.cast::<c_void>(), skb.interface(), &plan.outer(), 0) {
+        Route::To { interface, next, .. } | Route::Unknown(interface, next) => (interface, next),
         Route::TooBig(_) => {
             count(Event::TooBig);
             return TC_ACT_SHOT as u32;
@@ -169,12 +169,13 @@ fn told_on(ctx: *mut __sk_buff) -> u32 {
     };
     let (source, destination) = (plan.source, plan.destination);
     let written = rewrite_error(&mut skb, &plan.complaint, source, destination, &plan.to, true);
-    if cut_off(written, PASS) == PASS { send(interface) } else { TC_ACT_SHOT as u32 }
+    if cut_off(written, PASS) == PASS { send(interface, next) } else { TC_ACT_SHOT as u32 }
 }
 
-/// Out of the interface, to whatever neighbour is next. Linux 5.10.
+/// Out of the interface, to that neighbour, whose address the kernel finds out if need be. It would look for the way
+/// again if it was not told. Linux 5.10.
 #[inline(always)]
-fn send(interface: u32) -> u32 {
-    // SAFETY: takes numbers; without a neighbour, the kernel looks for it.
-    unsafe { bpf_redirect_neigh(interface, null_mut(), 0, 0) as u32 }
+fn send(interface: u32, mut next: Neighbour) -> u32 {
+    // SAFETY: the kernel knows the structure's size.
+    unsafe { bpf_redirect_neigh(interface, &raw mut next, size_of::<Neighbour>() as i32, 0) as u32 }
 }

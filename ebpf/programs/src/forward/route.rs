@@ -5,7 +5,7 @@ use core::{ffi::c_void, mem::zeroed};
 use aya_ebpf::{
     bindings::{
         BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
-        bpf_fib_lookup as Lookup,
+        bpf_fib_lookup as Lookup, bpf_redir_neigh as Neighbour,
     },
     helpers::generated::bpf_fib_lookup,
 };
@@ -26,9 +26,11 @@ pub enum Route {
         source: [u8; 6],
         /// The neighbour's.
         destination: [u8; 6],
+        /// Who that is.
+        next: Neighbour,
     },
-    /// Out of that interface, to a neighbour that is not known yet.
-    Unknown(u32),
+    /// Out of that interface, to a neighbour whose address is not known yet.
+    Unknown(u32, Neighbour),
     /// It is larger than what fits on the way, which is this.
     TooBig(u16),
     /// Not on from here, for the reason that is counted.
@@ -61,15 +63,31 @@ pub fn route(ctx: *mut c_void, interface: u32, tuple: &Tuple, length: u16) -> Ro
     let result = unsafe { bpf_fib_lookup(ctx, &raw mut lookup, size_of::<Lookup>() as i32, 0) };
     let result = result as u32;
     if result == BPF_FIB_LKUP_RET_SUCCESS {
-        Route::To { interface: lookup.ifindex, source: lookup.smac, destination: lookup.dmac }
+        Route::To {
+            interface: lookup.ifindex,
+            source: lookup.smac,
+            destination: lookup.dmac,
+            next: next(&lookup),
+        }
     } else if result == BPF_FIB_LKUP_RET_NO_NEIGH {
-        Route::Unknown(lookup.ifindex)
+        Route::Unknown(lookup.ifindex, next(&lookup))
     } else if result == BPF_FIB_LKUP_RET_FRAG_NEEDED {
         // SAFETY: what the kernel has written there.
         Route::TooBig(unsafe { lookup.__bindgen_anon_1.mtu_result })
     } else {
         Route::None(Event::NoRoute)
     }
+}
+
+/// The kernel has put the gateway where the destination was, which may be of the other family.
+#[inline(always)]
+fn next(lookup: &Lookup) -> Neighbour {
+    // SAFETY: a C structure of integers.
+    let mut next: Neighbour = unsafe { zeroed() };
+    next.nh_family = lookup.family.into();
+    // SAFETY: both are integers, and all of them have been written.
+    next.__bindgen_anon_1.ipv6_nh = unsafe { lookup.__bindgen_anon_4.ipv6_dst };
+    next
 }
 
 /// Sixteen bytes as the kernel's structure has them.

@@ -198,7 +198,7 @@ impl Frame {
         // SAFETY: as above.
         let here = unsafe { (&raw const (*self.ctx).ingress_ifindex).read_volatile() };
         match route(self.ctx.cast::<c_void>(), here, to, length) {
-            Route::To { interface, source, destination } if interface == here => {
+            Route::To { interface, source, destination, .. } if interface == here => {
                 let [d0, d1, d2, d3, d4, d5] = destination;
                 let [s0, s1, s2, s3, s4, s5] = source;
                 let first = self.store64(0, u64::from_ne_bytes([d0, d1, d2, d3, d4, d5, s0, s1]));
@@ -213,7 +213,7 @@ impl Frame {
                 }
                 TOO_BIG
             }
-            Route::To { .. } | Route::Unknown(_) | Route::TooBig(_) => {
+            Route::To { .. } | Route::Unknown(..) | Route::TooBig(_) => {
                 count(Event::Unresolved);
                 xdp_action::XDP_PASS
             }
