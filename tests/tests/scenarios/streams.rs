@@ -27,7 +27,11 @@ pub(crate) fn app(instances: usize) -> Value {
         "instances": instances,
         "cmd": serve(4096),
         "portDefinitions": [
-            { "port": 0, "protocol": "tcp", "labels": { "VIP_0": "/streams:80" } }
+            // Of a hundred connections some come to each, also to one that was slow.
+            {
+                "port": 0, "protocol": "tcp",
+                "labels": { "VIP_0": "/streams:80", "VIP_0_POLICY": "random" },
+            }
         ],
         "healthChecks": [{
             "protocol": "COMMAND",

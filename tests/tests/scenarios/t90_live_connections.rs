@@ -75,7 +75,7 @@ fn t90_live_connections_outlive_a_swap_of_backends_and_their_agent() {
         let meta = format!("/sys/fs/bpf/muster/{}/meta", cluster.agents()[0].name());
         let mut bpftool = Command::new("bpftool");
         bpftool.args(["map", "update", "pinned", &meta, "key", "0", "0", "0", "0", "value"]);
-        bpftool.args("1 0 0 0 0 0 0 0".split(' '));
+        bpftool.args("1 0 0 0 0 0 0 0  0 0 0 0 0 0 0 0".split_whitespace());
         command::output(&mut bpftool).unwrap();
     });
     await_new_maps(&mut cluster, &old_maps);
