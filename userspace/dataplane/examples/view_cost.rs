@@ -6,18 +6,20 @@
 //! weight by the whole view, and by the VIP alone. Needs root.
 #![forbid(unsafe_code)]
 
+#[path = "measure/config.rs"]
+mod config;
+
 use std::{
     env, fs,
     net::Ipv4Addr,
     os::fd::{AsFd as _, AsRawFd as _},
-    path::PathBuf,
-    process::{self, ExitCode},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
 use aya::maps::MapData;
 use muster_api::muster::{Backend, Vip, VipKey};
-use muster_dataplane::{Config, DataPlane, Forward, Policy, Protocol, VipBackend, cgroup2_mount};
+use muster_dataplane::{Config, DataPlane, Forward, Protocol};
 use nix::time::{ClockId, clock_gettime};
 
 type Failure = Box<dyn std::error::Error>;
@@ -48,16 +50,7 @@ fn run() -> Result<(), Failure> {
     let vips = number("VIPS", 10_000, 32_768)?;
     let backends = number("BACKENDS", 10, 65_536)?;
     let rounds = number("ROUNDS", 200, 1_000_000)?;
-    let root = cgroup2_mount().ok_or("no cgroup v2 tree is mounted")?;
-    let name = format!("muster-view-cost-{}", process::id());
-    let config = Config {
-        agent: name.clone(),
-        bpffs: PathBuf::from("/sys/fs/bpf"),
-        cgroup: root.join(name),
-        policy: Policy::default(),
-        backend: VipBackend::Ebpf,
-        forward: Forward::default(),
-    };
+    let config = config::config(Forward::default())?;
     let measured = measure(&config, vips, backends, rounds);
     let removed = DataPlane::remove(&config);
     measured?;

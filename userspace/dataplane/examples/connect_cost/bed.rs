@@ -7,10 +7,10 @@ use std::{
 };
 
 use muster_api::muster::Vip;
-use muster_dataplane::{Config, DataPlane, Forward, Policy, VipBackend, cgroup2_mount};
+use muster_dataplane::{Config, DataPlane, Forward, cgroup2_mount};
 use nix::sched::{CloneFlags, unshare};
 
-use crate::Failure;
+use crate::{Failure, config::config};
 
 /// A data plane with a cgroup, and two cgroups without.
 pub(crate) struct Bed {
@@ -29,16 +29,8 @@ impl Bed {
         let root = cgroup2_mount().ok_or("no cgroup v2 tree is mounted")?;
         let mine = procfs::process::Process::myself()?.cgroups()?;
         let mine = mine.into_iter().find(|group| group.hierarchy == 0).ok_or("not in cgroup v2")?;
-        let name = format!("muster-bench-{}", process::id());
-        let empty = root.join(format!("{name}-empty"));
-        let config = Config {
-            agent: name.clone(),
-            bpffs: PathBuf::from("/sys/fs/bpf"),
-            cgroup: root.join(name),
-            policy: Policy::default(),
-            backend: VipBackend::Ebpf,
-            forward: Forward::default(),
-        };
+        let config = config(Forward::default())?;
+        let empty = root.join(format!("{}-empty", config.agent));
         let outside = root.join(mine.pathname.trim_start_matches('/'));
 
         // A network of this process' own, which ends with it.

@@ -10,6 +10,8 @@ mod arguments;
 mod bed;
 mod calls;
 mod client;
+#[path = "../measure/config.rs"]
+mod config;
 mod connections;
 mod connects;
 #[path = "../measure/processor.rs"]

@@ -1,11 +1,6 @@
 //! Where it is measured: a network of its own with a data plane, removed however it ends.
 
-use std::{
-    fs,
-    net::Ipv4Addr,
-    path::PathBuf,
-    process::{self, Command},
-};
+use std::{fs, net::Ipv4Addr, process::Command};
 
 use aya::{
     EbpfLoader,
@@ -17,11 +12,11 @@ use aya::{
     },
 };
 use muster_api::muster::{Backend, Vip, VipKey};
-use muster_dataplane::{Config, DataPlane, Forward, Policy, Protocol, VipBackend, cgroup2_mount};
+use muster_dataplane::{Config, DataPlane, Forward, Protocol};
 use muster_packet::Forwarding;
 use nix::sched::{CloneFlags, unshare};
 
-use crate::{Failure, program::Program};
+use crate::{Failure, config::config, program::Program};
 
 /// What the programs are measured against.
 static REFERENCES: &[u8] =
@@ -67,20 +62,11 @@ pub(crate) struct Bed {
 
 impl Bed {
     pub(crate) fn make() -> Result<Self, Failure> {
-        let root = cgroup2_mount().ok_or("no cgroup v2 tree is mounted")?;
-        let name = format!("muster-bench-{}", process::id());
-        let config = Config {
-            agent: name.clone(),
-            bpffs: PathBuf::from("/sys/fs/bpf"),
-            cgroup: root.join(name),
-            policy: Policy::default(),
-            backend: VipBackend::Ebpf,
-            forward: Forward {
-                interfaces: format!("{INTERFACE}:xdp").parse()?,
-                address: NODE.into(),
-                ..Forward::default()
-            },
-        };
+        let config = config(Forward {
+            interfaces: format!("{INTERFACE}:xdp").parse()?,
+            address: NODE.into(),
+            ..Forward::default()
+        })?;
         // A network of this process' own, which ends with it.
         unshare(CloneFlags::CLONE_NEWNET)?;
         network()?;

@@ -25,6 +25,8 @@
 mod arguments;
 mod bed;
 mod cases;
+#[path = "../measure/config.rs"]
+mod config;
 #[path = "../measure/processor.rs"]
 mod processor;
 mod program;
