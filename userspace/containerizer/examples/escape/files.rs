@@ -6,6 +6,8 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use super::{Tried, called};
 
@@ -165,24 +167,33 @@ fn descriptors() -> Tried {
 }
 
 /// Has two paths change places for ever, `ONE OTHER`, whenever both are there (`renameat2(2)`).
+///
+/// In bursts, with rests of every length between them: who looks at them several times finds
+/// them changed in between, and the slowest finds each state now and then for all of his looks.
+/// Bursts and lengths are odd in number, so that each length meets both states in turn.
+#[expect(clippy::disallowed_methods, reason = "a process that does nothing else")]
 fn swap(arguments: &[String]) -> Tried {
     let [one, other] = arguments else { return Err(io::Error::other("ONE OTHER")) };
     let (one, other) = (CString::new(one.as_str())?, CString::new(other.as_str())?);
-    loop {
-        // SAFETY: both names end and are there until the call returns.
-        let swapped = called(unsafe {
-            libc::syscall(
-                libc::SYS_renameat2,
-                libc::AT_FDCWD,
-                one.as_ptr(),
-                libc::AT_FDCWD,
-                other.as_ptr(),
-                libc::RENAME_EXCHANGE,
-            )
-        });
-        match swapped {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+    for rest in (0..9).cycle().map(|power| Duration::from_millis(1 << power)) {
+        for _ in 0..1001 {
+            // SAFETY: both names end and are there until the call returns.
+            let swapped = called(unsafe {
+                libc::syscall(
+                    libc::SYS_renameat2,
+                    libc::AT_FDCWD,
+                    one.as_ptr(),
+                    libc::AT_FDCWD,
+                    other.as_ptr(),
+                    libc::RENAME_EXCHANGE,
+                )
+            });
+            match swapped {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
+        thread::sleep(rest);
     }
+    unreachable!("a cycle does not end");
 }
