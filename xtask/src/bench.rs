@@ -13,6 +13,7 @@ mod sample;
 mod server;
 mod site;
 mod spread;
+mod turns;
 mod unpack;
 mod vip;
 mod xdp;

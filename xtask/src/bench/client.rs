@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum;
 use muster_harness::cgroup::Cgroup;
 use muster_harness::{NetNs, command, paths};
 
@@ -12,7 +13,7 @@ use super::sample::Sample;
 use super::site::Site;
 
 /// What is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Case {
     /// Requests on connections that are kept.
     Kept,

@@ -17,8 +17,9 @@ use muster_harness::{command, paths};
 
 use super::arm::{Arm, Kind};
 use super::client::Case;
-use super::comparison::{Comparison, PROCESSOR, Pair, RATE};
+use super::comparison::{Comparison, PROCESSOR, RATE};
 use super::site::Site;
+use super::turns::{Turns, Whom};
 use super::{build, record, server};
 use crate::ui::Ui;
 
@@ -26,20 +27,18 @@ const BENCH: &str = "vip";
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Rounds: in each, every arm is measured once in each way
-    #[arg(long, default_value_t = 20)]
-    rounds: u32,
-    /// Seconds of each measurement
-    #[arg(long, default_value_t = 1)]
-    seconds: u32,
+    #[command(flatten)]
+    turns: Turns,
 }
 
 const CASES: [Case; 4] = [Case::Kept, Case::New, Case::Connected, Case::Unconnected];
 
 pub(super) fn run(ui: Ui, options: &Options, json: bool) -> Result<()> {
     build(ui, "muster-dataplane")?;
-    let mut lines = throughput(ui, options)?;
-    lines.extend(connect_cost(ui)?);
+    let mut lines = throughput(ui, &options.turns)?;
+    if options.turns.are_all() {
+        lines.extend(connect_cost(ui)?);
+    }
     if json {
         let path = record::write(BENCH, &lines)?;
         ui.say(format_args!("written to {}", path.display()));
@@ -47,42 +46,30 @@ pub(super) fn run(ui: Ui, options: &Options, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn throughput(ui: Ui, options: &Options) -> Result<Vec<String>> {
+fn throughput(ui: Ui, turns: &Turns) -> Result<Vec<String>> {
     let site = Site::start("bench")?;
     let netns = server::machine(&site)?;
     server::serve(&site, &netns, Kind::all().flat_map(Kind::ports))?;
     server::answer(&site, &netns, Kind::all().map(|kind| *kind.ports().start()))?;
+    let compared = turns.wanted(Kind::COMPARED, Kind::title)?;
     let mut arms = Vec::new();
-    for (kind, last) in Kind::all().zip(2..) {
-        let arm = Arm::start(kind, &site, Ipv4Addr::new(10, 99, 0, last))?;
+    for (kind, last) in [Kind::Direct].iter().chain(&compared).zip(2..) {
+        let arm = Arm::start(*kind, &site, Ipv4Addr::new(10, 99, 0, last))?;
         arm.await_answer()?;
         arms.push(arm);
     }
-    let (direct, compared) = arms.split_first().context("there are arms")?;
-    // By case, then by arm, then by round.
-    let mut pairs = vec![vec![Vec::new(); compared.len()]; CASES.len()];
-    for round in 0..options.rounds as usize {
-        ui.step(&format!("round {} of {}", round + 1, options.rounds), |_| {
-            for (case, pairs) in CASES.into_iter().zip(&mut pairs) {
-                let measure = |arm: &Arm, turn| arm.measure(&site, options.seconds, case, turn);
-                let mut before = measure(direct, 0)?;
-                for turn in 0..compared.len() {
-                    let index = (turn + round) % compared.len();
-                    if !compared[index].kind.does(case) {
-                        continue;
-                    }
-                    let own = measure(&compared[index], turn)?;
-                    let after = measure(direct, turn + 1)?;
-                    pairs[index].push(Pair { own, reference: [before, after] });
-                    before = after;
-                }
-            }
-            Ok(())
-        })?;
-    }
-    let subjects: Vec<String> = Kind::COMPARED.into_iter().map(Kind::title).collect();
+    let (direct, arms) = arms.split_first().context("there are arms")?;
+    let measured = turns.take(ui, &CASES, arms.len(), |whom, case, turn| {
+        let arm = match whom {
+            Whom::Reference => direct,
+            Whom::Contestant(index) => &arms[index],
+        };
+        let does = arm.kind.does(case);
+        does.then(|| arm.measure(&site, turns.seconds, case, turn)).transpose()
+    })?;
+    let subjects: Vec<String> = compared.into_iter().map(Kind::title).collect();
     let mut lines = Vec::new();
-    for (case, by_arm) in CASES.into_iter().zip(&pairs) {
+    for (case, by_arm) in &measured {
         let comparison = Comparison {
             bench: BENCH,
             case: case.name(),

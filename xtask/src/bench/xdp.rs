@@ -18,8 +18,9 @@ use muster_harness::{command, paths};
 use serde::Deserialize;
 
 use super::client::{Case, Client};
-use super::comparison::{Comparison, Pair, RATE};
+use super::comparison::{Comparison, RATE};
 use super::site::Site;
+use super::turns::{Turns, Whom};
 use super::{build, record, server};
 use crate::ui::Ui;
 use node::{Kind, Node};
@@ -28,12 +29,8 @@ const BENCH: &str = "xdp";
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Rounds: in each, every contestant is measured once in both ways
-    #[arg(long, default_value_t = 20)]
-    rounds: u32,
-    /// Seconds of each measurement
-    #[arg(long, default_value_t = 1)]
-    seconds: u32,
+    #[command(flatten)]
+    turns: Turns,
     /// Rounds of what a packet takes, some 0.2 s each
     #[arg(long, default_value_t = 200)]
     packet_rounds: u32,
@@ -54,8 +51,11 @@ struct Figure {
 
 pub(super) fn run(ui: Ui, options: &Options, json: bool) -> Result<()> {
     build(ui, "muster-dataplane")?;
-    let mut lines = packets(ui, options)?;
-    lines.extend(throughput(ui, options)?);
+    let mut lines = Vec::new();
+    if options.turns.are_all() {
+        lines.extend(packets(ui, options)?);
+    }
+    lines.extend(throughput(ui, &options.turns)?);
     if json {
         let path = record::write(BENCH, &lines)?;
         ui.say(format_args!("written to {}", path.display()));
@@ -83,42 +83,31 @@ fn packets(ui: Ui, options: &Options) -> Result<Vec<String>> {
     Ok(output.lines().map(str::to_owned).collect())
 }
 
-fn throughput(ui: Ui, options: &Options) -> Result<Vec<String>> {
+fn throughput(ui: Ui, turns: &Turns) -> Result<Vec<String>> {
     let site = Site::start("bench")?;
     let netns = server::machine(&site)?;
     server::serve(&site, &netns, Kind::all().map(Kind::port))?;
     let client = node::client(&site, &netns)?;
     let client = Client { netns: &client, cgroup: None };
+    let compared = turns.wanted(Kind::COMPARED, Kind::title)?;
     let mut nodes = Vec::new();
-    for (kind, last) in Kind::all().zip(11..) {
-        let node =
-            Node::start(kind, &site, Ipv4Addr::new(10, 99, 0, last), [client.netns, &netns])?;
+    for (kind, last) in [Kind::Routed].iter().chain(&compared).zip(11..) {
+        let address = Ipv4Addr::new(10, 99, 0, last);
+        let node = Node::start(*kind, &site, address, [client.netns, &netns])?;
         client.await_answer(&[node.to])?;
         nodes.push(node);
     }
-    let (reference, compared) = nodes.split_first().context("there are nodes")?;
-    let cases = [Case::Kept, Case::New];
-    // By case, then by node, then by round.
-    let mut pairs = vec![vec![Vec::new(); compared.len()]; cases.len()];
-    for round in 0..options.rounds as usize {
-        ui.step(&format!("round {} of {}", round + 1, options.rounds), |_| {
-            for (case, pairs) in cases.into_iter().zip(&mut pairs) {
-                let measure = |node: &Node| client.measure(&site, options.seconds, case, node.to);
-                let mut before = measure(reference)?;
-                for turn in 0..compared.len() {
-                    let index = (turn + round) % compared.len();
-                    let own = measure(&compared[index])?;
-                    let after = measure(reference)?;
-                    pairs[index].push(Pair { own, reference: [before, after] });
-                    before = after;
-                }
-            }
-            Ok(())
-        })?;
-    }
-    let subjects: Vec<String> = Kind::COMPARED.into_iter().map(Kind::title).collect();
+    let (reference, nodes) = nodes.split_first().context("there are nodes")?;
+    let measured = turns.take(ui, &[Case::Kept, Case::New], nodes.len(), |whom, case, _| {
+        let node = match whom {
+            Whom::Reference => reference,
+            Whom::Contestant(index) => &nodes[index],
+        };
+        client.measure(&site, turns.seconds, case, node.to).map(Some)
+    })?;
+    let subjects: Vec<String> = compared.into_iter().map(Kind::title).collect();
     let mut lines = Vec::new();
-    for (case, by_node) in cases.into_iter().zip(&pairs) {
+    for (case, by_node) in &measured {
         let case = format!("forwarded: {}", case.name());
         let comparison =
             Comparison { bench: BENCH, case: &case, reference: "routed", parts: &[RATE] };
