@@ -69,6 +69,7 @@ fn config(json: &Value, log_level: LogLevel) -> Result<Config, Box<dyn std::erro
         vip_policy: muster_agent::Policy::default(),
         vip_interfaces: muster_agent::Interfaces::None,
         vip_flows: muster_dataplane::Forward::DEFAULT_FLOWS,
+        vip_new_flows: muster_dataplane::Forward::DEFAULT_NEW_FLOWS,
         hostname: text("name"),
         name: text("name"),
         work_dir: directory.join("work"),

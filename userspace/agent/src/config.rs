@@ -53,6 +53,8 @@ pub struct Config {
     pub vip_interfaces: Interfaces,
     /// `--vip-flows`: how many flows of theirs are remembered, 1,024 to 4,194,304.
     pub vip_flows: u32,
+    /// `--vip-new-flows`: how many of them each processor may begin in a second; 0 for no limit.
+    pub vip_new_flows: u32,
     /// `--hostname`: the machine's name in the cluster.
     pub hostname: String,
     /// `--name`: the agent's name on this machine, in bpffs; 1 to 64 bytes.

@@ -126,6 +126,7 @@ fn plane(config: &Config, machine: &Machine) -> muster_dataplane::Config {
             interfaces: config.vip_interfaces.clone(),
             address: config.ip,
             flows: config.vip_flows,
+            new_flows: config.vip_new_flows,
         },
     }
 }

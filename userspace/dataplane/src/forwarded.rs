@@ -57,13 +57,14 @@ pub(crate) fn is_of_flows(name: &str) -> bool {
     matches!(name, "opened" | "displaced")
 }
 
-/// The counters of packets that were dropped for want of room, and what there is no room in.
-const REFUSALS: [(&str, &str); 2] = [
+/// The counters of flows that could not begin, and why.
+const REFUSALS: [(&str, &str); 3] = [
     ("full", "map tracked: no flow gives up its place for a new one; --vip-flows makes it larger"),
     ("ports", "no port of 10000 to 30999 is free towards a backend on another machine"),
+    ("flood", "more began than --vip-new-flows allows each processor in a second"),
 ];
 
-/// What has been said of packets that were dropped for want of room.
+/// What has been said of flows that could not begin.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     /// How many there were, by [`REFUSALS`], when it was last asked; before that nobody knows.
@@ -75,7 +76,7 @@ pub(crate) struct Refusals {
 // === impl Refusals ===
 
 impl Refusals {
-    /// Logs what there is no room in when it begins and when it ends. Not how often: a flood would fill the log.
+    /// Logs that flows cannot begin, and why, when that begins and when it ends. Not how often: a flood would fill the log.
     pub(crate) fn tell(&mut self, counters: &[(&'static str, u64)]) {
         let count = |name| counters.iter().find(|(of, _)| *of == name).map_or(0, |(_, n)| *n);
         let now = REFUSALS.map(|(name, _)| count(name));
@@ -110,17 +111,17 @@ mod tests {
     }
 
     #[test]
-    fn want_of_room_is_told_once() {
+    fn refusals_are_told_once() {
         let mut refusals = Refusals::default();
         let mut told = |full, ports| {
-            refusals.tell(&[("local", 9), ("full", full), ("ports", ports)]);
+            refusals.tell(&[("local", 9), ("full", full), ("ports", ports), ("flood", full)]);
             refusals.told
         };
         // What was before this process began is old.
-        assert_eq!(told(5, 0), [false, false]);
-        assert_eq!(told(6, 0), [true, false]);
-        assert_eq!(told(7, 1), [true, true]);
-        assert_eq!(told(7, 2), [false, true]);
-        assert_eq!(told(7, 2), [false, false]);
+        assert_eq!(told(5, 0), [false, false, false]);
+        assert_eq!(told(6, 0), [true, false, true]);
+        assert_eq!(told(7, 1), [true, true, true]);
+        assert_eq!(told(7, 2), [false, true, false]);
+        assert_eq!(told(7, 2), [false, false, false]);
     }
 }

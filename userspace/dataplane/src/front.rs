@@ -39,6 +39,8 @@ pub struct Forward {
     /// How many flows are remembered at a time: the next power of two, each of which takes 96 bytes. Nothing is
     /// taken where no interface is given. 1,024 to 4,194,304.
     pub flows: u32,
+    /// How many flows each processor may begin in a second; 0 for no limit.
+    pub new_flows: u32,
 }
 
 /// The programs, loaded, for interfaces as they come and go.
@@ -67,6 +69,7 @@ impl Default for Forward {
             interfaces: Interfaces::None,
             address: IpAddr::from([0, 0, 0, 0]),
             flows: Self::DEFAULT_FLOWS,
+            new_flows: Self::DEFAULT_NEW_FLOWS,
         }
     }
 }
@@ -74,6 +77,15 @@ impl Default for Forward {
 impl Forward {
     /// How many flows are remembered unless something else is said.
     pub const DEFAULT_FLOWS: u32 = 1 << MAX_TRACKED.trailing_zeros();
+
+    /// How many flows each processor may begin in a second unless something else is said: as many as with Katran.
+    pub const DEFAULT_NEW_FLOWS: u32 = 125_000;
+
+    /// How many each may begin in a unit of the programs' time, of 2^30 ns; 0 for no limit.
+    pub(crate) fn most_new(&self) -> u32 {
+        let most = (u64::from(self.new_flows) << 30) / 1_000_000_000;
+        u32::try_from(most).unwrap_or(u32::MAX)
+    }
 
     /// How many flows there is to be room for; 0 if nothing is forwarded.
     pub(crate) fn tracked(&self) -> u32 {
@@ -267,6 +279,14 @@ mod tests {
         assert_eq!(tracked("auto", 70_000), 131_072);
         assert_eq!(tracked("eth0", Forward::DEFAULT_FLOWS), 65_536);
         assert_eq!((tracked("eth0", 0), tracked("eth0", u32::MAX)), (2, 1 << 30));
+    }
+
+    #[test]
+    fn limit_of_new_flows_is_by_the_second() {
+        let most_new = |new_flows| Forward { new_flows, ..forward("auto") }.most_new();
+        assert_eq!((most_new(0), most_new(1)), (0, 1));
+        assert_eq!(most_new(Forward::DEFAULT_NEW_FLOWS), 134_217);
+        assert_eq!(most_new(u32::MAX), u32::MAX);
     }
 
     #[test]

@@ -54,6 +54,14 @@ pub(crate) struct Flags {
         value_parser = clap::value_parser!(u32).range(1024..=4_194_304)
     )]
     vip_flows: u32,
+    /// How many flows of those machines each processor may begin in a second, so that a flood does not take all of its
+    /// time; 0 for no limit.
+    #[arg(
+        long,
+        env = "MUSTER_VIP_NEW_FLOWS",
+        default_value_t = muster_dataplane::Forward::DEFAULT_NEW_FLOWS
+    )]
+    vip_new_flows: u32,
     /// Name of this machine in the cluster; the system's by default.
     #[arg(long, env = "MUSTER_HOSTNAME")]
     hostname: Option<String>,
@@ -194,6 +202,7 @@ pub(crate) async fn run(flags: Flags, log_level: LogLevel) -> anyhow::Result<()>
         },
         vip_interfaces: flags.vip_interfaces,
         vip_flows: flags.vip_flows,
+        vip_new_flows: flags.vip_new_flows,
         hostname,
         fetching: flags.fetching.into_fetching(&flags.work_dir),
         logger: flags.logger.into(),

@@ -7,7 +7,7 @@ use super::{
     RST, Rejection, SYN, Segment, State, Tuple, table,
     table::{direction, ports},
 };
-use crate::{Address, Endpoint, TCP, Vip, choose};
+use crate::{Address, Endpoint, TCP, UDP, Vip, choose};
 
 /// Ports of this machine that are tried for a flow.
 const PORTS: u64 = 4;
@@ -36,7 +36,7 @@ pub trait World: Memory + Sized {
     /// True if some VIP has the backend, whether or not it gets new flows.
     fn serves(&self, backend: &Endpoint) -> bool;
 
-    /// True if another flow may begin on this processor, where `most` may in a unit of time.
+    /// True if another flow may begin on this processor, where `most` may in a unit of time; 0 is no limit.
     fn may_open(&self, most: u32, now: u32) -> bool;
 
     /// True if another ICMP error may be sent by this processor: see [`pay`](super::pay).
@@ -44,6 +44,11 @@ pub trait World: Memory + Sized {
 
     /// Counts a packet.
     fn count(&self, event: Event);
+
+    /// Notes that a flow of this protocol begins, to the backend that was asked for last.
+    fn began(&self, protocol: u8) {
+        let _ = protocol;
+    }
 
     /// Counts the first answer of the TCP connection in a place, to its backend: once for each.
     fn answered(&self, place: u32, answer: Answer) {
@@ -203,6 +208,11 @@ const fn after(state: State, segment: &Segment, answers: bool) -> State {
 }
 
 /// Begins a flow, if the packet is to a VIP, in place of the one that is over.
+///
+/// Where too many have begun just then, nothing is remembered of the packet. A datagram to a backend here goes
+/// to the one that a flow would have had, as with Katran, and so do those after it. All else needs a flow to
+/// be answered: a connection, because nobody else knows that the answer is the VIP's; what goes to another machine, a port of
+/// this one's. That is dropped, and the client sends it again.
 #[inline(always)]
 pub fn open<W: World>(world: &W, tuple: &Tuple, flags: u8, hops: u8, over: u32) -> Verdict {
     let Some(rules) = world.rules() else { return Verdict::Pass };
@@ -219,11 +229,6 @@ pub fn open<W: World>(world: &W, tuple: &Tuple, flags: u8, hops: u8, over: u32) 
     if flags & RST != 0 || flags & FIN != 0 && entry.native > 0 {
         return Verdict::Pass;
     }
-    let now = world.now();
-    if !world.may_open(rules.most_new, now) {
-        return refuse(Event::Flood);
-    }
-    let hash = tuple.hash(rules.seed);
     let nobody = || {
         world.count(Event::NoBackend);
         Verdict::Reject(Rejection::Refused)
@@ -241,6 +246,23 @@ pub fn open<W: World>(world: &W, tuple: &Tuple, flags: u8, hops: u8, over: u32) 
         world.count(Event::Hops);
         return Verdict::Reject(Rejection::Expired);
     }
+    let mut to = Tuple {
+        source,
+        destination: backend,
+        source_port: tuple.source_port,
+        destination_port: target.port,
+        protocol: tuple.protocol,
+    };
+    let now = world.now();
+    if !world.may_open(rules.most_new, now) {
+        if is_local && tuple.protocol == UDP {
+            world.count(Event::Flood);
+            world.count(Event::Local);
+            return Verdict::Deliver(to);
+        }
+        return refuse(Event::Flood);
+    }
+    let hash = tuple.hash(rules.seed);
     let Some((place, former)) = world.claim(rules, hash, now) else { return refuse(Event::Full) };
     let Some(line) = world.flow(place) else { return refuse(Event::Full) };
     if former.is(Phase::Open) {
@@ -250,13 +272,6 @@ pub fn open<W: World>(world: &W, tuple: &Tuple, flags: u8, hops: u8, over: u32) 
             world.count(Event::Displaced);
         }
     }
-    let mut to = Tuple {
-        source,
-        destination: backend,
-        source_port: tuple.source_port,
-        destination_port: target.port,
-        protocol: tuple.protocol,
-    };
     let entered = enter_answers(world, rules, &mut to, place, is_local, hash);
     let free = State { phase: 0, generation: former.generation.wrapping_add(1), ..former };
     if entered != Entered::Done {
@@ -272,6 +287,7 @@ pub fn open<W: World>(world: &W, tuple: &Tuple, flags: u8, hops: u8, over: u32) 
         return refuse(Event::Full);
     }
     world.count(Event::Opened);
+    world.began(tuple.protocol);
     if is_local {
         world.count(Event::Local);
         Verdict::Deliver(to)

@@ -24,7 +24,8 @@ map_type! {
         pub full: u64,
         /// Dropped: no port of this machine is free towards the backend.
         pub ports: u64,
-        /// Dropped: more new flows than [`most_new`](crate::Forwarding::most_new).
+        /// Of new flows beyond [`most_new`](crate::Forwarding::most_new): dropped, but for datagrams to a backend here,
+        /// which get there without being remembered.
         pub flood: u64,
         /// Not forwarded: the VIP has no backend, or none that this machine can send to.
         pub no_backend: u64,

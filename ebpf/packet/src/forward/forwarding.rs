@@ -18,6 +18,10 @@ pub const FIRST_PORT: u16 = 10_000;
 /// The last of them.
 pub const LAST_PORT: u16 = 30_999;
 
+/// Flows that one processor may begin in a unit of time by default: what takes it a fifth of its time, and some
+/// times what the table holds by default, so that handshakes have the time that they take.
+const MOST_NEW: u32 = 125_000;
+
 /// How often one processor may send an ICMP error, and how many at once: as Linux has it for all together
 /// (`net.ipv4.icmp_msgs_per_sec` and `icmp_msgs_burst`).
 const ERROR_INTERVAL_NS: u32 = 1_000_000;
@@ -46,8 +50,9 @@ map_type! {
         pub first_port: u16,
         /// See [`LAST_PORT`].
         pub last_port: u16,
-        /// Most flows that one processor may begin in a unit of time (2^30 ns, 1.07 s); 0 for no limit. Beyond
-        /// it their first packets are dropped: a bound of what a flood can cost.
+        /// Most flows that one processor may begin in a unit of time (2^30 ns, 1.07 s); 0 for no limit: a bound of what
+        /// a flood can cost, and of how fast it takes the places of handshakes. Beyond it no packet enters a flow into the
+        /// tables: see [`open`](crate::open).
         pub most_new: u32,
         /// ICMP errors of each processor's own are this far apart, on average; 0 for no limit.
         pub error_interval_ns: u32,
@@ -57,7 +62,7 @@ map_type! {
 }
 
 impl Forwarding {
-    /// Tables of the default size, the default ports, no limit of new flows, and the kernel's of errors.
+    /// Tables of the default size, the default ports and limit of new flows, and the kernel's of errors.
     pub const fn new(source4: Option<[u8; 4]>, source6: Option<[u8; 16]>, seed: u64) -> Self {
         Self {
             source4: match source4 {
@@ -73,7 +78,7 @@ impl Forwarding {
             buckets: 1 << MAX_BUCKETS.trailing_zeros(),
             first_port: FIRST_PORT,
             last_port: LAST_PORT,
-            most_new: 0,
+            most_new: MOST_NEW,
             error_interval_ns: ERROR_INTERVAL_NS,
             error_burst: ERROR_BURST,
         }

@@ -148,6 +148,29 @@ fn what_cannot_be_served_is_dropped_and_counted() {
     assert!(ask(&host, 1, TCP, SYN).is_some() && ask(&host, 2, TCP, SYN).is_some());
     assert_eq!(ask(&host, 3, TCP, SYN), None);
     assert_eq!(host.counted(Event::Flood), 1);
+    host.now += 1;
+    assert!(ask(&host, 3, TCP, SYN).is_some());
+}
+
+#[test]
+fn datagrams_beyond_the_limit_go_where_their_flows_would() {
+    for (protocol, address) in [(UDP, HERE), (UDP, THERE), (TCP, HERE)] {
+        let mut host = host(protocol, &[]);
+        let backends: Vec<_> = (1..=5).map(|port| Endpoint::v4(address, port, protocol)).collect();
+        host.serve(vip(protocol), &backends);
+        let first: Vec<_> = (1..60).map(|port| ask(&host, port, protocol, SYN).unwrap()).collect();
+        host.tracked.iter().chain(&host.index).flatten().for_each(|word| word.set(0));
+        host.now += 1;
+        host.rules.most_new = 20;
+        for (port, first) in (1..60).zip(first) {
+            let arrived = ask(&host, port, protocol, SYN);
+            let is_sent = port <= 20 || (protocol, address) == (UDP, HERE);
+            let wanted = is_sent.then_some(first.1);
+            assert_eq!(arrived.map(|(_, backend)| backend), wanted, "{protocol} {port}");
+        }
+        assert_eq!(host.counted(Event::Opened), 59 + 20);
+        assert_eq!(host.counted(Event::Flood), 39);
+    }
 }
 
 #[test]

@@ -140,6 +140,11 @@ impl World for Maps {
     }
 
     #[inline(always)]
+    fn began(&self, protocol: u8) {
+        plan::began(protocol);
+    }
+
+    #[inline(always)]
     fn answered(&self, place: u32, answer: Answer) {
         count_answer(place, u32::from(answer == Answer::Refused));
     }

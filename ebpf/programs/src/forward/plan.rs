@@ -150,13 +150,18 @@ pub extern "C" fn begin() -> u32 {
     let Some(plan) = plan() else { return PASS };
     let (flags, hops) = (plan.segment.flags, plan.segment.ip.hops);
     let verdict = open(&Maps, &plan.segment.tuple, flags, hops, plan.over);
-    let step = plan.note(Step::Done(verdict));
-    // A connection counts when it is answered.
-    if plan.segment.tuple.protocol == UDP && (step == DELIVER || step == FORWARD) {
+    plan.note(Step::Done(verdict))
+}
+
+/// Counts a flow of this protocol at the backend that was picked. A connection counts when it is answered.
+#[inline(always)]
+pub fn began(protocol: u8) {
+    if protocol == UDP
+        && let Some(plan) = plan()
+    {
         let target = Target { backend: &plan.backend, counter: plan.counter };
         count::count(&target, count::Event::Flow);
     }
-    step
 }
 
 /// The step that gives this answer.

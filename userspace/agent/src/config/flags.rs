@@ -41,6 +41,7 @@ fn general(config: &Config) -> Value {
         "vip_policy": config.vip_policy.name(),
         "vip_interfaces": config.vip_interfaces.to_string(),
         "vip_flows": config.vip_flows.to_string(),
+        "vip_new_flows": config.vip_new_flows.to_string(),
         "hostname": config.hostname,
         "name": config.name,
         "work_dir": config.work_dir.display().to_string(),

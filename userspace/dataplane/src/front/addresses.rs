@@ -38,7 +38,8 @@ pub(crate) fn set_forwarding(
         current.seed
     };
     let (v4, v6) = sources(forward.address, devices);
-    tables.forwarding.set(flows::sized(Forwarding::new(v4, v6, seed), forward.tracked()))
+    let rules = Forwarding { most_new: forward.most_new(), ..Forwarding::new(v4, v6, seed) };
+    tables.forwarding.set(flows::sized(rules, forward.tracked()))
 }
 
 /// Where packets to other machines come from: the agent's own address, and of the other family the first that its

@@ -4,6 +4,7 @@
 pub(crate) mod bed;
 mod counts;
 mod flood;
+mod guard;
 mod six;
 mod told;
 
