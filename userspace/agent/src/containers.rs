@@ -1,13 +1,15 @@
 //! Both containerizers as one: whoever launched a container is asked about it.
 
 use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use muster_containerizer::{
     Containerizer, ExecStatus, Execution, FetchingUri, Origin, Pulling, Resources, Status,
     Termination, Usage,
 };
-use muster_docker::Docker;
+use muster_dataplane::{DataPlane, cgroup2_mount};
+use muster_docker::{Cgroups, Docker};
 
 use crate::{Config, Error, Found, Workload};
 
@@ -17,6 +19,8 @@ pub(crate) struct Containers {
     own: Containerizer,
     /// Only where `--containerizers` has it.
     docker: Option<Docker>,
+    /// The VIPs that containers of the engine have; none before there are any.
+    vips: Option<Arc<Mutex<DataPlane>>>,
 }
 
 impl Containers {
@@ -44,7 +48,36 @@ impl Containers {
                 registries: config.registries.clone(),
             })
         });
-        Ok(Self { own, docker: docker.transpose()? })
+        Ok(Self { own, docker: docker.transpose()?, vips: None })
+    }
+
+    /// From now on the engine's containers have the VIPs of `plane`, also where systemd makes
+    /// their cgroups. Says in a warning why they have none, if that is so for an engine that
+    /// answers.
+    pub(crate) async fn with_vips(mut self, plane: Arc<Mutex<DataPlane>>) -> Self {
+        self.vips = Some(plane);
+        if let Some(docker) = &self.docker
+            && let Ok(cgroups) = docker.cgroups().await
+            && let Err(why) = self.serve_vips(&cgroups).await
+        {
+            tracing::warn!("containers of the Docker engine will have no VIPs: {why}");
+        }
+        self
+    }
+
+    /// Has VIPs served where the engine's containers are; an error says why they are not.
+    async fn serve_vips(&self, cgroups: &Cgroups) -> Result<(), String> {
+        let (slice, plane) = match (cgroups, &self.vips) {
+            (Cgroups::Own, _) | (_, None) => return Ok(()),
+            (Cgroups::Elsewhere(why), _) => return Err(why.clone()),
+            (Cgroups::Slice(slice), Some(plane)) => (slice, Arc::clone(plane)),
+        };
+        let tree = cgroup2_mount().ok_or("there is no cgroup v2 tree")?;
+        let path = tree.join(slice.path());
+        let served = tokio::task::spawn_blocking(move || {
+            plane.lock().unwrap_or_else(PoisonError::into_inner).also_serve(&path)
+        });
+        served.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 
     /// The agent's own containerizer.
@@ -77,9 +110,13 @@ impl Containers {
         let spec = match (workload, &self.docker) {
             (Workload::Mesos(spec), _) => spec,
             (Workload::Docker { instead, .. }, None) => *instead?,
-            (Workload::Docker { container, instead }, Some(docker)) => match docker.ping().await {
-                Ok(()) => {
-                    let launched = docker.launch(container).await;
+            (Workload::Docker { container, instead }, Some(docker)) => match docker.cgroups().await
+            {
+                Ok(cgroups) => {
+                    if let Err(why) = self.serve_vips(&cgroups).await {
+                        tracing::warn!(container = container.id, why, "no VIPs in a container");
+                    }
+                    let launched = docker.launch(container, &cgroups).await;
                     let launched = launched.map_err(|error| error.to_string())?;
                     return Ok(launched.pid.unwrap_or_default());
                 }

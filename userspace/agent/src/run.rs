@@ -49,6 +49,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let plane_config = plane(&config, &machine);
     let plane = spawn_blocking(move || DataPlane::open(&plane_config)).await??;
     let plane = Arc::new(Mutex::new(plane));
+    let containers = containers.with_vips(Arc::clone(&plane)).await;
     let found = containers.recover().await?;
 
     let clock = Clock::start();

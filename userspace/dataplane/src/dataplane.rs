@@ -1,6 +1,6 @@
 //! The data plane of one agent, by whichever means.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path};
 
 use muster_api::muster::{Protocol, Vip, VipKey};
 use tracing::{error, info, warn};
@@ -81,6 +81,21 @@ impl DataPlane {
     pub fn set_agent_id(&mut self, agent_id: &str) {
         if let Active::Ebpf(plane) = &mut self.active {
             plane.set_agent_id(agent_id);
+        }
+    }
+
+    /// Has the processes of one more cgroup see the VIPs, for as long as this agent's pins are there:
+    /// that of containers which others make. It is made if it is missing, and attached to anew if
+    /// others have removed it meanwhile: to be called before each of its containers is. Nothing by
+    /// NFQUEUE, which takes no cgroup.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoCgroup`], [`Error::File`].
+    pub fn also_serve(&self, cgroup: &Path) -> Result<(), Error> {
+        match &self.active {
+            Active::Ebpf(plane) => plane.also_serve(cgroup),
+            Active::Nfqueue(_) => Ok(()),
         }
     }
 

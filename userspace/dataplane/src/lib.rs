@@ -15,6 +15,7 @@
 //!
 //! Linux 6.1, with BTF, bpffs and cgroup v2 (of which a hybrid tree's empty one is enough).
 
+mod also;
 mod api;
 mod apply;
 mod changes;

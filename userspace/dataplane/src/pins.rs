@@ -21,7 +21,7 @@ use muster_packet::{FLOW_MAPS, MAPS, MapShape, Meta, fingerprint, flow_fingerpri
 use tracing::{debug, info};
 
 use crate::{
-    Error, front,
+    Error, also, front,
     hook::{HOOKS, Hook},
     syscall::{self, CgroupLink},
     tables::{self, Tables},
@@ -134,6 +134,7 @@ impl Pins {
                 self.attach_new(hook, object, &file)?;
             }
         }
+        self.renew_also()?;
         self.drop_former_hooks()
     }
 
@@ -180,7 +181,9 @@ impl Pins {
             if front::Kind::of(&path).is_some() {
                 continue;
             }
-            let known = HOOKS.iter().any(|hook| path.file_name().is_some_and(|n| n == hook.0));
+            let known = HOOKS.iter().any(|&hook| {
+                path.file_name().is_some_and(|n| n == hook.0 || n == also::pin(hook).as_str())
+            });
             if !known {
                 info!(path = %path.display(), "unpinning a link of an earlier build");
                 unlink(&path)?;
@@ -206,7 +209,7 @@ impl Pins {
             let link = syscall::open_pinned(&path).map_err(Error::file("BPF_OBJ_GET", &path))?;
             let link = syscall::cgroup_link(&link);
             match link.map_err(Error::file("BPF_OBJ_GET_INFO_BY_FD", path))? {
-                Some(CgroupLink { cgroup: 0 }) => without = true,
+                Some(CgroupLink { cgroup: 0, .. }) => without = true,
                 Some(_) => return Ok(true),
                 None => others = true,
             }

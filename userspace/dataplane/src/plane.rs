@@ -2,7 +2,7 @@
 
 mod show;
 
-use std::{collections::BTreeSet, fs, io};
+use std::{collections::BTreeSet, fs, io, path::Path};
 
 use aya::Ebpf;
 use tracing::{info, warn};
@@ -137,6 +137,13 @@ impl EbpfPlane {
         self.pins.pin_maps(object, &self.tables)?;
         self.pins.attach(object, &self.config.cgroup)?;
         self.keep_flows(object)
+    }
+
+    /// Has the processes of another cgroup see the VIPs; see [`DataPlane::also_serve`].
+    ///
+    /// [`DataPlane::also_serve`]: crate::DataPlane::also_serve
+    pub(crate) fn also_serve(&self, cgroup: &Path) -> Result<(), Error> {
+        self.pins.also(cgroup)
     }
 
     /// Makes the object's programs the attached ones.

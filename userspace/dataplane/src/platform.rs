@@ -78,7 +78,8 @@ pub(crate) fn check_bpffs(path: &Path) -> Result<(), Error> {
     }
 }
 
-fn make_cgroup(path: &Path) -> Result<(), Error> {
+/// Makes a cgroup, if it is missing.
+pub(crate) fn make_cgroup(path: &Path) -> Result<(), Error> {
     // Making a directory outside the tree would hide the mistake, so look first.
     let existing = path.ancestors().find(|dir| dir.exists()).unwrap_or(path);
     let inside = statfs(existing).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC);

@@ -21,22 +21,29 @@ use std::{
 use aya::Pod;
 use nix::libc;
 
+const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
 const BPF_MAP_UPDATE_BATCH: libc::c_int = 26;
 const BPF_MAP_DELETE_BATCH: libc::c_int = 27;
+const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 const BPF_LINK_DETACH: libc::c_int = 34;
 
 /// `BPF_LINK_TYPE_CGROUP`.
 const CGROUP: u32 = 3;
 
-/// Which cgroup a link is attached to. 0 if that cgroup is gone.
+/// What a link joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CgroupLink {
-    /// Inode number of the cgroup's directory.
+    /// Inode number of the cgroup's directory; 0 if that cgroup is gone.
     pub(crate) cgroup: u64,
+    /// The program's number.
+    pub(crate) program: u32,
+    /// `enum bpf_attach_type`.
+    pub(crate) attach_type: u32,
 }
 
 /// `struct { … } /* BPF_OBJ_* */` of `union bpf_attr`.
@@ -69,6 +76,25 @@ struct LinkInfo {
     target: u64,
     attach_type: u32,
     _end: u32,
+}
+
+/// `struct { … } /* BPF_*_GET_FD_BY_ID */` of `union bpf_attr`.
+#[repr(C)]
+#[derive(Default)]
+struct IdAttr {
+    number: u32,
+    next: u32,
+    open_flags: u32,
+}
+
+/// `link_create` of `union bpf_attr`.
+#[repr(C)]
+#[derive(Default)]
+struct LinkCreateAttr {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
 }
 
 /// `link_update` of `union bpf_attr`.
@@ -144,7 +170,32 @@ fn link_info(link: impl AsFd) -> io::Result<LinkInfo> {
 /// What a cgroup link is attached to; `None` for a link of another kind. Linux 5.8.
 pub(crate) fn cgroup_link(link: impl AsFd) -> io::Result<Option<CgroupLink>> {
     let info = link_info(link)?;
-    Ok((info.kind == CGROUP).then_some(CgroupLink { cgroup: info.target }))
+    let LinkInfo { target, prog_id, attach_type, .. } = info;
+    let link = CgroupLink { cgroup: target, program: prog_id, attach_type };
+    Ok((info.kind == CGROUP).then_some(link))
+}
+
+/// Opens the program of a number. Linux 4.13.
+pub(crate) fn open_program(number: u32) -> io::Result<OwnedFd> {
+    made(BPF_PROG_GET_FD_BY_ID, &mut IdAttr { number, ..IdAttr::default() })
+}
+
+/// Attaches a program to a cgroup. Linux 5.7.
+pub(crate) fn link_cgroup(
+    program: impl AsFd,
+    cgroup: impl AsFd,
+    attach_type: u32,
+) -> io::Result<OwnedFd> {
+    let (prog_fd, target_fd) = (raw(program.as_fd()), raw(cgroup.as_fd()));
+    made(BPF_LINK_CREATE, &mut LinkCreateAttr { prog_fd, target_fd, attach_type, flags: 0 })
+}
+
+/// Pins what is open at a path of bpffs.
+pub(crate) fn pin(object: impl AsFd, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let bpf_fd = raw(object.as_fd());
+    let mut attr = ObjectAttr { pathname: path.as_ptr() as u64, bpf_fd, file_flags: 0 };
+    bpf(BPF_OBJ_PIN, &mut attr).map(drop)
 }
 
 /// Replaces the program behind a link: from one connection to the next, with no moment in

@@ -12,6 +12,7 @@ mod usage;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use muster_containerizer::{ExecStatus, Execution, Resources, Termination, Usage}
 
 use crate::checkpoint::Checkpoints;
 use crate::engine::Engine;
-use crate::{Config, Container, Error, request};
+use crate::{Cgroups, Config, Container, Error, Slice, request};
 use entry::{Entry, State};
 
 /// Runs containers of an engine. Cheap to clone. The last clone's end ends no container.
@@ -71,12 +72,13 @@ impl Docker {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Whether the engine answers.
+    /// Where the engine, if it answers, puts the containers' cgroups.
     ///
     /// # Errors
     /// [`Error::NoEngine`] says why it does not.
-    pub async fn ping(&self) -> Result<(), Error> {
-        self.inner.engine.ping().await
+    pub async fn cgroups(&self) -> Result<Cgroups, Error> {
+        let driver = self.inner.engine.cgroup_driver().await?;
+        Ok(Cgroups::by(&driver, &self.inner.config.agent))
     }
 
     /// Takes over the containers of earlier runs: running ones are watched from now on, ended
@@ -90,18 +92,19 @@ impl Docker {
         recovery::recover(&self.inner).await
     }
 
-    /// Launches a container; returns when its command has been executed. If the caller goes
-    /// away the launch goes on, and [`Self::destroy`] ends it.
+    /// Launches a container, its cgroups where [`Self::cgroups`] said; returns when its command has
+    /// been executed. If the caller goes away the launch goes on, and [`Self::destroy`] ends it.
     ///
     /// # Errors
     /// Says what the engine or the registry said. Nothing is left of the container then.
-    pub async fn launch(&self, container: Container) -> Result<Launched, Error> {
+    pub async fn launch(&self, container: Container, cgroups: &Cgroups) -> Result<Launched, Error> {
+        let parent = cgroups.parent(&self.inner.config.cgroups_root);
         let entry = Entry::new(&container.id, State::Launching);
         match self.inner.containers().entry(container.id.clone()) {
             Slot::Occupied(_) => return Err(Error::Exists { id: container.id }),
             Slot::Vacant(vacant) => drop(vacant.insert(Arc::clone(&entry))),
         }
-        detached(launching::launch(Arc::clone(&self.inner), entry, container)).await
+        detached(launching::launch(Arc::clone(&self.inner), entry, container, parent)).await
     }
 
     /// Waits until a container has ended and all it wrote is in its sandbox.
@@ -141,13 +144,17 @@ impl Docker {
         ending::destroy_all(&self.inner).await
     }
 
-    /// Removes the agent's cgroup from every hierarchy, if it is empty: the engine makes it in
-    /// all of them.
+    /// Removes the agent's cgroup, and its slice, from every hierarchy, if they are empty: the
+    /// engine, or systemd, makes them in all of them.
     ///
     /// # Errors
     /// A failed system call.
     pub fn remove_cgroups(&self) -> Result<(), Error> {
-        ending::remove_cgroups(&self.inner.config.cgroups_root)
+        let Config { agent, cgroups_root, .. } = &self.inner.config;
+        let slice = Slice::of(agent);
+        let slice = slice.iter().flat_map(|slice| slice.path().ancestors());
+        let slice = slice.filter(|path| !path.as_os_str().is_empty());
+        ending::remove_cgroups([Path::new(cgroups_root)].into_iter().chain(slice))
     }
 
     /// Removes, for as long as it is polled, what is to be removed: containers that ended long

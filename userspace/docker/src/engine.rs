@@ -51,16 +51,10 @@ impl Engine {
         }
     }
 
-    /// Whether cgroups are made by the engine itself, and not by systemd.
-    pub(crate) async fn makes_cgroups(&self) -> Result<bool, Error> {
+    /// By what cgroups are made: `cgroupfs`, `systemd`, `none`.
+    pub(crate) async fn cgroup_driver(&self) -> Result<String, Error> {
         let info = self.client()?.info().await.map_err(self.failed("info"))?;
-        let driver = info.cgroup_driver.map(|driver| driver.to_string());
-        Ok(driver.is_none_or(|driver| driver == "cgroupfs"))
-    }
-
-    /// Whether it answers.
-    pub(crate) async fn ping(&self) -> Result<(), Error> {
-        self.client()?.ping().await.map(drop).map_err(self.failed("ping"))
+        Ok(info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default())
     }
 
     pub(crate) async fn has_image(&self, image: &str) -> Result<bool, Error> {

@@ -6,6 +6,7 @@
 //! which containers are to be looked for.
 #![forbid(unsafe_code)]
 
+mod cgroups;
 mod checkpoint;
 mod config;
 mod docker;
@@ -17,6 +18,7 @@ mod parameters;
 mod request;
 mod spec;
 
+pub use cgroups::{Cgroups, Slice};
 pub use config::Config;
 pub use docker::{Docker, Launched, Recovered};
 pub use error::Error;

@@ -21,12 +21,11 @@ const MIN_QUOTA: u64 = 1000;
 /// More would not be told apart from no limit.
 const MAX: u64 = i64::MAX as u64;
 
-/// The request for `container`; without the agent's cgroup where the engine leaves cgroups to
-/// systemd (`own_cgroup`).
+/// The request for `container`, whose cgroups are below `parent`, or else where the engine wants.
 pub(crate) fn create(
     config: &Config,
     container: &Container,
-    own_cgroup: bool,
+    parent: Option<String>,
 ) -> Result<ContainerCreateBody, Error> {
     let text = |path: &std::path::Path, field| match path.to_str() {
         Some(text) if !text.contains([':', '\0']) => Ok(text.to_owned()),
@@ -53,7 +52,7 @@ pub(crate) fn create(
         }
     }
     let mut host = HostConfig {
-        cgroup_parent: own_cgroup.then(|| format!("/{}", config.cgroups_root)),
+        cgroup_parent: parent,
         network_mode: Some(match &container.network {
             Network::Host => "host".to_owned(),
             Network::Bridge => "bridge".to_owned(),

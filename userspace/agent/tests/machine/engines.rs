@@ -260,7 +260,7 @@ fn what_runs_is_given_other_resources() {
             resources: resources(100, 64 * mib, None),
             ..Container::default()
         };
-        docker.launch(container).await.unwrap();
+        docker.launch(container, &docker.cgroups().await.unwrap()).await.unwrap();
         // Shares, quota, memory, and most tasks; there are three ways to say that there is none.
         let shown = || {
             let limits = "{{.HostConfig.CpuShares}} {{.HostConfig.CpuQuota}} {{.HostConfig.Memory}} \

@@ -7,6 +7,7 @@
 )]
 
 mod adoption;
+mod also;
 mod backends;
 mod breaker;
 mod budget;

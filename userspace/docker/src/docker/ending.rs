@@ -1,7 +1,7 @@
 //! Ending and removing containers.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,8 +94,10 @@ pub(super) async fn destroy_all(inner: &Arc<Inner>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes the agent's cgroup from every hierarchy.
-pub(super) fn remove_cgroups(root: &str) -> Result<(), Error> {
+/// Removes cgroups from every hierarchy, those below first.
+pub(super) fn remove_cgroups<'a>(
+    groups: impl Iterator<Item = &'a Path> + Clone,
+) -> Result<(), Error> {
     let path = "/proc/thread-self/mountinfo";
     let mounts = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
     for mount in mounts.lines() {
@@ -104,14 +106,15 @@ pub(super) fn remove_cgroups(root: &str) -> Result<(), Error> {
         else {
             continue;
         };
-        let group = PathBuf::from(tree).join(root);
-        match std::fs::remove_dir(&group) {
-            // Other containers' groups are below it.
-            Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(Error::io("remove", group)(error));
+        for group in groups.clone().map(|group| Path::new(tree).join(group)) {
+            match std::fs::remove_dir(&group) {
+                // Other containers' groups are below it.
+                Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(Error::io("remove", group)(error));
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
     Ok(())

@@ -15,9 +15,10 @@ pub(super) async fn launch(
     inner: Arc<Inner>,
     entry: Arc<Entry>,
     container: Container,
+    parent: Option<String>,
 ) -> Result<Launched, Error> {
     let sandbox = container.sandbox.clone();
-    match start(&inner, &entry, &container).await {
+    match start(&inner, &entry, &container, parent).await {
         Ok(launched) => {
             supervision::supervise(&inner, &entry, sandbox);
             Ok(launched)
@@ -39,12 +40,17 @@ pub(super) async fn launch(
     }
 }
 
-async fn start(inner: &Inner, entry: &Entry, container: &Container) -> Result<Launched, Error> {
+async fn start(
+    inner: &Inner,
+    entry: &Entry,
+    container: &Container,
+    parent: Option<String>,
+) -> Result<Launched, Error> {
     let name = name(&container.id);
     let engine = &inner.engine;
     // The container is to be found also by one who comes after this process.
     inner.checkpoints.write(&container.id, &Row { sandbox: container.sandbox.clone() })?;
-    let body = request::create(&inner.config, container, engine.makes_cgroups().await?)?;
+    let body = request::create(&inner.config, container, parent)?;
     tokio::select! {
         () = entry.cancelled() => return Err(Error::Cancelled),
         pulled = pull(inner, container) => pulled?,

@@ -31,14 +31,14 @@ fn container() -> Container {
 
 #[test]
 fn the_sandbox_the_labels_and_the_cgroup_are_the_agents() {
-    let body = create(&config(), &container(), true).unwrap();
+    let body = create(&config(), &container(), Some("/muster/a1".into())).unwrap();
     let labels = body.labels.unwrap();
     assert_eq!((labels[label::AGENT].as_str(), labels[label::CONTAINER].as_str()), ("a1", "c"));
     let host = body.host_config.unwrap();
     assert_eq!(host.binds.unwrap(), ["/work/c:/mnt/mesos/sandbox"]);
     assert_eq!(host.cgroup_parent.as_deref(), Some("/muster/a1"));
     assert_eq!((host.cpu_shares, host.memory, host.cpu_quota), (Some(512), Some(64 << 20), None));
-    let host = create(&config(), &container(), false).unwrap().host_config.unwrap();
+    let host = create(&config(), &container(), None).unwrap().host_config.unwrap();
     assert_eq!(host.cgroup_parent, None);
 }
 
@@ -61,7 +61,7 @@ fn ports_of_both_protocols_and_volumes_of_both_kinds() {
             user: Some("8".into()),
             ..container()
         },
-        true,
+        None,
     )
     .unwrap();
     assert_eq!((body.user.as_deref(), body.exposed_ports.unwrap().len()), (Some("7"), 2));
@@ -103,6 +103,6 @@ fn limits_are_those_of_mesos() {
 #[test]
 fn a_path_that_cannot_be_told_is_refused_by_field() {
     let container = Container { sandbox: "/a:b".into(), ..container() };
-    let error = create(&config(), &container, true).unwrap_err().to_string();
+    let error = create(&config(), &container, None).unwrap_err().to_string();
     assert!(error.starts_with("sandbox /a:b cannot be told to the engine"), "{error}");
 }
