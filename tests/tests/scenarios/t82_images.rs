@@ -53,7 +53,7 @@ impl Drop for Registry {
 /// Pushes one of our images under this name; its digest.
 fn push(cluster: &Cluster, recipe: Recipe, name: &str) -> String {
     let from = format!("oci:{}:latest", paths::images().join(recipe.name()).display());
-    let to = format!("docker://{REGISTRY}/library/{name}");
+    let to = format!("docker://{REGISTRY}/{name}");
     let skopeo = |arguments: &[&str]| {
         let mut skopeo = Command::new("skopeo");
         skopeo.arg("--insecure-policy").args(arguments);

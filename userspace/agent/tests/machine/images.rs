@@ -57,7 +57,7 @@ impl Registry {
                 "skopeo",
                 &format!(
                     "--insecure-policy copy --dest-tls-verify=false oci:{at}:{name} \
-                     docker://{REGISTRY}/library/{name}:1"
+                     docker://{REGISTRY}/{name}:1"
                 ),
             );
         }
@@ -252,7 +252,7 @@ fn a_pull_is_told_while_it_lasts_and_images_go_by_call() {
             let pull = json!({ "name": name }).to_string();
             post(&site.url("/images/pull"), "application/json", pull).await;
         }
-        let record = site.path("images/.registry/images/127.0.0.1:5001/library");
+        let record = site.path("images/.registry/images/127.0.0.1:5001");
         eventually("what nothing uses has gone", || {
             fs::read_dir(record.join("other/_tags")).is_ok_and(|tags| tags.count() == 0)
         })

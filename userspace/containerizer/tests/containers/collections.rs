@@ -94,7 +94,7 @@ fn what_is_used_stays_and_what_is_not_goes() {
     world.pull_from(Registries { default, insecure, ..Registries::default() });
     for name in ["used", "idle", "spared", "volume"] {
         let layout = layout(&world, name, 10_000);
-        registry.push(&layout, "t", &format!("library/{name}:1"), &[]);
+        registry.push(&layout, "t", &format!("{name}:1"), &[]);
     }
     archive(&world, "packed", 10_000);
     for name in ["used:1", "idle:1", "spared:1", "packed"] {
@@ -125,7 +125,7 @@ fn what_is_used_stays_and_what_is_not_goes() {
         let digest = image.digest.as_deref().unwrap();
         assert!(digest.starts_with("sha256:") && digest.len() == 71, "{image:?}");
     }
-    for name in ["used:1", &format!("{host}/library/used:1"), "volume:1"] {
+    for name in ["used:1", &format!("{host}/used:1"), "volume:1"] {
         let error = world.containerizer().remove_image(name).unwrap_err();
         assert!(matches!(error, Error::Image(ImageError::InUse { .. })), "{error}");
         assert!(error.to_string().contains("is in use by container box"), "{error}");
@@ -148,7 +148,7 @@ fn what_is_used_stays_and_what_is_not_goes() {
     assert_eq!(world.output("again", "echo again"), "again\n");
     world.run(world.containerizer().destroy("again")).unwrap();
 
-    let removed = world.containerizer().remove_image(&format!("{host}/library/idle:1")).unwrap();
+    let removed = world.containerizer().remove_image(&format!("{host}/idle:1")).unwrap();
     assert_eq!(removed.images, ["idle:1"]);
     assert!(removed.bytes > 20_000, "its blob and its layer: {removed:?}");
     world.run(world.containerizer().destroy("box")).unwrap();
@@ -169,7 +169,7 @@ fn the_least_recently_used_go_first_also_after_a_restart() {
     world.pull_from(Registries { default, insecure, ..Registries::default() });
     for name in ["one", "two", "three"] {
         let layout = layout(&world, name, 4 * megabyte);
-        registry.push(&layout, "t", &format!("library/{name}"), &[]);
+        registry.push(&layout, "t", name, &[]);
         assert_eq!(which(&world, name), name);
     }
     // Used again, the first is not the oldest any more.

@@ -70,9 +70,9 @@ fn of_an_index_only_this_machines_image_is_pulled() {
     for (name, format) in [("oci", "--format=oci"), ("docker", "--format=v2s2")] {
         let source = layout(&world, name, &[]);
         let others = with_others(&source);
-        registry.push(&source, "t", &format!("library/{name}"), &["--all", format]);
+        registry.push(&source, "t", name, &["--all", format]);
         assert_eq!(world.finish(of(name, name, &world)).1, name);
-        assert_eq!(line.asked(&format!("get /v2/library/{name}/manifests/")).len(), 2, "{name}");
+        assert_eq!(line.asked(&format!("get /v2/{name}/manifests/")).len(), 2, "{name}");
         for layer in others {
             assert!(line.asked(&format!("blobs/{layer}")).is_empty(), "{name}: {layer}");
         }
@@ -99,7 +99,7 @@ fn an_index_without_this_machine_is_refused_with_what_it_has() {
     entry["annotations"] = index["manifests"][0]["annotations"].clone();
     index["manifests"] = json!([entry]);
     fs::write(source.join("index.json"), index.to_string()).unwrap();
-    registry.push(&source, "t", "library/foreign", &["--all"]);
+    registry.push(&source, "t", "foreign", &["--all"]);
     let error = world.launch(of("foreign", "foreign", &world)).unwrap_err().to_string();
     assert_eq!(
         error,

@@ -50,10 +50,10 @@ fn by_tag_by_digest_and_by_dockers_short_names() {
     let host = registry.host.clone();
     world.pull_from(plain(&[&host]));
     let one = layout(&world, "one", &[]);
-    registry.push(&one, "t", "library/app:latest", &["--format=v2s2"]);
+    registry.push(&one, "t", "app:latest", &["--format=v2s2"]);
     registry.push(&one, "t", "team/app:1", &["--format=oci"]);
     for (id, image) in
-        [("a", "app".to_owned()), ("b", format!("{host}/library/app")), ("c", "team/app:1".into())]
+        [("a", "app".to_owned()), ("b", format!("{host}/app")), ("c", "team/app:1".into())]
     {
         assert_eq!(world.finish(of(id, &image, &world)).1, "one", "{image}");
     }
@@ -101,9 +101,9 @@ fn mirrors_come_first_and_may_lack_it() {
         (Registry::start(Options::default()), Registry::start(Options::default()));
     let mirrors = vec![format!("http://{}", mirror.host)];
     world.pull_from(Registries { mirrors, ..plain(&[&registry.host, &mirror.host]) });
-    registry.push(&layout(&world, "far", &[]), "t", "library/both", &[]);
-    registry.push(&layout(&world, "far", &[]), "t", "library/single", &[]);
-    mirror.push(&layout(&world, "near", &[]), "t", "library/both", &[]);
+    registry.push(&layout(&world, "far", &[]), "t", "both", &[]);
+    registry.push(&layout(&world, "far", &[]), "t", "single", &[]);
+    mirror.push(&layout(&world, "near", &[]), "t", "both", &[]);
     assert_eq!(world.finish(of("a", "both", &world)).1, "near");
     assert_eq!(world.finish(of("b", "single", &world)).1, "far");
 }
@@ -142,7 +142,7 @@ fn broken_connections_and_killed_agents_do_not_start_over() {
     let Some(mut world) = World::new() else { return };
     let registry = Registry::start(Options::default());
     let source = layout(&world, "big", &[noise("", 3 << 20)]);
-    registry.push(&source, "t", "library/big", &[]);
+    registry.push(&source, "t", "big", &[]);
     let line = Line::to(&registry, 1 << 20);
     world.pull_from(plain(&[&line.host]));
     assert_eq!(world.finish(of("a", "big", &world)).1, "big");
@@ -171,7 +171,7 @@ fn many_tasks_pull_once() {
     let registry = Registry::start(Options::default());
     let source =
         layout(&world, "app", &[noise("", 100_000), noise("", 200_000), noise("", 300_000)]);
-    registry.push(&source, "t", "library/app", &[]);
+    registry.push(&source, "t", "app", &[]);
     let line = Line::to(&registry, u64::MAX);
     world.pull_from(plain(&[&line.host]));
     let specs: Vec<_> = (0..8).map(|n| of(&format!("c{n}"), "app", &world)).collect();
@@ -179,16 +179,16 @@ fn many_tasks_pull_once() {
     for number in 0..8 {
         assert_eq!(world.wait(&format!("c{number}")), Termination::Exited(0));
     }
-    assert_eq!(line.asked("get /v2/library/app/manifests/").len(), 1);
+    assert_eq!(line.asked("get /v2/app/manifests/").len(), 1);
     // Config and five layers.
-    assert_eq!(line.asked("get /v2/library/app/blobs/").len(), 6);
+    assert_eq!(line.asked("get /v2/app/blobs/").len(), 6);
 }
 
 #[test]
 fn damaged_blobs_are_refused() {
     let Some(mut world) = World::new() else { return };
     let registry = Registry::start(Options::default());
-    registry.push(&layout(&world, "app", &[noise("", 50_000)]), "t", "library/app", &[]);
+    registry.push(&layout(&world, "app", &[noise("", 50_000)]), "t", "app", &[]);
     let last = Image::new(&world.directory.path().join("layouts"), "x").layer(Layer::new().file(
         "big0",
         0o644,

@@ -1,11 +1,7 @@
 //! Where an image is to be had.
 
 use super::super::reference::Reference;
-use super::settings::{Endpoint, Registries};
-
-/// Docker's registry has other names than where it is.
-const HUB: &[&str] = &["docker.io", "index.docker.io"];
-const HUB_HOST: &str = "registry-1.docker.io";
+use super::settings::{Endpoint, HUB, Registries};
 
 /// Where to ask for an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +14,9 @@ pub(crate) struct Address {
 
 impl Address {
     /// Reads a name as Docker does: a first component with a `.`, a `:` or `localhost` is a
-    /// registry; a name of one component at the default one is in `library/`. `None` if there
-    /// is nowhere to ask; an error is what is wrong with the name.
+    /// registry. As Mesos does, a name of one component is in `library/` at Docker's own
+    /// registry and at no other. The default registry has its mirrors by whichever name it is
+    /// meant. `None` if there is nowhere to ask; an error is what is wrong with the name.
     pub(crate) fn of(
         reference: &Reference,
         registries: &Registries,
@@ -27,30 +24,36 @@ impl Address {
         let name = reference.name.as_str();
         let (registry, rest) = match name.split_once('/') {
             Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {
-                let hub = HUB.contains(&first);
-                (Some(if hub { HUB_HOST } else { first }), rest)
+                (Some(first), rest)
             }
             _ => (None, name),
         };
-        let urls: Vec<&str> = if let Some(registry) = registry {
-            vec![registry]
-        } else {
-            let mut default =
-                registries.default.iter().filter(|_| registries.directory().is_none());
-            let default = default.next_back()?;
-            registries.mirrors.iter().chain([default]).map(String::as_str).collect()
+        if registry.is_none() && registries.default_url().is_none() {
+            return None;
+        }
+        Some(Self::at(registry, rest, registries))
+    }
+
+    fn at(registry: Option<&str>, rest: &str, registries: &Registries) -> Result<Self, String> {
+        let default = registries.default_url().map(|url| registries.endpoint(url)).transpose()?;
+        let named = registry.map(|host| registries.endpoint(host)).transpose()?;
+        let (registry, mirrors) = match (named, default) {
+            (Some(named), Some(default)) if named.host != default.host => (named, &[][..]),
+            (_, Some(default)) => (default, &registries.mirrors[..]),
+            (Some(named), None) => (named, &[][..]),
+            (None, None) => return Err("it has no registry, and there is no default".into()),
         };
-        let official = !rest.contains('/') && registry.is_none_or(|host| host == HUB_HOST);
+        let official = !rest.contains('/') && registry.host == HUB;
         let repository = if official { format!("library/{rest}") } else { rest.to_owned() };
         if !repository.split('/').all(lower) {
-            return Some(Err(format!(
+            return Err(format!(
                 "`{repository}` is no name in a registry: lower-case letters, digits, `.`, `_` \
                  and `-`"
-            )));
+            ));
         }
-        let endpoints: Result<_, _> =
-            urls.into_iter().map(|url| registries.endpoint(url)).collect();
-        Some(endpoints.map(|endpoints| Self { endpoints, repository }))
+        let mirrors = mirrors.iter().map(|url| registries.endpoint(url));
+        let endpoints = mirrors.chain([Ok(registry)]).collect::<Result<_, _>>()?;
+        Ok(Self { endpoints, repository })
     }
 }
 
@@ -64,38 +67,66 @@ fn lower(component: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn address(name: &str) -> Result<(String, String), String> {
-        let registries = Registries {
-            default: Some("https://default.example".into()),
+    fn registries(default: &str) -> Registries {
+        Registries {
+            default: Some(default.into()),
             mirrors: vec!["https://mirror.example".into()],
             ..Registries::default()
-        };
-        let address = Address::of(&Reference::parse(name).unwrap(), &registries).unwrap()?;
+        }
+    }
+
+    fn address(name: &str, registries: &Registries) -> Result<(String, String), String> {
+        let address = Address::of(&Reference::parse(name).unwrap(), registries).unwrap()?;
         let hosts: Vec<_> = address.endpoints.into_iter().map(|endpoint| endpoint.host).collect();
         Ok((hosts.join(" "), address.repository))
     }
 
     #[test]
     fn names_are_read_as_docker_does() {
-        for (name, hosts, repository) in [
-            ("nginx", "mirror.example default.example", "library/nginx"),
-            ("team/app", "mirror.example default.example", "team/app"),
-            ("docker.io/nginx", HUB_HOST, "library/nginx"),
-            ("docker.io/team/app", HUB_HOST, "team/app"),
-            ("quay.example/app", "quay.example", "app"),
-            ("localhost/app", "localhost", "app"),
-            ("host:5000/a/b/c", "host:5000", "a/b/c"),
-        ] {
-            assert_eq!(address(name), Ok((hosts.into(), repository.into())), "{name}");
+        let with_mirror = format!("mirror.example {HUB}");
+        for default in ["https://registry-1.docker.io", "https://docker.io/", "index.docker.io"] {
+            for (name, hosts, repository) in [
+                ("nginx", &*with_mirror, "library/nginx"),
+                ("team/app", &with_mirror, "team/app"),
+                ("docker.io/nginx", &with_mirror, "library/nginx"),
+                ("index.docker.io/library/nginx", &with_mirror, "library/nginx"),
+                ("docker.io/team/app", &with_mirror, "team/app"),
+                ("registry-1.docker.io/nginx", &with_mirror, "library/nginx"),
+                ("quay.example/app", "quay.example", "app"),
+                ("localhost/app", "localhost", "app"),
+                ("host:5000/a/b/c", "host:5000", "a/b/c"),
+            ] {
+                let found = address(name, &registries(default));
+                assert_eq!(found, Ok((hosts.into(), repository.into())), "{name} of {default}");
+            }
         }
-        assert!(address("Upper").unwrap_err().contains("lower-case"));
+        assert!(address("Upper", &registries(HUB)).unwrap_err().contains("lower-case"));
+    }
+
+    #[test]
+    fn only_dockers_own_registry_has_a_library() {
+        let registries = registries("https://reg.corp");
+        for (name, hosts, repository) in [
+            ("app", "mirror.example reg.corp", "app"),
+            ("team/app", "mirror.example reg.corp", "team/app"),
+            ("reg.corp/app", "mirror.example reg.corp", "app"),
+            ("docker.io/nginx", HUB, "library/nginx"),
+            ("reg.corp:5000/app", "reg.corp:5000", "app"),
+        ] {
+            assert_eq!(address(name, &registries), Ok((hosts.into(), repository.into())), "{name}");
+        }
     }
 
     #[test]
     fn without_a_default_only_names_with_a_registry() {
-        let registries = Registries::default();
-        let of = |name| Address::of(&Reference::parse(name).unwrap(), &registries);
-        assert_eq!(of("nginx"), None);
-        assert!(of("quay.example/app").unwrap().is_ok());
+        for default in [None, Some("/archives".to_owned())] {
+            let registries = Registries { default, ..registries("") };
+            let of = |name| Address::of(&Reference::parse(name).unwrap(), &registries);
+            assert_eq!(of("nginx"), None);
+            let address = address("quay.example/app", &registries);
+            assert_eq!(address, Ok(("quay.example".into(), "app".into())));
+            let address = of("docker.io/nginx").unwrap().unwrap();
+            assert_eq!(address.repository, "library/nginx");
+        }
     }
 }

@@ -5,14 +5,20 @@ use std::path::{Path, PathBuf};
 
 use super::credentials::Credentials;
 
+/// Where Docker's own registry is, which has other names than that.
+pub(crate) const HUB: &str = "registry-1.docker.io";
+const HUB_NAMES: &[&str] = &["docker.io", "index.docker.io"];
+
 /// Where images come from that are not in the local store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registries {
     /// `--docker-registry`: where names without a registry are pulled from, as
     /// `https://registry-1.docker.io`, or the absolute path of a directory with archives
     /// (`docker save`, `<name>[:<tag>].tar`). `None`: such names are only looked for locally.
+    /// Names of one component are in `library/` where it is Docker's own registry.
     pub default: Option<String>,
-    /// `--docker-registry-mirror`: asked before the default registry, in this order; URLs.
+    /// `--docker-registry-mirror`: asked before the default registry, in this order, also if an
+    /// image's name says that registry; URLs.
     pub mirrors: Vec<String>,
     /// `--insecure-registry`: registries on this machine, `127.0.0.1:5000`, that are spoken
     /// to without TLS.
@@ -40,10 +46,9 @@ impl Registries {
         if let Some(directory) = self.directory().filter(|directory| !directory.is_dir()) {
             return Err(("docker_registry", format!("{} is no directory", directory.display())));
         }
-        let default = self.default.iter().filter(|_| self.directory().is_none());
-        let default = default.map(|url| ("docker_registry", url));
-        let mirrors = self.mirrors.iter().map(|url| ("docker_registry_mirror", url));
-        for (flag, url) in default.chain(mirrors) {
+        let default = self.default_url().map(|url| ("docker_registry", url));
+        let mirrors = self.mirrors.iter().map(|url| ("docker_registry_mirror", url.as_str()));
+        for (flag, url) in default.into_iter().chain(mirrors) {
             self.endpoint(url).map_err(|reason| (flag, reason))?;
         }
         for host in &self.insecure {
@@ -61,6 +66,11 @@ impl Registries {
     /// The directory of archives that stands for the default registry.
     pub(crate) fn directory(&self) -> Option<&Path> {
         self.default.as_deref().filter(|default| default.starts_with('/')).map(Path::new)
+    }
+
+    /// The default registry, if it is one.
+    pub(crate) fn default_url(&self) -> Option<&str> {
+        self.default.as_deref().filter(|_| self.directory().is_none())
     }
 
     /// User and password for the registry `host`, if the configuration has them.
@@ -83,6 +93,7 @@ impl Registries {
         if host.is_empty() || !host.chars().all(plain) {
             return Err(format!("`{url}` is not https://HOST or https://HOST:PORT"));
         }
+        let host = canonical(host);
         let insecure = self.insecure.iter().any(|insecure| insecure == host);
         let secure = match scheme {
             Some("https") => true,
@@ -106,6 +117,11 @@ impl Endpoint {
         let scheme = if self.secure { "https" } else { "http" };
         format!("{scheme}://{}", self.host)
     }
+}
+
+/// Where the registry of this name is.
+fn canonical(host: &str) -> &str {
+    if HUB_NAMES.contains(&host) { HUB } else { host }
 }
 
 fn is_loopback(host: &str) -> bool {
