@@ -35,7 +35,7 @@ pub use error::ImageError;
 pub use limits::{Exceeded, ImageLimits};
 pub use progress::Pulling;
 pub use reference::check_image_name;
-pub use registry::Registries;
+pub use registry::{Credentials, Registries};
 
 pub(crate) use archive::Archive;
 pub(crate) use copy::copy;

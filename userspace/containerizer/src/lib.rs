@@ -56,8 +56,8 @@ pub use fetcher::{Fetching, FetchingUri, Uri};
 pub use id::{nested as nested_id, split as split_id, valid as valid_id};
 pub use id_range::IdRange;
 pub use image::{
-    Backend as ImageBackend, Backends as ImageBackends, Collected, Exceeded, ImageError,
-    ImageLimits, Pulling, Registries, StoredImage, check_image_name,
+    Backend as ImageBackend, Backends as ImageBackends, Collected, Credentials, Exceeded,
+    ImageError, ImageLimits, Pulling, Registries, StoredImage, check_image_name,
 };
 pub use isolator::{Isolation, ProjectRange, gpus};
 pub use limitation::{Amount, Cause, Limitation};

@@ -15,6 +15,7 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 
+pub use credentials::Credentials;
 pub use settings::Registries;
 
 pub(crate) use pull::{Pull, pull, pulled, record_of};

@@ -1,7 +1,7 @@
 //! Tokens that the registry itself verifies.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,9 +20,12 @@ use super::world::World;
 /// `user:pass` in base64.
 const AUTH: &str = "dXNlcjpwYXNz";
 /// What may be pulled without a password.
-const PUBLIC: &str = "library/public";
+const PUBLIC: &str = "public";
+/// What stands for `user` in an OAuth 2 request.
+const REFRESH: &str = "r3fresh";
 
 /// A server that gives tokens (JWT, RS256): for everything to `user`, else to pull [`PUBLIC`].
+/// `user` shows a password (GET) or a refresh token (POST).
 struct Tokens {
     realm: String,
     /// The first lines of what it was asked, and whether with a password.
@@ -53,15 +56,37 @@ impl Tokens {
 }
 
 fn answer(mut client: TcpStream, directory: &Path, record: &Mutex<Vec<(String, bool)>>) {
-    let mut lines = BufReader::new(&client).lines().map_while(Result::ok);
+    let mut reader = BufReader::new(&client);
+    let mut lines = reader.by_ref().lines().map_while(Result::ok);
     let Some(request) = lines.next() else { return };
     let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-    let known = headers.iter().any(|line| {
-        let line = line.to_lowercase();
-        line == format!("authorization: basic {}", AUTH.to_lowercase())
-    });
+    let header = |name: &str| {
+        let lines = headers.iter().filter_map(|line| line.split_once(": "));
+        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
+    };
+    let post = request.starts_with("POST /token ");
+    let query = if post {
+        assert_eq!(header("content-type"), Some("application/x-www-form-urlencoded"));
+        assert_eq!(header("authorization"), None);
+        let mut form = vec![0; header("content-length").unwrap().parse().unwrap()];
+        reader.read_exact(&mut form).unwrap();
+        String::from_utf8(form).unwrap()
+    } else {
+        request.split(' ').nth(1).and_then(|path| path.split_once('?')).unwrap().1.to_owned()
+    };
+    let has = |part: &str| query.split('&').any(|pair| pair == part);
+    let known = if post {
+        assert!(has("client_id=muster") && has("service=registry"), "{query}");
+        has("grant_type=refresh_token") && has(&format!("refresh_token={REFRESH}"))
+    } else {
+        header("authorization") == Some(&format!("Basic {AUTH}"))
+    };
     record.lock().unwrap().push((request.clone(), known));
-    let query = request.split(' ').nth(1).and_then(|path| path.split_once('?')).unwrap().1;
+    if post && !known {
+        // Who asked may be gone.
+        let _ = write!(client, "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n");
+        return;
+    }
     let query = query.replace("%3A", ":").replace("%2F", "/").replace("%2C", ",");
     let scopes = query.split('&').filter_map(|part| part.strip_prefix("scope="));
     let mut access = Vec::new();
@@ -71,7 +96,8 @@ fn answer(mut client: TcpStream, directory: &Path, record: &Mutex<Vec<(String, b
         actions.retain(|action| known || name == PUBLIC && *action == "pull");
         access.push(json!({"type": kind, "name": name, "actions": actions}));
     }
-    let body = json!({ "token": token(directory, &json!(access)) }).to_string();
+    let name = if post { "access_token" } else { "token" };
+    let body = json!({ name: token(directory, &json!(access)) }).to_string();
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
     // Who asked may be gone.
     let _ = write!(client, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
@@ -121,12 +147,12 @@ fn a_registry_takes_the_tokens_that_it_sends_us_for() {
     let tokens = Tokens::start(directory.path());
     let registry = registry(directory, &tokens);
     for name in ["public", "private"] {
-        registry.push(&layout(&world, name, &[]), "t", &format!("library/{name}"), &[]);
+        registry.push(&layout(&world, name, &[]), "t", name, &[]);
     }
     let host = registry.host.clone();
     world.pull_from(Registries { insecure: vec![host.clone()], ..Registries::default() });
     tokens.asked.lock().unwrap().clear();
-    let image = |name: &str| format!("{host}/library/{name}");
+    let image = |name: &str| format!("{host}/{name}");
     assert_eq!(world.finish(of("a", &image("public"), &world)).1, "public");
     let asked = tokens.asked.lock().unwrap().clone();
     assert!(!asked.is_empty() && asked.iter().all(|(_, known)| !known), "{asked:?}");
@@ -142,4 +168,42 @@ fn a_registry_takes_the_tokens_that_it_sends_us_for() {
     };
     assert_eq!(world.finish(own).1, "private");
     assert!(tokens.asked.lock().unwrap().iter().any(|(_, known)| *known));
+
+    // What a login that keeps no password leaves, with the user beside it.
+    let forget = |world: &World| {
+        fs::remove_dir_all(world.config.image_dir.join(".registry")).unwrap();
+    };
+    let identity = |token: &str| {
+        json!({"auths": {&host: {"auth": "dXNlcjo=", "identitytoken": token}}}).to_string()
+    };
+    for (id, token, known) in [("d", "wrong", false), ("e", REFRESH, true)] {
+        forget(&world);
+        tokens.asked.lock().unwrap().clear();
+        let secret = Some(Secret::new(identity(token)));
+        let own = ContainerSpec { image_config: secret, ..of(id, &image("private"), &world) };
+        if known {
+            assert_eq!(world.finish(own).1, "private");
+        } else {
+            let error = world.launch(own).unwrap_err().to_string();
+            let said = format!("get a token from {}: 401 Unauthorized; the cred", tokens.realm);
+            assert!(error.contains(&said) && !error.contains(token), "{error}");
+        }
+        let asked = tokens.asked.lock().unwrap().clone();
+        assert_eq!(asked, [("POST /token HTTP/1.1".to_owned(), known)]);
+    }
+
+    // Where a program has the passwords, what is everybody's can be pulled nevertheless.
+    let stores = json!({"auths": {&host: {}}, "credsStore": "desktop"});
+    let helpers = json!({"credHelpers": {&host: "desktop"}});
+    let named = format!("credHelpers.{host}");
+    for (id, config, field) in [("f", stores, "credsStore"), ("g", helpers, named.as_str())] {
+        forget(&world);
+        let insecure = vec![host.clone()];
+        let config = Some(config.to_string());
+        world.pull_from(Registries { insecure, config, ..Registries::default() });
+        assert_eq!(world.finish(of(id, &image("public"), &world)).1, "public");
+        let error = world.launch(of("h", &image("private"), &world)).unwrap_err().to_string();
+        assert!(error.contains("get manifest latest: 401 Unauthorized; its cred"), "{error}");
+        assert!(error.contains(&format!("where {field} of --docker-config")), "{error}");
+    }
 }

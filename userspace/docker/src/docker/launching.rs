@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bollard::auth::DockerCredentials;
+use muster_containerizer::Credentials;
 
 use super::entry::{Entry, State};
 use super::{Inner, Launched, name, supervision};
@@ -75,12 +76,19 @@ async fn pull(inner: &Inner, container: &Container) -> Result<(), Error> {
     let found = inner.config.registries.credentials(Image::parse(image).registry());
     let failed = |reason| Error::Pull { image: image.clone(), reason };
     let credentials = found.map_err(|reason| failed(format!("--docker-config: {reason}")))?;
-    let credentials = credentials.map(|(username, password)| DockerCredentials {
-        username: Some(username),
-        password: Some(password),
-        ..DockerCredentials::default()
+    let remedy = credentials.as_ref().and_then(Credentials::remedy);
+    let credentials = credentials.map(|found| {
+        let (username, password) = found.password().unzip();
+        let identitytoken = found.identity_token().map(str::to_owned);
+        DockerCredentials { username, password, identitytoken, ..DockerCredentials::default() }
     });
     tracing::info!(image, container = container.id, "pulling");
     let progress = |status: &str| tracing::debug!(image, status, "pulling");
-    inner.engine.pull(image, credentials, progress).await
+    let pulled = inner.engine.pull(image, credentials, progress).await;
+    pulled.map_err(|error| match (error, remedy) {
+        (Error::Pull { image, reason }, Some(remedy)) => {
+            Error::Pull { image, reason: format!("{reason}; {remedy}") }
+        }
+        (error, _) => error,
+    })
 }

@@ -88,7 +88,7 @@ impl Session {
         let mut challenges = answer.headers().get_all("www-authenticate").iter();
         let challenge = challenges.find_map(|value| Challenge::parse(value.to_str().ok()?));
         let authorization = match challenge {
-            Some(Challenge::Basic) => self.credentials.as_ref().map(Credentials::header),
+            Some(Challenge::Basic) => self.basic(step)?,
             Some(Challenge::Bearer { realm, service }) => {
                 Some(self.token(&realm, service.as_deref())?)
             }
@@ -100,19 +100,46 @@ impl Session {
         Ok(answer)
     }
 
-    /// Asks the token server for leave to pull.
+    /// `Authorization: Basic`, if we have a password.
+    fn basic(&self, step: &str) -> Result<Option<String>, ImageError> {
+        match &self.credentials {
+            Some(Credentials::Password(encoded)) => Ok(Some(format!("Basic {}", encoded.reveal()))),
+            Some(Credentials::Identity(_)) => Err(self.failed(
+                step,
+                "it wants a user and a password, and has no token server for the identitytoken \
+                 of its credentials: give auth"
+                    .into(),
+            )),
+            Some(Credentials::Unread(_)) | None => Ok(None),
+        }
+    }
+
+    /// Asks the token server for leave to pull: by the password or, with an identity token, as
+    /// OAuth 2 has it (RFC 6749 section 6).
     fn token(&self, realm: &str, service: Option<&str>) -> Result<String, ImageError> {
         let step = format!("get a token from {realm}");
         let failed = |reason: String| self.failed(&step, reason);
         let scope = format!("repository:{}:pull", self.repository);
-        let mut request = self.agent.get(realm).query("scope", scope);
-        if let Some(service) = service {
-            request = request.query("service", service);
-        }
-        if let Some(credentials) = &self.credentials {
-            request = request.header("authorization", credentials.header());
-        }
-        let answer = request.call().map_err(|error| failed(error.to_string()))?;
+        let answer = if let Some(Credentials::Identity(token)) = &self.credentials {
+            let form = [
+                ("grant_type", "refresh_token"),
+                ("refresh_token", token.reveal()),
+                ("client_id", "muster"),
+                ("scope", &scope),
+            ];
+            let service = service.map(|service| ("service", service));
+            self.agent.post(realm).send_form(form.into_iter().chain(service))
+        } else {
+            let mut request = self.agent.get(realm).query("scope", scope);
+            if let Some(service) = service {
+                request = request.query("service", service);
+            }
+            if let Some(authorization) = self.basic(&step)? {
+                request = request.header("authorization", authorization);
+            }
+            request.call()
+        };
+        let answer = answer.map_err(|error| failed(error.to_string()))?;
         if !answer.status().is_success() {
             return Err(self.refused(&step, answer.status()));
         }
@@ -178,17 +205,24 @@ impl Session {
 
     /// The error that `step` was answered with `status`.
     pub(crate) fn refused(&self, step: &str, status: StatusCode) -> ImageError {
-        let hint = match (status.as_u16(), &self.credentials) {
-            (401 | 403, None) => {
-                "; give credentials in --docker-config or in the image's config secret"
+        let remedy = self.credentials.as_ref().and_then(Credentials::remedy);
+        let hint = match (status.as_u16(), &self.credentials, remedy) {
+            (401 | 403, _, Some(remedy)) => format!("; {remedy}"),
+            (401 | 403, None, _) => {
+                "; give credentials in --docker-config or in the image's config secret".into()
             }
-            (401 | 403, Some(_)) => {
-                "; the credentials of --docker-config or the image's config secret may not pull it"
+            (401 | 403, Some(_), _) => "; the credentials of --docker-config or the image's \
+                                        config secret may not pull it"
+                .into(),
+            (404, _, remedy) => {
+                let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                format!("; there is no such repository, tag or digest: check the name{remedy}")
             }
-            (404, _) => "; there is no such repository, tag or digest: check the name",
-            (429, _) => "; it limits how often one may pull: give credentials or use a mirror",
-            (500.., _) => "; the registry is in trouble: try again later",
-            _ => "",
+            (429, ..) => {
+                "; it limits how often one may pull: give credentials or use a mirror".into()
+            }
+            (500.., ..) => "; the registry is in trouble: try again later".into(),
+            _ => String::new(),
         };
         self.failed(step, format!("{status}{hint}"))
     }

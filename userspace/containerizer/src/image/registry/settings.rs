@@ -73,13 +73,12 @@ impl Registries {
         self.default.as_deref().filter(|_| self.directory().is_none())
     }
 
-    /// User and password for the registry `host`, if the configuration has them.
+    /// Who the configuration says that we are to the registry `host`.
     ///
     /// # Errors
     /// What is wrong with the configuration, in words that tell none of its secrets.
-    pub fn credentials(&self, host: &str) -> Result<Option<(String, String)>, String> {
-        let Some(config) = &self.config else { return Ok(None) };
-        Ok(Credentials::find(config, host)?.and_then(|found| found.parts()))
+    pub fn credentials(&self, host: &str) -> Result<Option<Credentials>, String> {
+        self.config.as_deref().map_or(Ok(None), |config| Credentials::find(config, host))
     }
 
     /// The registry that `url` or a bare host name stands for.
@@ -120,7 +119,7 @@ impl Endpoint {
 }
 
 /// Where the registry of this name is.
-fn canonical(host: &str) -> &str {
+pub(super) fn canonical(host: &str) -> &str {
     if HUB_NAMES.contains(&host) { HUB } else { host }
 }
 
