@@ -46,18 +46,18 @@ fn begin(bed: &mut Bed, program: &str, from: Endpoint, to: Endpoint) -> (Endpoin
 #[test]
 fn new_flows_beyond_the_limit_are_not_remembered() {
     let Some(mut bed) = Bed::new() else { return };
-    for (program, protocol, address) in [
+    for (first, (program, protocol, address)) in (1..).step_by(5_000).zip([
         ("forward", UDP, HERE),
         ("forward_tc", UDP, HERE),
         ("forward", UDP, THERE),
         ("forward", TCP, HERE),
         ("forward_tc", TCP, THERE),
-    ] {
+    ]) {
         let to = vip(protocol);
         bed.rule(Forwarding { most_new: 0, ..bed.host.rules });
         bed.serve(to, &backends(address, protocol, 1..=9));
         let mut known = Vec::new();
-        for port in 1..50 {
+        for port in first..first + 50 {
             let (backend, is_known) = begin(&mut bed, program, client(port, protocol), to);
             assert!(is_known);
             known.push((client(port, protocol), backend));
@@ -66,7 +66,7 @@ fn new_flows_beyond_the_limit_are_not_remembered() {
         // Those that are known keep theirs, all others have the ones that are there now.
         bed.serve(to, &backends(address, protocol, 1..=12));
         let mut over = 0;
-        for port in 1_000..1_000 + FLOWS {
+        for port in first + 1_000..first + 1_000 + FLOWS {
             let from = client(port, protocol);
             let (backend, is_known) = begin(&mut bed, program, from, to);
             let is_sent = is_known || (protocol, address) == (UDP, HERE);
@@ -87,7 +87,7 @@ fn new_flows_beyond_the_limit_are_not_remembered() {
         assert_eq!((bed.counted(Event::Opened), bed.counted(Event::Flood)), (opened, flood));
         // What was sent again is served when the time has come.
         let started = Instant::now();
-        while !begin(&mut bed, program, client(3_000, protocol), to).1 {
+        while !begin(&mut bed, program, client(first + 3_000, protocol), to).1 {
             assert!(started.elapsed() < Duration::from_secs(60));
             thread::sleep(Duration::from_millis(50));
         }
