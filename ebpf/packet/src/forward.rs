@@ -35,7 +35,7 @@ pub use answer::{Answer, backend_in};
 #[cfg(any(test, feature = "user"))]
 pub use built::{Built, checksum};
 pub use checksum::Difference;
-pub use decide::{Relay, Side, Step, Verdict, World, follow, open, refuse, relay};
+pub use decide::{Relay, Side, Step, Verdict, World, follow, onward, open, proceed, refuse, relay};
 pub use forwarded::{Event, Forwarded};
 pub use forwarding::{FIRST_PORT, Forwarding, LAST_PORT, MAX_BUCKETS, MAX_TRACKED};
 #[cfg(any(test, feature = "user"))]

@@ -70,7 +70,7 @@ impl Host {
 
     /// The buckets of the index that have something in them, with their places.
     pub fn buckets(&self) -> impl Iterator<Item = (u32, Bucket)> {
-        filled(&self.index).map(|(place, places)| (place, Bucket { places }))
+        filled(&self.index).map(|(place, entries)| (place, Bucket { entries }))
     }
 }
 

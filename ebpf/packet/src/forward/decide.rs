@@ -55,6 +55,11 @@ pub trait World: Memory + Sized {
         let _ = (place, answer);
     }
 
+    /// [`proceed`]: what few packets of a flow need, and all others are not to be slowed down by.
+    fn proceed(&self, direction: u32, state: State, flags: u8, now: u32) -> bool {
+        proceed(self, direction, state, flags, now)
+    }
+
     /// [`claim`](table::claim). This and the next two are steps of [`open`] which go over several places: where a verifier
     /// looks at them, each is to be a function by itself.
     fn claim(&self, rules: &Forwarding, hash: u64, now: u32) -> Option<(u32, State)> {
@@ -104,6 +109,8 @@ pub enum Step {
     /// If the packet is to a VIP, a flow begins: see [`open`]. With the place of the one that is over, plus 1; 0 if
     /// there is none.
     Open(u32),
+    /// It is of a flow to another machine, in that [`direction`]: see [`onward`]. With the state that the flow was in.
+    Onward(u32, State),
 }
 
 /// What is to be done with an ICMP error.
@@ -124,16 +131,19 @@ pub enum Relay {
     },
 }
 
-/// Follows a flow.
+/// Follows a flow. One to a backend here is followed to its end, as that is what has to be quick.
 #[inline(always)]
 pub fn follow<W: World>(world: &W, segment: &Segment, side: Side) -> Step {
     let pass = || Step::Done(Verdict::Pass);
     let Some(rules) = world.rules() else { return pass() };
     let tuple = &segment.tuple;
     let is_near = side == Side::Ingress && world.may_be_vip(&tuple.vip());
-    let may_answer = side == Side::Egress
-        || tuple.destination_port >= rules.first_port && tuple.destination_port <= rules.last_port;
-    if rules.tracked == 0 || !is_near && !may_answer {
+    let may_answer = || {
+        side == Side::Egress
+            || tuple.destination_port >= rules.first_port
+                && tuple.destination_port <= rules.last_port
+    };
+    if rules.tracked == 0 || !is_near && !may_answer() {
         return pass();
     }
     let hash = tuple.hash(rules.seed);
@@ -147,61 +157,89 @@ pub fn follow<W: World>(world: &W, segment: &Segment, side: Side) -> Step {
         return pass();
     }
     let now = world.now();
-    if !found.answers && is_over(world, segment, &found, now) {
+    let (flags, way) = (segment.flags, direction(found.place, found.answers));
+    if !is_settled(&found, flags, now) && !world.proceed(way, found.state, flags, now) {
         return Step::Open(found.place + 1);
     }
-    let Some(translated) = table::translated(world, rules, &found) else { return pass() };
-    let next = State { seen: now, ..after(found.state, segment, found.answers) };
-    // If another processor was faster, the flow's next packet does it.
-    let is_next = table::advance(world, &found, next);
-    if found.answers
-        && !found.state.is(Phase::Answered)
-        && is_next
-        && segment.tuple.protocol == TCP
-        && let Some(answer) = Answer::of(segment.flags)
-    {
-        world.answered(found.place, answer);
+    if !is_local {
+        return Step::Onward(way, found.state);
     }
-    if is_local {
-        world.count(if found.answers { Event::LocalReply } else { Event::Local });
-        return Step::Done(Verdict::Deliver(translated));
-    }
-    if segment.ip.hops <= 1 {
+    // Which the compiler knows.
+    let found = Found { answers: side == Side::Egress, ..found };
+    let Some(to) = table::met(world, &found, tuple) else { return pass() };
+    world.count(if found.answers { Event::LocalReply } else { Event::Local });
+    Step::Done(Verdict::Deliver(to))
+}
+
+/// What is to be done with a packet of a flow to another machine.
+#[inline(always)]
+pub fn onward<W: World>(world: &W, way: u32, state: State, hops: u8) -> Verdict {
+    let (place, answers) = (way >> 1, way & 1 != 0);
+    let (Some(rules), Some(line)) = (world.rules(), world.flow(place)) else {
+        return Verdict::Pass;
+    };
+    let found = Found { line, place, answers, state };
+    let Some(translated) = table::translated(world, rules, &found) else { return Verdict::Pass };
+    if hops <= 1 {
         world.count(Event::Hops);
-        return Step::Done(Verdict::Reject(Rejection::Expired));
+        return Verdict::Reject(Rejection::Expired);
     }
-    let event = if found.answers { Event::RemoteReply } else { Event::Remote };
-    Step::Done(Verdict::Forward(translated, event))
+    Verdict::Forward(translated, if answers { Event::RemoteReply } else { Event::Remote })
+}
+
+/// True if the packet is like most of its flow: it neither begins nor ends anything, nor is it the first for a while.
+#[inline(always)]
+const fn is_settled<L: Copy>(found: &Found<L>, flags: u8, now: u32) -> bool {
+    let phase = if found.answers { Phase::Answered } else { Phase::Confirmed };
+    found.state.seen == now && found.state.is(phase) && flags & (SYN | FIN | RST) == 0
+}
+
+/// Moves a flow on by a packet of it, in a [`direction`], with these flags; it was in this state when it was found. False if
+/// the packet is not one of the flow, but begins another.
+#[inline(always)]
+pub fn proceed<W: World>(world: &W, direction: u32, state: State, flags: u8, now: u32) -> bool {
+    let (place, answers) = (direction >> 1, direction & 1 != 0);
+    let Some(line) = world.flow(place) else { return true };
+    if !answers && is_over(world, line, state, flags, now) {
+        return false;
+    }
+    let next = State { seen: now, ..after(state, flags, answers) };
+    // If another processor was faster, the flow's next packet does it.
+    let is_next = table::advance(world, line, state, next);
+    if answers
+        && !state.is(Phase::Answered)
+        && is_next
+        && state.protocol == TCP
+        && let Some(answer) = Answer::of(flags)
+    {
+        world.answered(place, answer);
+    }
+    true
 }
 
 /// True if the packet is not one of the flow that was found, but begins another.
 #[inline(always)]
-fn is_over<W: World>(world: &W, segment: &Segment, found: &Found<W::Line>, now: u32) -> bool {
-    if segment.tuple.protocol == TCP {
-        return segment.flags & (SYN | ACK) == SYN && found.state.is_closed();
+fn is_over<W: World>(world: &W, line: W::Line, state: State, flags: u8, now: u32) -> bool {
+    if state.protocol == TCP {
+        return flags & (SYN | ACK) == SYN && state.is_closed();
     }
     // Nobody says that a flow of UDP ends: it is looked after once in a while.
-    found.state.seen != now && !is_served(world, found)
-}
-
-#[inline(always)]
-fn is_served<W: World>(world: &W, found: &Found<W::Line>) -> bool {
-    world.serves(&table::backend(world, found.line))
+    state.seen != now && !world.serves(&table::backend(world, line))
 }
 
 /// The flow's state after a packet.
 #[inline(always)]
-const fn after(state: State, segment: &Segment, answers: bool) -> State {
+const fn after(state: State, flags: u8, answers: bool) -> State {
     let mut next = state;
     if answers {
         next = next.with(Phase::Answered);
-    } else if state.is(Phase::Answered) && segment.flags & SYN == 0 {
+    } else if state.is(Phase::Answered) && flags & SYN == 0 {
         next = next.with(Phase::Confirmed);
     }
-    if segment.flags & FIN != 0 {
+    if flags & FIN != 0 {
         next = next.with(if answers { Phase::BackendDone } else { Phase::ClientDone });
     }
-    if segment.flags & RST != 0 {
+    if flags & RST != 0 {
         next = next.with(Phase::Reset);
     }
     next

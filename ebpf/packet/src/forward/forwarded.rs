@@ -60,6 +60,10 @@ map_type! {
         pub unit_opened: u64,
         /// Not counted: what this processor's ICMP errors are paid by; see [`pay`](crate::pay).
         pub paid_ns: u64,
+        /// Not counted: the kernel's tick in which this processor last read the clock.
+        pub tick: u64,
+        /// Not counted: the unit of time that it was then.
+        pub now: u64,
     }
 }
 

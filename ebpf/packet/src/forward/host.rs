@@ -7,8 +7,8 @@ use std::{collections::HashMap, vec, vec::Vec};
 
 use super::{
     Complaint, Event, Forwarding, Known, Memory, Packet as _, Parsed, Rejection, Relay, Segment,
-    Side, Step, Tuple, Verdict, World, follow, open, parse, parse_segment, parse_segment6, pay,
-    refuse, reject, relay, rewrite, rewrite_error,
+    Side, Step, Tuple, Verdict, World, follow, onward, open, parse, parse_segment, parse_segment6,
+    pay, refuse, reject, relay, rewrite, rewrite_error,
 };
 use crate::{
     Address, Choice, Endpoint, Load, Policy, Pool, Settled, Target, UNCOUNTED, Vip, maglev, rescue,
@@ -126,16 +126,16 @@ impl Host {
     }
 
     fn segment(&self, packet: &mut Vec<u8>, segment: &Segment, side: Side) -> Outcome {
-        let mut step = follow(self, segment, side);
-        if let Step::Open(over) = step {
-            step = Step::Done(open(self, &segment.tuple, segment.flags, segment.ip.hops, over));
-        }
-        match step {
-            Step::Done(Verdict::Deliver(to)) => {
-                written(rewrite(packet.as_mut_slice(), segment, &to, false))
-            }
-            Step::Done(Verdict::Reject(why)) => self.reject(packet, segment, why),
-            Step::Done(Verdict::Forward(to, event)) => {
+        let hops = segment.ip.hops;
+        let verdict = match follow(self, segment, side) {
+            Step::Done(verdict) => verdict,
+            Step::Open(over) => open(self, &segment.tuple, segment.flags, hops, over),
+            Step::Onward(way, state) => onward(self, way, state, hops),
+        };
+        match verdict {
+            Verdict::Deliver(to) => written(rewrite(packet.as_mut_slice(), segment, &to, false)),
+            Verdict::Reject(why) => self.reject(packet, segment, why),
+            Verdict::Forward(to, event) => {
                 let Some(way) = (self.neighbours)(to.destination) else { return Outcome::Pass };
                 if segment.ip.end - segment.ip.at > u32::from(self.mtu) {
                     self.count(Event::TooBig);
@@ -145,8 +145,8 @@ impl Host {
                 self.count(event);
                 send(packet, way, outcome)
             }
-            Step::Done(Verdict::Drop) => Outcome::Drop,
-            _ => Outcome::Pass,
+            Verdict::Drop => Outcome::Drop,
+            Verdict::Pass => Outcome::Pass,
         }
     }
 

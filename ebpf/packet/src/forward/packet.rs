@@ -32,6 +32,14 @@ pub trait Packet {
     /// Writes eight.
     fn store64(&mut self, at: u32, value: u64) -> Option<()>;
 
+    /// Writes twelve, in words of four.
+    #[inline(always)]
+    fn store96(&mut self, at: u32, [first, second, third]: [u32; 3]) -> Option<()> {
+        self.store32(at, first)?;
+        self.store32(at + 4, second)?;
+        self.store32(at + 8, third)
+    }
+
     /// The same number. The verifier would follow every way on which an offset came about by itself; what it cannot
     /// know, it need not tell apart.
     #[inline(always)]

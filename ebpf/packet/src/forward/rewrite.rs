@@ -3,10 +3,9 @@
 use super::{Complaint, Difference, Ip, Packet, Segment, Tuple};
 use crate::{Address, TCP};
 
-/// Offsets from the start of an IPv4 header.
+/// Offsets from the start of an IPv4 header. After hops, protocol and checksum come both addresses.
 const HOPS4: u32 = 8;
 const CHECKSUM4: u32 = 10;
-const SOURCE4: u32 = 12;
 /// Of an IPv6 header.
 const HOPS6: u32 = 6;
 const SOURCE6: u32 = 8;
@@ -24,9 +23,9 @@ pub fn rewrite(
     onward: bool,
 ) -> Option<()> {
     let Segment { ip, tuple, .. } = segment;
+    let ports = renumber(packet, ip.payload, tuple, to)?;
     let addresses = readdress(packet, ip, to.source, to.destination, onward)?;
     tell(packet, ip, addresses, onward);
-    let ports = renumber(packet, ip.payload, tuple, to)?;
     let (at, optional) = checksum(ip);
     packet.correct(at, addresses, ports, optional)
 }
@@ -93,12 +92,12 @@ fn readdress(
         let [hops, protocol, c0, c1] = packet.load32(ip.at + HOPS4)?.to_ne_bytes();
         let less = if onward { hops.wrapping_sub(1) } else { hops };
         let word = |hops| u16::from_ne_bytes([hops, protocol]);
-        let header = low.and(Difference::of16(word(hops), word(less)));
+        let aged = Difference::of16(word(hops), word(less));
+        let header = if onward { low.and(aged) } else { low };
         let [c0, c1] = header.apply(u16::from_ne_bytes([c0, c1])).to_ne_bytes();
-        packet.store32(ip.at + HOPS4, u32::from_ne_bytes([less, protocol, c0, c1]))?;
-        let ([s0, s1, s2, s3], [d0, d1, d2, d3]) = (source.last(), destination.last());
-        let both = u64::from_ne_bytes([s0, s1, s2, s3, d0, d1, d2, d3]);
-        packet.store64(ip.at + SOURCE4, both)?;
+        let [hops, source, destination] =
+            [[less, protocol, c0, c1], source.last(), destination.last()].map(u32::from_ne_bytes);
+        packet.store96(ip.at + HOPS4, [hops, source, destination])?;
         return Some(low);
     }
     packet.store64(ip.at + SOURCE6, source.words[0])?;

@@ -169,10 +169,27 @@ pub(super) fn translated<M: Memory>(
     found: &Found<M::Line>,
 ) -> Option<Tuple> {
     let tuple = tuple(memory, rules, found.line, !found.answers)?.reversed();
-    // Nobody has taken the place meanwhile.
+    if is_same(memory, found) { Some(tuple) } else { None }
+}
+
+/// [`translated`] of a flow to a backend here: the other side does not change.
+#[inline(always)]
+pub(super) fn met<M: Memory>(memory: &M, found: &Found<M::Line>, tuple: &Tuple) -> Option<Tuple> {
+    let [_, vip_port, backend_port, _] = ports(memory, found.line);
+    let to = if found.answers {
+        Tuple { source: address(memory, found.line, VIP), source_port: vip_port, ..*tuple }
+    } else {
+        let destination = address(memory, found.line, BACKEND);
+        Tuple { destination, destination_port: backend_port, ..*tuple }
+    };
+    if is_same(memory, found) { Some(to) } else { None }
+}
+
+/// True if nobody has taken the flow's place since it was found.
+#[inline(always)]
+fn is_same<M: Memory>(memory: &M, found: &Found<M::Line>) -> bool {
     let state = State::from_bits(memory.load(found.line, STATE));
-    let same = state.generation == found.state.generation && !state.is(Phase::Busy);
-    if same { Some(tuple) } else { None }
+    state.generation == found.state.generation && !state.is(Phase::Busy)
 }
 
 /// The flow of a packet.
@@ -199,11 +216,22 @@ pub(super) fn find<M: Memory>(
     let line = memory.flow(place)?;
     let state = State::from_bits(memory.load(line, STATE));
     let is_open = state.is(Phase::Open) && !state.is(Phase::Busy);
-    if is_open && tuple(memory, rules, line, answers)? == *wanted {
-        Some(Found { line, place, answers, state })
+    let is_wanted = if answers {
+        tuple(memory, rules, line, true)? == *wanted
     } else {
-        None
-    }
+        asks(memory, line, wanted) && state.protocol == wanted.protocol
+    };
+    if is_open && is_wanted { Some(Found { line, place, answers, state }) } else { None }
+}
+
+/// True if a flow is from this client's address and port to this VIP's: what is asked most often.
+#[inline(always)]
+fn asks<M: Memory>(memory: &M, line: M::Line, wanted: &Tuple) -> bool {
+    let [client_port, vip_port, ..] = ports(memory, line);
+    wanted.source == address(memory, line, CLIENT)
+        && wanted.destination == address(memory, line, VIP)
+        && wanted.source_port == client_port
+        && wanted.destination_port == vip_port
 }
 
 /// Takes a place for a new flow: its index, and what was there. It is the caller's, until it says
@@ -273,8 +301,8 @@ pub(super) fn publish<M: Memory>(memory: &M, line: M::Line, state: State) {
 
 /// Moves a flow on. False if another processor did, meanwhile.
 #[inline(always)]
-pub(super) fn advance<M: Memory>(memory: &M, found: &Found<M::Line>, to: State) -> bool {
-    found.state == to || memory.replace(found.line, STATE, found.state.bits(), to.bits())
+pub(super) fn advance<M: Memory>(memory: &M, line: M::Line, from: State, to: State) -> bool {
+    from == to || memory.replace(line, STATE, from.bits(), to.bits())
 }
 
 /// Which direction of which flow, in one number: twice the place, plus 1 for answers.

@@ -51,6 +51,6 @@ map_type! {
     pub struct Bucket {
         /// Upper half: the upper half of the hash value. Lower half: the flow's place in `tracked`, plus 1.
         /// 0 if free.
-        pub places: [u64; WAYS],
+        pub entries: [u64; WAYS],
     }
 }

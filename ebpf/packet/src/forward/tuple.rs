@@ -51,9 +51,10 @@ impl Tuple {
             | (self.destination_port as u64) << 16
             | (self.protocol as u64) << 32;
         let mut hash = seed;
+        // Of IPv4 these are known beforehand.
         hash = step(hash, self.source.words[0]);
-        hash = step(hash, self.source.words[1]);
         hash = step(hash, self.destination.words[0]);
+        hash = step(hash, self.source.words[1]);
         hash = step(hash, self.destination.words[1]);
         hash = step(hash, rest);
         // The finalizer of MurmurHash3 (A. Appleby), with the secret once more.

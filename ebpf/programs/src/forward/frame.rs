@@ -81,6 +81,25 @@ macro_rules! access {
         }
 
         #[inline(always)]
+        fn store96(&mut self, at: u32, [a, b, c]: [u32; 3]) -> Option<()> {
+            let bytes = $crate::forward::frame::at::<[u32; 3]>(self.start(), self.end(), at)?;
+            // SAFETY: stores to what is within the packet, as the verifier has checked.
+            unsafe {
+                core::arch::asm!(
+                    "*(u32 *)({bytes} + 0) = {a}",
+                    "*(u32 *)({bytes} + 4) = {b}",
+                    "*(u32 *)({bytes} + 8) = {c}",
+                    a = in(reg) u64::from(a),
+                    b = in(reg) u64::from(b),
+                    c = in(reg) u64::from(c),
+                    bytes = in(reg) bytes,
+                    options(nostack, preserves_flags),
+                );
+            }
+            Some(())
+        }
+
+        #[inline(always)]
         fn blur(&self, offset: u32) -> u32 {
             $crate::forward::frame::blur(offset, u64::from(self.unknown()))
         }

@@ -13,8 +13,8 @@ use muster_packet::{Event, FARTHEST6, Side, rewrite, rewrite_error};
 use crate::forward::{
     maps::count,
     plan::{
-        DELIVER, DROP, FORWARD, ODD, OPEN, PASS, REFUSED, SIX, SPLIT, TELL, TELL_ON, TOO_BIG,
-        begin, cut_off, look, look_closely, pick, plan, tell,
+        DELIVER, DROP, FORWARD, ODD, ONWARD, OPEN, PASS, REFUSED, SIX, SPLIT, TELL, TELL_ON,
+        TOO_BIG, begin, cut_off, go_on, look, look_closely, pick, plan, tell,
     },
     rejected,
     route::{Route, route},
@@ -44,6 +44,8 @@ pub fn forward_tc(ctx: TcContext) -> i32 {
     if step == OPEN {
         pick();
         step = begin();
+    } else if step == ONWARD {
+        step = go_on();
     } else if step == TELL {
         step = told();
     }

@@ -1,6 +1,6 @@
 //! The maps as the decisions want them.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns};
 use muster_packet::{
     Address, Answer, Endpoint, Entered, Event, Forwarded, Forwarding, Known, KnownAddress, Memory,
     State, Tuple, Vip, World, unit,
@@ -80,8 +80,18 @@ impl World for Maps {
 
     #[inline(always)]
     fn now(&self) -> u32 {
-        // SAFETY: takes no arguments. Linux 5.11.
-        unit(unsafe { bpf_ktime_get_coarse_ns() })
+        // The clock goes by ticks. To read it is a call, and to know the tick is none.
+        // SAFETY: takes no arguments. Linux 5.6.
+        let tick = unsafe { bpf_jiffies64() };
+        let Some(counters): Option<*mut Forwarded> = FORWARDED.get_ptr_mut(0) else { return 0 };
+        // SAFETY: as in `count`.
+        let counters = unsafe { &mut *counters };
+        if counters.tick != tick {
+            counters.tick = tick;
+            // SAFETY: takes no arguments. Linux 5.11.
+            counters.now = u64::from(unit(unsafe { bpf_ktime_get_coarse_ns() }));
+        }
+        counters.now as u32
     }
 
     #[inline(always)]
@@ -147,6 +157,11 @@ impl World for Maps {
     #[inline(always)]
     fn answered(&self, place: u32, answer: Answer) {
         count_answer(place, u32::from(answer == Answer::Refused));
+    }
+
+    #[inline(always)]
+    fn proceed(&self, direction: u32, state: State, flags: u8, now: u32) -> bool {
+        steps::proceed(direction, state.bits(), u32::from(flags), now) != 0
     }
 
     #[inline(always)]

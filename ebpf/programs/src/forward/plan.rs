@@ -8,8 +8,8 @@
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 use muster_packet::{
     Address, Complaint, Endpoint, Event, Interest, Packet, Parsed, Rejection, Relay, Segment, Side,
-    Step, Target, Tuple, UDP, UNCOUNTED, Verdict, World as _, follow, interest, open,
-    parse_segment, parse4, refuse, relay, rewrite,
+    State, Step, Target, Tuple, UDP, UNCOUNTED, Verdict, World as _, follow, interest, onward,
+    open, parse_segment, parse4, refuse, relay, rewrite,
 };
 
 use crate::{
@@ -37,6 +37,8 @@ pub const TELL: u32 = 6;
 pub const TELL_ON: u32 = 7;
 /// It has an IPv6 header: see [`six`](crate::forward::six).
 pub const SIX: u32 = 8;
+/// See [`go_on`].
+pub const ONWARD: u32 = 10;
 
 /// Who sent it is to be told why it does not go on. None of these is what a program returns.
 pub const REFUSED: u32 = 0x100;
@@ -61,15 +63,15 @@ pub struct Plan {
     pub to: Tuple,
     /// True if it is an answer of a backend on another machine.
     pub is_answer: bool,
-    /// See [`Step::Open`].
-    over: u32,
+    /// See [`Step::Open`] and [`Step::Onward`].
+    flow: u32,
     /// See [`pick`].
     backend: Endpoint,
     /// Where that backend's counters are.
     counter: u32,
     /// What is to be entered into the index.
     pub wanted: Tuple,
-    /// Bits of the state of what was in the place that was claimed.
+    /// Bits of the state of what was in the place that was claimed, or of the flow that goes [`ONWARD`].
     pub former: u64,
     /// What would fit.
     pub mtu: u16,
@@ -149,7 +151,7 @@ pub fn picked() -> Option<Endpoint> {
 pub extern "C" fn begin() -> u32 {
     let Some(plan) = plan() else { return PASS };
     let (flags, hops) = (plan.segment.flags, plan.segment.ip.hops);
-    let verdict = open(&Maps, &plan.segment.tuple, flags, hops, plan.over);
+    let verdict = open(&Maps, &plan.segment.tuple, flags, hops, plan.flow);
     plan.note(Step::Done(verdict))
 }
 
@@ -162,6 +164,16 @@ pub fn began(protocol: u8) {
         let target = Target { backend: &plan.backend, counter: plan.counter };
         count::count(&target, count::Event::Flow);
     }
+}
+
+/// Finds out how a packet of a flow to another machine goes on.
+#[cold]
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn go_on() -> u32 {
+    let Some(plan) = plan() else { return PASS };
+    let verdict = onward(&Maps, plan.flow, State::from_bits(plan.former), plan.segment.ip.hops);
+    plan.note(Step::Done(verdict))
 }
 
 /// The step that gives this answer.
@@ -235,8 +247,13 @@ impl Plan {
             }
             Step::Done(Verdict::Reject(why)) => step_to(why),
             Step::Open(over) => {
-                self.over = over;
+                self.flow = over;
                 OPEN
+            }
+            Step::Onward(way, state) => {
+                self.flow = way;
+                self.former = state.bits();
+                ONWARD
             }
         }
     }

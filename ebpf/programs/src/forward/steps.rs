@@ -65,6 +65,15 @@ pub extern "C" fn leave_index(direction: u32) -> u32 {
     0
 }
 
+/// [`muster_packet::proceed`]: 0 if the packet begins another flow.
+#[cold]
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn proceed(direction: u32, state: u64, flags: u32, now: u32) -> u32 {
+    let state = State::from_bits(state);
+    u32::from(muster_packet::proceed(&Maps, direction, state, flags as u8, now))
+}
+
 /// Counts the first answer of the connection in a place to its backend, as refused if `refused` is not 0. Always 0.
 #[cold]
 #[inline(never)]

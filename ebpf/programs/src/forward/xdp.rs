@@ -16,8 +16,8 @@ use crate::forward::{
     frame::access,
     maps::count,
     plan::{
-        DELIVER, DROP, FORWARD, ODD, OPEN, PASS, REFUSED, SIX, TELL, TELL_ON, TOO_BIG, begin,
-        cut_off, look, look_closely, pick, plan, tell,
+        DELIVER, DROP, FORWARD, ODD, ONWARD, OPEN, PASS, REFUSED, SIX, TELL, TELL_ON, TOO_BIG,
+        begin, cut_off, go_on, look, look_closely, pick, plan, tell,
     },
     rejected::{self, sum},
     route::{Route, route},
@@ -56,6 +56,8 @@ pub fn forward(ctx: XdpContext) -> u32 {
     if step == OPEN {
         pick();
         step = begin();
+    } else if step == ONWARD {
+        step = go_on();
     } else if step == TELL {
         step = told();
         if step == TELL || step == TELL_ON {
