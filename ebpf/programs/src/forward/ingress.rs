@@ -8,19 +8,46 @@ use aya_ebpf::{
     macros::classifier,
     programs::TcContext,
 };
-use muster_packet::{Event, FARTHEST6, Side, rewrite, rewrite_error};
+use muster_packet::{Event, Side, rewrite, rewrite_error};
 
 use crate::forward::{
     maps::count,
     plan::{
-        DELIVER, DROP, FORWARD, ODD, ONWARD, OPEN, PASS, REFUSED, SIX, SPLIT, TELL, TELL_ON,
-        TOO_BIG, begin, cut_off, go_on, look, look_closely, pick, plan, tell,
+        DELIVER, DROP, FORWARD, INGRESS, Look, PASS, REFUSED, SPLIT, TELL, TELL_ON, TOO_BIG,
+        cut_off, look, plan,
     },
     rejected,
     route::{Route, route},
-    six::{FOLLOW, INGRESS, followed_six, look_closely_six, look_six},
-    skb::{LEAST6, MOST, Skb, delivered, told_here},
+    skb::{Skb, delivered, looked_closely, looked_closely_six, looked_six, told_here},
 };
+
+/// A packet that arrives.
+#[derive(Clone, Copy)]
+struct Arriving(*mut __sk_buff);
+
+impl Look for Arriving {
+    const SIDE: u32 = INGRESS;
+
+    #[inline(always)]
+    fn looked(self) -> u32 {
+        looked(self.0)
+    }
+
+    #[inline(always)]
+    fn looked_closely(self) -> u32 {
+        looked_closely(self.0, Self::SIDE)
+    }
+
+    #[inline(always)]
+    fn looked_six(self) -> u32 {
+        looked_six(self.0)
+    }
+
+    #[inline(always)]
+    fn looked_closely_six(self) -> u32 {
+        looked_closely_six(self.0, Self::SIDE)
+    }
+}
 
 /// Does what `forward` does: to any interface, and with neighbours that have yet to be found.
 ///
@@ -29,26 +56,7 @@ use crate::forward::{
 #[inline(always)]
 pub fn forward_tc(ctx: TcContext) -> i32 {
     let ctx = ctx.skb.skb;
-    let mut step = looked(ctx);
-    if step == SIX {
-        step = looked_six(ctx);
-        if step == ODD {
-            step = looked_closely_six(ctx);
-        }
-        if step == FOLLOW {
-            step = followed_six(INGRESS);
-        }
-    } else if step == ODD {
-        step = looked_closely(ctx);
-    }
-    if step == OPEN {
-        pick();
-        step = begin();
-    } else if step == ONWARD {
-        step = go_on();
-    } else if step == TELL {
-        step = told();
-    }
+    let mut step = Arriving(ctx).step();
     if step == FORWARD {
         step = forwarded(ctx);
         if step != TOO_BIG && step != SPLIT {
@@ -74,36 +82,6 @@ pub fn forward_tc(ctx: TcContext) -> i32 {
 #[inline(never)]
 fn looked(ctx: *mut __sk_buff) -> u32 {
     look(&mut Skb::new(ctx), Side::Ingress)
-}
-
-#[cold]
-#[inline(never)]
-fn looked_closely(ctx: *mut __sk_buff) -> u32 {
-    let skb = Skb { ctx };
-    skb.gather(MOST);
-    look_closely(&skb, Side::Ingress)
-}
-
-#[cold]
-#[inline(never)]
-fn looked_six(ctx: *mut __sk_buff) -> u32 {
-    let skb = Skb { ctx };
-    skb.gather(LEAST6);
-    look_six(&skb)
-}
-
-#[cold]
-#[inline(never)]
-fn looked_closely_six(ctx: *mut __sk_buff) -> u32 {
-    let skb = Skb { ctx };
-    skb.gather(FARTHEST6);
-    look_closely_six(&skb, Side::Ingress)
-}
-
-#[cold]
-#[inline(never)]
-fn told() -> u32 {
-    tell(Side::Ingress)
 }
 
 /// What the program is to return; or [`TOO_BIG`] or [`SPLIT`].

@@ -15,7 +15,10 @@ use muster_packet::{
 use crate::{
     balance::kept,
     count,
-    forward::maps::{self, Maps},
+    forward::{
+        maps::{self, Maps},
+        six::{FOLLOW, followed_six},
+    },
 };
 
 /// The packet goes its way as it is.
@@ -39,6 +42,11 @@ pub const TELL_ON: u32 = 7;
 pub const SIX: u32 = 8;
 /// See [`go_on`].
 pub const ONWARD: u32 = 10;
+
+/// What functions that are not inlined are told of a [`Side`]: the packet arrives.
+pub const INGRESS: u32 = 0;
+/// It leaves.
+pub const EGRESS: u32 = 1;
 
 /// Who sent it is to be told why it does not go on. None of these is what a program returns.
 pub const REFUSED: u32 = 0x100;
@@ -94,6 +102,54 @@ pub fn plan() -> Option<&'static mut Plan> {
     Some(unsafe { &mut *plan })
 }
 
+/// The first steps of all programs.
+pub trait Look: Copy {
+    /// [`INGRESS`] or [`EGRESS`].
+    const SIDE: u32;
+
+    /// See [`look`].
+    fn looked(self) -> u32;
+    /// See [`look_closely`].
+    fn looked_closely(self) -> u32;
+    /// See [`look_six`](crate::forward::six::look_six).
+    fn looked_six(self) -> u32;
+    /// See [`look_closely_six`](crate::forward::six::look_closely_six).
+    fn looked_closely_six(self) -> u32;
+
+    /// What is to be done with the packet.
+    #[inline(always)]
+    fn step(self) -> u32 {
+        let mut step = self.looked();
+        if step == SIX {
+            step = self.looked_six();
+            if step == ODD {
+                step = self.looked_closely_six();
+            }
+            if step == FOLLOW {
+                step = followed_six(Self::SIDE);
+            }
+        } else if step == ODD {
+            step = self.looked_closely();
+        }
+        if step == TELL {
+            told(Self::SIDE)
+        } else if step == OPEN && Self::SIDE == INGRESS {
+            pick();
+            begin()
+        } else if step == ONWARD && Self::SIDE == INGRESS {
+            go_on()
+        } else {
+            step
+        }
+    }
+}
+
+/// The side of which this is the number.
+#[inline(always)]
+pub const fn side_of(number: u32) -> Side {
+    if number == EGRESS { Side::Egress } else { Side::Ingress }
+}
+
 /// Looks at a packet. One of a flow that the kernel goes on with is rewritten at once, and is then to be passed: calls
 /// are dear where returns are made safe from speculation.
 #[inline(always)]
@@ -123,7 +179,7 @@ pub fn look(packet: &mut impl Packet, side: Side) -> u32 {
 #[cold]
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn pick() -> u32 {
+extern "C" fn pick() -> u32 {
     let Some(plan) = plan() else { return PASS };
     let tuple = &plan.segment.tuple;
     let vip = tuple.vip();
@@ -148,7 +204,7 @@ pub fn picked() -> Option<Endpoint> {
 #[cold]
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn begin() -> u32 {
+extern "C" fn begin() -> u32 {
     let Some(plan) = plan() else { return PASS };
     let (flags, hops) = (plan.segment.flags, plan.segment.ip.hops);
     let verdict = open(&Maps, &plan.segment.tuple, flags, hops, plan.flow);
@@ -170,7 +226,7 @@ pub fn began(protocol: u8) {
 #[cold]
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn go_on() -> u32 {
+extern "C" fn go_on() -> u32 {
     let Some(plan) = plan() else { return PASS };
     let verdict = onward(&Maps, plan.flow, State::from_bits(plan.former), plan.segment.ip.hops);
     plan.note(Step::Done(verdict))
@@ -188,16 +244,16 @@ const fn step_to(why: Rejection) -> u32 {
 
 /// Looks at what is no whole segment: ICMP errors, fragments, and what is malformed.
 #[inline(always)]
-pub fn look_closely(packet: &impl Packet, side: Side) -> u32 {
+pub fn look_closely(packet: &impl Packet, side: u32) -> u32 {
     complain(&parse4(packet), side)
 }
 
 /// Notes an ICMP error. Drops what else is to be dropped.
 #[inline(always)]
-pub fn complain(parsed: &Parsed, side: Side) -> u32 {
+pub fn complain(parsed: &Parsed, side: u32) -> u32 {
     let Some(plan) = plan() else { return PASS };
     let Parsed::Complaint(complaint) = parsed else {
-        let is_dropped = side == Side::Ingress && refuse(&Maps, parsed) == Verdict::Drop;
+        let is_dropped = side == INGRESS && refuse(&Maps, parsed) == Verdict::Drop;
         return if is_dropped { DROP } else { PASS };
     };
     plan.complaint = *complaint;
@@ -205,10 +261,11 @@ pub fn complain(parsed: &Parsed, side: Side) -> u32 {
 }
 
 /// Finds out whom an ICMP error is to be told.
-#[inline(always)]
-pub fn tell(side: Side) -> u32 {
+#[cold]
+#[inline(never)]
+fn told(side: u32) -> u32 {
     let Some(plan) = plan() else { return PASS };
-    match relay(&Maps, &plan.complaint, side) {
+    match relay(&Maps, &plan.complaint, side_of(side)) {
         Relay::Pass => PASS,
         Relay::To { source, destination, about, onward } => {
             plan.to = about;

@@ -1,20 +1,15 @@
 //! Packets of IPv6. What is made of their headers is put into the plan, so that all that comes after is the same
 //! code for both families, and the verifier looks at it once; and packets of IPv4 cost what they would without.
 
-use muster_packet::{Packet, Parsed, Side, follow, parse_segment6, parse6};
+use muster_packet::{Packet, Parsed, follow, parse_segment6, parse6};
 
 use crate::forward::{
     maps::Maps,
-    plan::{ODD, PASS, complain, plan},
+    plan::{ODD, PASS, complain, plan, side_of},
 };
 
 /// The plan has the packet's segment, whose flow is to be followed.
 pub const FOLLOW: u32 = 9;
-
-/// For [`followed_six`]: the packet arrives.
-pub const INGRESS: u32 = 0;
-/// It leaves.
-pub const EGRESS: u32 = 1;
 
 /// Looks at a packet of IPv6 with [`FOLLOW`] or [`ODD`] as the outcome.
 #[inline(always)]
@@ -27,7 +22,7 @@ pub fn look_six(packet: &impl Packet) -> u32 {
 
 /// Looks at what is more than a header and a segment: extension headers, ICMP errors, and what is malformed.
 #[inline(always)]
-pub fn look_closely_six(packet: &impl Packet, side: Side) -> u32 {
+pub fn look_closely_six(packet: &impl Packet, side: u32) -> u32 {
     let parsed = parse6(packet);
     let Parsed::Segment(segment) = parsed else { return complain(&parsed, side) };
     let Some(plan) = plan() else { return PASS };
@@ -41,7 +36,6 @@ pub fn look_closely_six(packet: &impl Packet, side: Side) -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn followed_six(side: u32) -> u32 {
     let Some(plan) = plan() else { return PASS };
-    let side = if side == EGRESS { Side::Egress } else { Side::Ingress };
-    let step = follow(&Maps, &plan.segment, side);
+    let step = follow(&Maps, &plan.segment, side_of(side));
     plan.note(step)
 }

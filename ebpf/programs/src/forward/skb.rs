@@ -7,12 +7,13 @@ use aya_ebpf::{
         bpf_skb_load_bytes, bpf_skb_pull_data,
     },
 };
-use muster_packet::{Difference, Packet, Resize, Segment, TCP, rewrite, rewrite_error};
+use muster_packet::{Difference, FARTHEST6, Packet, Resize, Segment, TCP, rewrite, rewrite_error};
 
 use crate::forward::{
     frame::access,
-    plan::{PASS, cut_off, plan},
+    plan::{PASS, cut_off, look_closely, plan},
     rejected::sum,
+    six::{look_closely_six, look_six},
 };
 
 /// `BPF_F_PSEUDO_HDR`: what changes is part of the pseudo-header.
@@ -24,15 +25,42 @@ const OPTIONAL: u64 = 1 << 5;
 const LEAST: u32 = 54;
 
 /// Ethernet, IPv6 and TCP without options.
-pub const LEAST6: u32 = 74;
+const LEAST6: u32 = 74;
 
 /// What may be needed of a packet's headers, but in the strangest packets.
-pub const MOST: u32 = 192;
+const MOST: u32 = 192;
 
 /// The packet of a tc program.
 pub struct Skb {
     /// The program's context.
     pub ctx: *mut __sk_buff,
+}
+
+/// See [`look_closely`].
+#[cold]
+#[inline(never)]
+pub fn looked_closely(ctx: *mut __sk_buff, side: u32) -> u32 {
+    let skb = Skb { ctx };
+    skb.gather(MOST);
+    look_closely(&skb, side)
+}
+
+/// See [`look_six`].
+#[cold]
+#[inline(never)]
+pub fn looked_six(ctx: *mut __sk_buff) -> u32 {
+    let skb = Skb { ctx };
+    skb.gather(LEAST6);
+    look_six(&skb)
+}
+
+/// See [`look_closely_six`].
+#[cold]
+#[inline(never)]
+pub fn looked_closely_six(ctx: *mut __sk_buff, side: u32) -> u32 {
+    let skb = Skb { ctx };
+    skb.gather(FARTHEST6);
+    look_closely_six(&skb, side)
 }
 
 /// The kernel goes on with the packet as one of another tuple.

@@ -16,15 +16,16 @@ use crate::forward::{
     frame::access,
     maps::count,
     plan::{
-        DELIVER, DROP, FORWARD, ODD, ONWARD, OPEN, PASS, REFUSED, SIX, TELL, TELL_ON, TOO_BIG,
-        begin, cut_off, go_on, look, look_closely, pick, plan, tell,
+        DELIVER, DROP, FORWARD, INGRESS, Look, PASS, REFUSED, TELL, TELL_ON, TOO_BIG, cut_off,
+        look, look_closely, plan,
     },
     rejected::{self, sum},
     route::{Route, route},
-    six::{FOLLOW, INGRESS, followed_six, look_closely_six, look_six},
+    six::{look_closely_six, look_six},
 };
 
 /// The packet of an XDP program.
+#[derive(Clone, Copy)]
 struct Frame {
     ctx: *mut xdp_md,
 }
@@ -41,28 +42,9 @@ struct Frame {
 #[inline(always)]
 pub fn forward(ctx: XdpContext) -> u32 {
     let ctx = ctx.ctx;
-    let mut step = looked(ctx);
-    if step == SIX {
-        step = looked_six(ctx);
-        if step == ODD {
-            step = looked_closely_six(ctx);
-        }
-        if step == FOLLOW {
-            step = followed_six(INGRESS);
-        }
-    } else if step == ODD {
-        step = looked_closely(ctx);
-    }
-    if step == OPEN {
-        pick();
-        step = begin();
-    } else if step == ONWARD {
-        step = go_on();
-    } else if step == TELL {
-        step = told();
-        if step == TELL || step == TELL_ON {
-            return passed_on(ctx, u32::from(step == TELL_ON));
-        }
+    let mut step = Frame { ctx }.step();
+    if step == TELL || step == TELL_ON {
+        return passed_on(ctx, u32::from(step == TELL_ON));
     }
     if step == FORWARD {
         step = forwarded(ctx);
@@ -90,7 +72,7 @@ fn looked(ctx: *mut xdp_md) -> u32 {
 #[cold]
 #[inline(never)]
 fn looked_closely(ctx: *mut xdp_md) -> u32 {
-    look_closely(&Frame { ctx }, Side::Ingress)
+    look_closely(&Frame { ctx }, INGRESS)
 }
 
 #[cold]
@@ -102,13 +84,7 @@ fn looked_six(ctx: *mut xdp_md) -> u32 {
 #[cold]
 #[inline(never)]
 fn looked_closely_six(ctx: *mut xdp_md) -> u32 {
-    look_closely_six(&Frame { ctx }, Side::Ingress)
-}
-
-#[cold]
-#[inline(never)]
-fn told() -> u32 {
-    tell(Side::Ingress)
+    look_closely_six(&Frame { ctx }, INGRESS)
 }
 
 #[cold]
@@ -172,6 +148,30 @@ fn passed_on(ctx: *mut xdp_md, onward: u32) -> u32 {
     let written =
         rewrite_error(&mut frame, &plan.complaint, source, destination, &plan.to, onward != 0);
     if cut_off(written, PASS) == PASS { action } else { xdp_action::XDP_DROP }
+}
+
+impl Look for Frame {
+    const SIDE: u32 = INGRESS;
+
+    #[inline(always)]
+    fn looked(self) -> u32 {
+        looked(self.ctx)
+    }
+
+    #[inline(always)]
+    fn looked_closely(self) -> u32 {
+        looked_closely(self.ctx)
+    }
+
+    #[inline(always)]
+    fn looked_six(self) -> u32 {
+        looked_six(self.ctx)
+    }
+
+    #[inline(always)]
+    fn looked_closely_six(self) -> u32 {
+        looked_closely_six(self.ctx)
+    }
 }
 
 impl Frame {
