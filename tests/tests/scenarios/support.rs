@@ -2,21 +2,53 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use muster_harness::image::{self, Recipe};
 use muster_harness::marathon::Task;
-use muster_harness::{Cluster, Error, Options, paths, privileged, ready};
+use muster_harness::{Cluster, Error, Options, command, paths, privileged, ready};
 use serde_json::{Value, json};
 
 /// How long deployments, replacements and removals may take.
 pub(crate) const WITHIN: Duration = Duration::from_mins(2);
+
+/// Values of `--vip-backend`.
+pub(crate) const EBPF: &str = "ebpf";
+pub(crate) const NFQUEUE: &str = "nfqueue";
 
 /// A cluster called `name` with its images; none where scenarios can not run.
 pub(crate) fn cluster(name: &str, agents: usize) -> Option<Cluster> {
     let mut cluster = machines(&Options::named(name).agents(agents))?;
     cluster.start_all().unwrap();
     Some(cluster)
+}
+
+/// The same, whose agents serve VIPs by this `--vip-backend`.
+pub(crate) fn cluster_by(backend: &str, name: &str, agents: usize) -> Option<Cluster> {
+    let mut cluster = machines(&Options::named(name).agents(agents))?;
+    for index in 0..agents {
+        cluster.agent(index).daemon().set_flag("--vip-backend", backend);
+        if backend == NFQUEUE {
+            route_vips(&cluster, index);
+        }
+    }
+    cluster.start_all().unwrap();
+    Some(cluster)
+}
+
+/// Gives a machine a way to VIPs. By NFQUEUE a packet is made before it is translated, and the
+/// machines are on one wire only.
+fn route_vips(cluster: &Cluster, index: usize) {
+    run_on(cluster, index, "ip", &["route", "add", "default", "dev", "eth0"]);
+}
+
+/// Runs a program in a machine's network, in no cgroup of its agent.
+pub(crate) fn run_on(cluster: &Cluster, index: usize, program: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    cluster.agents()[index].netns().place(&mut command).unwrap();
+    command::output(&mut command).unwrap()
 }
 
 /// The same, with nothing started on its machines yet.

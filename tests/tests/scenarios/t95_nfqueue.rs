@@ -2,27 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
-use muster_harness::{Cluster, Options, command, ready};
+use muster_harness::{Cluster, ready};
 use serde_json::json;
 
 use crate::streams::{self, Streams, await_backend};
-use crate::support::{WITHIN, await_up, await_vip, machines, nginx, replace_agent, stop};
+use crate::support::{
+    EBPF, NFQUEUE, WITHIN, await_up, await_vip, cluster_by, nginx, replace_agent, run_on, stop,
+};
 
-const CONNECTIONS: u64 = 300;
-
-/// Runs a program in a machine's network.
-fn run(cluster: &Cluster, index: usize, program: &str, arguments: &[&str]) -> String {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    cluster.agents()[index].netns().place(&mut command).unwrap();
-    command::output(&mut command).unwrap()
-}
+/// By each means.
+const CONNECTIONS: u64 = 10_000;
 
 /// Whether a machine's SYNs to VIPs are queued, and whether programs are attached for them.
 fn served_by(cluster: &Cluster, index: usize) -> (bool, bool) {
-    let rules = run(cluster, index, "iptables", &["-t", "raw", "-S"]);
+    let rules = run_on(cluster, index, "iptables", &["-t", "raw", "-S"]);
     let links = format!("/sys/fs/bpf/muster/{}/links/connect4", cluster.agents()[index].name());
     (rules.contains("--match-set minuteman dst,dst"), Path::new(&links).exists())
 }
@@ -44,13 +38,7 @@ fn switch(cluster: &mut Cluster, backend: &str) {
 #[test]
 fn t95_agents_serve_by_nfqueue_and_go_over_to_ebpf_and_back() {
     streams::allow(CONNECTIONS);
-    let Some(mut cluster) = machines(&Options::named("t95").agents(2)) else { return };
-    for index in 0..2 {
-        cluster.agent(index).daemon().set_flag("--vip-backend", "nfqueue");
-        // A packet is made before it is translated, and the machines are on one wire only.
-        run(&cluster, index, "ip", &["route", "add", "default", "dev", "eth0"]);
-    }
-    cluster.start_all().unwrap();
+    let Some(mut cluster) = cluster_by(NFQUEUE, "t95", 2) else { return };
     let mut web = nginx(2);
     web["portDefinitions"][0]["labels"] = json!({ "VIP_0": "/nginx:8080" });
     cluster.marathon().create(&web).unwrap();
@@ -86,6 +74,7 @@ fn t95_agents_serve_by_nfqueue_and_go_over_to_ebpf_and_back() {
     let mut streams = Streams::start(&cluster, 0);
     let opened = streams.open(CONNECTIONS, &vip);
     assert!(opened.failed.is_empty(), "{:?}", opened.failed);
+    assert_eq!(opened.opened.values().sum::<u64>(), CONNECTIONS);
     assert_eq!(opened.opened.len(), 3, "{opened:?}");
     streams.churn(&vip);
     let out = &tasks[0];
@@ -97,23 +86,23 @@ fn t95_agents_serve_by_nfqueue_and_go_over_to_ebpf_and_back() {
     streams.prove(&opened.opened, "with one unhealthy");
 
     // To eBPF, and back: those that were open last, and new ones go where they should.
-    switch(&mut cluster, "ebpf");
+    switch(&mut cluster, EBPF);
     await_served(&mut cluster, 0, (false, true));
     assert_eq!(streams.new_ones(&mut cluster, 100), in_use);
     streams.prove(&opened.opened, "by eBPF");
-    let more = streams.open(CONNECTIONS, &vip);
+    // Of a process of their own: there is a limit to each one's files.
+    let mut others = Streams::start(&cluster, 0);
+    let more = others.open(CONNECTIONS, &vip);
     assert!(more.failed.is_empty(), "{:?}", more.failed);
-    switch(&mut cluster, "nfqueue");
+    assert_eq!(more.opened.values().sum::<u64>(), CONNECTIONS);
+    switch(&mut cluster, NFQUEUE);
     await_served(&mut cluster, 0, (true, false));
     assert_eq!(streams.new_ones(&mut cluster, 100), in_use);
-    let mut all = opened.opened.clone();
-    for (server, count) in more.opened {
-        *all.entry(server).or_default() += count;
-    }
-    streams.prove(&all, "by NFQUEUE again");
+    streams.prove(&opened.opened, "by NFQUEUE again");
+    others.prove(&more.opened, "by NFQUEUE after eBPF");
     // The other agent's clients meet the same all the time.
     let client = cluster.agents()[1].client().unwrap();
     client.get(&format!("http://{named}/")).unwrap().success().unwrap();
-    drop(streams);
+    drop((streams, others));
     stop(cluster);
 }
