@@ -4,7 +4,7 @@ use muster_harness::{Error, ready};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::streams::{self, Streams};
-use crate::support::{WITHIN, await_up, await_vip, cluster, stop};
+use crate::support::{EBPF, NFQUEUE, WITHIN, await_up, await_vip, cluster_by, stop};
 
 /// What is promised.
 const WITHIN_MS: i64 = 1000;
@@ -16,7 +16,16 @@ fn now_ms() -> i64 {
 
 #[test]
 fn t91_no_new_connection_reaches_a_backend_a_second_after_the_master_knew() {
-    let Some(mut cluster) = cluster("t91", 3) else { return };
+    none_a_second_later(EBPF);
+}
+
+#[test]
+fn t91_nor_by_nfqueue() {
+    none_a_second_later(NFQUEUE);
+}
+
+fn none_a_second_later(backend: &str) {
+    let Some(mut cluster) = cluster_by(backend, "t91", 3) else { return };
     cluster.marathon().create(&streams::app(3)).unwrap();
     let tasks = await_up(&mut cluster, "/streams", 3);
     let vip = await_vip(&mut cluster, 3);

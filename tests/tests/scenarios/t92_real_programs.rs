@@ -8,7 +8,7 @@ use std::process::Command;
 use muster_harness::{Cluster, command, ready};
 use serde_json::{Value, json};
 
-use crate::support::{WITHIN, await_up, await_vip, cluster, nginx, stop};
+use crate::support::{EBPF, NFQUEUE, WITHIN, await_up, await_vip, cluster_by, nginx, stop};
 
 /// VIPs given by address.
 const WEB: &str = "10.77.0.1:8080";
@@ -71,7 +71,18 @@ fn address(cluster: &mut Cluster, port: u16) -> String {
 
 #[test]
 fn t92_programs_meet_each_other_through_vips() {
-    let Some(mut cluster) = cluster("t92", 2) else { return };
+    meet(EBPF);
+}
+
+/// Which serves TCP only.
+#[test]
+fn t92_programs_meet_each_other_through_vips_by_nfqueue() {
+    meet(NFQUEUE);
+}
+
+fn meet(backend: &str) {
+    let Some(mut cluster) = cluster_by(backend, "t92", 2) else { return };
+    let with_udp = backend == EBPF;
     let mut web = nginx(2);
     web["portDefinitions"][0]["labels"]["VIP_1"] = json!(WEB);
     let mut more = nginx(1);
@@ -116,8 +127,8 @@ fn t92_programs_meet_each_other_through_vips() {
     assert!(said.contains("Requests/sec:"), "{said}");
     assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
 
-    name_server(&mut cluster);
-    throughput(&mut cluster);
+    name_server(&mut cluster, with_udp);
+    throughput(&mut cluster, with_udp);
 
     // Containers of the machine's network, one of which is its VIP's only backend.
     let sandboxes = cluster.sandboxes().unwrap();
@@ -134,11 +145,12 @@ fn t92_programs_meet_each_other_through_vips() {
 }
 
 /// The same VIP in UDP and TCP. dig takes no answer from anybody but whom it asked.
-fn name_server(cluster: &mut Cluster) {
+fn name_server(cluster: &mut Cluster, with_udp: bool) {
     let vip = address(cluster, 53);
     let server = format!("@{vip}");
+    let protocols = ["+tcp", "+notcp"];
     for index in 0..2 {
-        for protocol in ["+notcp", "+tcp"] {
+        for protocol in &protocols[..1 + usize::from(with_udp)] {
             let ask = [server.as_str(), "app.test", protocol, "+tries=1", "+time=5"];
             let answer = cluster
                 .wait_for("the name server to answer", WITHIN, |cluster| {
@@ -154,11 +166,12 @@ fn name_server(cluster: &mut Cluster) {
 }
 
 /// Many segments and datagrams. Whom iperf3 shows as its peer is who getpeername says it is.
-fn throughput(cluster: &mut Cluster) {
+fn throughput(cluster: &mut Cluster, with_udp: bool) {
     let vip = address(cluster, 5201);
-    for more in [&[][..], &["--udp", "--bitrate", "100M"]] {
+    let protocols = [&[][..], &["--udp", "--bitrate", "100M"]];
+    for more in &protocols[..1 + usize::from(with_udp)] {
         let mut arguments = vec!["--client", &vip, "--time", "1", "--json"];
-        arguments.extend(more);
+        arguments.extend(*more);
         let said = cluster
             .wait_for("iperf3 to serve", WITHIN, |cluster| {
                 let said = try_run(cluster, 1, "iperf3", &arguments);

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::streams::{self, Streams};
-use crate::support::{WITHIN, await_up, await_vip, cluster, stop};
+use crate::support::{EBPF, NFQUEUE, WITHIN, await_up, await_vip, cluster_by, stop};
 
 /// How long the breaker lets nothing through after a failure.
 const BACKOFF: Duration = Duration::from_secs(30);
@@ -43,7 +43,16 @@ fn tried(cluster: &Cluster, vip: &str, backend: &str) -> Result<(u64, u64, bool)
 
 #[test]
 fn t93_a_stopped_backend_gets_nothing_until_it_answers_again() {
-    let Some(mut cluster) = cluster("t93", 1) else { return };
+    passed_over(EBPF);
+}
+
+#[test]
+fn t93_a_stopped_backend_by_nfqueue() {
+    passed_over(NFQUEUE);
+}
+
+fn passed_over(backend: &str) {
+    let Some(mut cluster) = cluster_by(backend, "t93", 1) else { return };
     let mut app = streams::app(2);
     app["cmd"] = json!(streams::serve(1));
     cluster.marathon().create(&app).unwrap();
@@ -62,7 +71,7 @@ fn t93_a_stopped_backend_gets_nothing_until_it_answers_again() {
             ready(!healthy && failed >= 5, || format!("{failed} of {begun} failed"))
         })
         .unwrap();
-    // Its checks pass: nobody but the programs in the kernel knows.
+    // Its checks pass: nobody but who serves the VIP knows.
     assert!(cluster.marathon().tasks("/streams").unwrap().iter().all(Task::is_up));
     let (before, ..) = tried(&cluster, &vip, &backend).unwrap();
     let since = Instant::now();

@@ -4,12 +4,16 @@ use std::{
     collections::BTreeMap,
     io::ErrorKind,
     net::{SocketAddr, TcpListener, TcpStream},
+    time::Duration,
 };
 
-use muster_dataplane::{BackendStatus, DataPlane, Protocol, VipBackend};
+use muster_api::muster::Vip as View;
+use muster_dataplane::{BackendStatus, DataPlane, Policy, Protocol, VipBackend};
+use muster_packet::BREAKER_BACKOFF_NS;
 
 use crate::{
-    machine::{Machine, silent_address, wait_until},
+    breaker::{Hanging, pass_backoff},
+    machine::{Machine, silent_address, wait_after, wait_until},
     process::Child,
     server::{Live, Server, ask, begin_connect, echo, mapped, servers},
     view::{tcp, weighted},
@@ -43,6 +47,8 @@ by_each!(
     connections_are_counted_by_what_became_of_them,
     failing_backend_is_passed_over,
     silent_backend_gets_nothing_after_five_failures,
+    half_open_backend_gets_one_connection_and_is_up_when_it_answers,
+    maglev_keeps_a_client_at_its_backend,
     program_sees_the_vip_as_its_peer,
     backend_connects_to_itself_through_its_vip,
     connections_live_through_a_swap_of_backends,
@@ -101,14 +107,21 @@ fn backend_of_weight_zero_gets_no_connections_and_keeps_those_it_has(
     let (_, mut plane) = machine.plane_by(by);
     let draining = echo();
     plane.reconcile(&[tcp(VIP, &[draining])]).unwrap();
-    let live = Live::connect(vip(), 5);
+    // They exchange something before, while and after it begins to drain.
+    let busy = Live::connect(vip(), 300).busy();
+    busy.another_round();
     let all = [draining, server.address];
     let changes = plane.reconcile(&[weighted(tcp(VIP, &all), &[0, 1])]).unwrap();
     assert_eq!(changes.changed, 1);
+    busy.another_round();
     assert_eq!(answers(50).into_keys().collect::<Vec<_>>(), [server.address]);
-    live.check();
+    busy.another_round();
     let drained = backends(&plane).into_iter().find(|b| b.weight == 0).unwrap();
     assert!(!drained.healthy);
+    // One after the other they end by themselves, and the backend may go.
+    drop(busy.rest());
+    plane.reconcile(&[tcp(VIP, &[server.address])]).unwrap();
+    assert_eq!(answers(10).into_keys().collect::<Vec<_>>(), [server.address]);
 }
 
 fn vip_without_a_backend_refuses(machine: &mut Machine, by: VipBackend) {
@@ -187,6 +200,73 @@ fn silent_backend_gets_nothing_after_five_failures(machine: &mut Machine, by: Vi
     drop(waiting);
     let shown = backends(&plane).into_iter().find(|b| b.address == silent).unwrap();
     assert_eq!((shown.failures, shown.successes), (5, 0));
+}
+
+fn half_open_backend_gets_one_connection_and_is_up_when_it_answers(
+    machine: &mut Machine,
+    by: VipBackend,
+) {
+    let server = Server::tcp();
+    let mut hanging = Hanging::new();
+    let (config, mut plane) = machine.plane_by(by);
+    plane.reconcile(&[tcp(VIP, &[hanging.address])]).unwrap();
+    let shown = |plane: &DataPlane, address| {
+        backends(plane).into_iter().find(|backend| backend.address == address).unwrap()
+    };
+    let lost: Vec<_> = (0..5).map(|_| begin_connect(vip())).collect();
+    wait_until("five have failed", || shown(&plane, hanging.address).failures == 5);
+    drop(lost);
+    plane.reconcile(&[tcp(VIP, &[hanging.address, server.address])]).unwrap();
+    let down = shown(&plane, hanging.address);
+    assert_eq!((down.started, down.healthy), (5, false));
+
+    if by == VipBackend::Ebpf {
+        pass_backoff(&config);
+    }
+    // What NFQUEUE knows is in memory, where nobody can put it back in time.
+    let backoff = Duration::from_nanos(BREAKER_BACKOFF_NS);
+    wait_after(backoff, "the breaker is half open", || shown(&plane, hanging.address).healthy);
+    let begun = |plane: &DataPlane| backends(plane).iter().map(|b| b.started).sum::<u64>();
+    let wanted = begun(&plane) + 50;
+    let tests: Vec<_> = (0..50).map(|_| begin_connect(vip())).collect();
+    wait_until("all have begun", || begun(&plane) == wanted);
+    assert_eq!(shown(&plane, hanging.address).started, 6, "it gets one");
+    wait_until("that has failed", || shown(&plane, hanging.address).failures == 6);
+    assert!(!shown(&plane, hanging.address).healthy);
+
+    // It goes on: the SYN is sent again, and answered.
+    hanging.go_on();
+    wait_until("it is up", || shown(&plane, hanging.address).healthy);
+    drop(tests);
+    let up = shown(&plane, hanging.address);
+    assert_eq!((up.successes, up.failures, up.pending), (0, 6, 0));
+    plane.reconcile(&[tcp(VIP, &[hanging.address])]).unwrap();
+    assert_eq!(ask(vip()).unwrap(), hanging.address);
+}
+
+fn maglev_keeps_a_client_at_its_backend(machine: &mut Machine, by: VipBackend) {
+    let (_servers, addresses) = servers(5, Server::tcp);
+    let (_, mut plane) = machine.plane_by(by);
+    let hashed =
+        |all: &[SocketAddr]| View { policy: Policy::Maglev.name().to_owned(), ..tcp(VIP, all) };
+    plane.reconcile(&[hashed(&addresses)]).unwrap();
+    assert_eq!(plane.vips().unwrap()[0].policy, Some(Policy::Maglev));
+    let only = || {
+        let answers = answers(20);
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        answers.into_keys().next().unwrap()
+    };
+    let own = only();
+    // When it goes, another one takes its place, and it gets the client again when it comes back.
+    let others: Vec<_> = addresses.iter().copied().filter(|address| *address != own).collect();
+    plane.reconcile(&[hashed(&others)]).unwrap();
+    let other = only();
+    assert!(others.contains(&other));
+    plane.reconcile(&[hashed(&addresses)]).unwrap();
+    assert_eq!(only(), own);
+    let weights: Vec<_> = addresses.iter().map(|address| u32::from(*address != own)).collect();
+    plane.reconcile(&[weighted(hashed(&addresses), &weights)]).unwrap();
+    assert_eq!(only(), other, "draining is as good as gone");
 }
 
 fn program_sees_the_vip_as_its_peer(machine: &mut Machine, by: VipBackend) {

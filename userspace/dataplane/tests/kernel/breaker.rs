@@ -34,8 +34,8 @@ fn vip() -> SocketAddr {
 }
 
 /// A server in a process of its own, whose kernel keeps two connections for it.
-struct Hanging {
-    address: SocketAddr,
+pub(crate) struct Hanging {
+    pub(crate) address: SocketAddr,
     child: Child,
     /// What fills its backlog.
     waiting: Vec<OwnedFd>,
@@ -43,7 +43,7 @@ struct Hanging {
 
 impl Hanging {
     /// Stopped, with its backlog full: it answers no SYN.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let listener =
             socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
         bind(listener.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
@@ -68,7 +68,7 @@ impl Hanging {
     }
 
     /// It works again.
-    fn go_on(&mut self) {
+    pub(crate) fn go_on(&mut self) {
         self.waiting.clear();
         self.child.signal(Signal::SIGCONT);
     }
@@ -92,7 +92,7 @@ fn counters(config: &Config) -> Array<MapData, Counters> {
 }
 
 /// Puts everything that is known of backends back in time by a breaker's backoff.
-fn pass_backoff(config: &Config) {
+pub(crate) fn pass_backoff(config: &Config) {
     let mut map = counters(config);
     for index in 0..4 {
         let mut counters = map.get(&index, 0).unwrap();

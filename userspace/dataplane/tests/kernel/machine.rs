@@ -202,8 +202,13 @@ fn cgroup2() -> Option<(PathBuf, PathBuf)> {
 }
 
 /// Waits, generously, for what must become true.
-pub(crate) fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+pub(crate) fn wait_until(what: &str, is_true: impl FnMut() -> bool) {
+    wait_after(Duration::ZERO, what, is_true);
+}
+
+/// The same of what takes so long by itself.
+pub(crate) fn wait_after(time: Duration, what: &str, mut is_true: impl FnMut() -> bool) {
+    let deadline = Instant::now() + time + Duration::from_secs(20);
     while !is_true() {
         assert!(Instant::now() < deadline, "timed out waiting until {what}");
         std::thread::park_timeout(Duration::from_millis(5));

@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsRawFd as _, OwnedFd},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -18,6 +18,8 @@ use nix::{
         AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
     },
 };
+
+use crate::machine::wait_until;
 
 /// Longer than anything on loopback takes; a failure, not a measure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -119,6 +121,14 @@ pub(crate) fn echo() -> SocketAddr {
 /// Connections to [`echo`]es that are used from time to time.
 pub(crate) struct Live(Vec<TcpStream>);
 
+/// [`Live`] connections that are used all the time.
+pub(crate) struct Busy {
+    stop: Arc<AtomicBool>,
+    /// How often all of them have exchanged something.
+    rounds: Arc<AtomicU64>,
+    thread: JoinHandle<Live>,
+}
+
 impl Live {
     pub(crate) fn connect(to: SocketAddr, count: usize) -> Self {
         let connect = |_| {
@@ -143,12 +153,46 @@ impl Live {
 }
 
 impl Live {
+    /// Uses each of them, one after the other, until [`Busy::rest`].
+    pub(crate) fn busy(self) -> Busy {
+        let (stop, rounds) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let (stopped, done) = (Arc::clone(&stop), Arc::clone(&rounds));
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                self.check();
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+            self
+        });
+        Busy { stop, rounds, thread }
+    }
+
     /// Ends all of them with a reset.
     pub(crate) fn reset(self) {
         for stream in self.0 {
             let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
             setsockopt(&stream, sockopt::Linger, &linger).unwrap();
         }
+    }
+}
+
+// === impl Busy ===
+
+impl Busy {
+    /// Waits until all of them have begun and ended another exchange since now.
+    pub(crate) fn another_round(&self) {
+        // The one that is under way may have begun before.
+        let wanted = self.rounds.load(Ordering::Relaxed) + 2;
+        wait_until("all have exchanged something again", || {
+            self.thread.is_finished() || self.rounds.load(Ordering::Relaxed) >= wanted
+        });
+        assert!(!self.thread.is_finished(), "a connection is lost");
+    }
+
+    /// The connections, once none is being used.
+    pub(crate) fn rest(self) -> Live {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
     }
 }
 
