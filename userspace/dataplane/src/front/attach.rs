@@ -125,18 +125,29 @@ pub(super) fn holds(pin: &Path, index: u32) -> bool {
     }
 }
 
-/// Why native XDP is not to be used with an interface though its driver has it.
+/// Why native XDP is not taken of itself for an interface though its driver has it.
 fn unfit(interface: &str) -> Option<&'static str> {
     match net::driver(interface) {
-        Ok(driver) if driver == "veth" => Some(
-            "the driver is veth: its peer's packets may come without checksums, which XDP is not told",
-        ),
-        Ok(_) => None,
+        Ok(driver) => emulated(&driver),
         Err(error) => {
             // Then it has none that has XDP either.
             warn!(interface, %error, "SIOCETHTOOL: the interface's driver is not known");
             None
         }
+    }
+}
+
+/// Why XDP in this driver has no use: it stands for no hardware, and its packets have been through the kernel already.
+fn emulated(driver: &str) -> Option<&'static str> {
+    match driver {
+        "veth" => Some(
+            "the driver is veth, which copies each packet of a socket for XDP, and may have it without the checksum, \
+             which XDP is not told",
+        ),
+        "tun" => Some(
+            "the driver is tun, whose other side may leave out checksums, which XDP is not told",
+        ),
+        _ => None,
     }
 }
 
@@ -232,5 +243,20 @@ impl Place<'_> {
         let filter = Filter { interface: self.name, kind, links: self.links };
         filter::attach(&filter, program, object)?;
         Ok(if was_there { Attached::Replaced(path) } else { Attached::New(path) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_of_software_are_told_from_cards_by_their_drivers() {
+        for driver in ["veth", "tun"] {
+            assert!(emulated(driver).unwrap().contains(driver));
+        }
+        for driver in ["virtio_net", "mlx5_core", "bonding", "bridge", ""] {
+            assert_eq!(emulated(driver), None);
+        }
     }
 }

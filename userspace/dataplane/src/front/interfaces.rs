@@ -28,7 +28,7 @@ pub struct Interface {
 /// By what an interface's packets are caught.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Means {
-    /// XDP in the driver if the driver has it, and tc for the rest; otherwise tc alone.
+    /// XDP in the driver if it is a card's and has it, and tc for the rest; otherwise tc alone.
     #[default]
     Best,
     /// XDP in the driver and tc for the rest, or an error.

@@ -32,7 +32,7 @@ pub(crate) fn pins(config: &Config) -> Vec<String> {
 }
 
 /// Pins of what is at tc: links, or filters where the kernel has no tcx, which is Linux 6.6's.
-fn tc() -> [&'static str; 2] {
+pub(crate) fn tc() -> [&'static str; 2] {
     if Version::current().unwrap() < Version::new(6, 6, 0) {
         ["filter-egress-eth0", "filter-ingress-eth0"]
     } else {
@@ -52,7 +52,7 @@ fn link(config: &Config, name: &str) -> (u32, u32) {
     (info.id(), info.program_id())
 }
 
-fn with(config: &Config, interfaces: &str) -> Config {
+pub(crate) fn with(config: &Config, interfaces: &str) -> Config {
     let interfaces: Interfaces = interfaces.parse().unwrap();
     Config { forward: Forward { interfaces, ..config.forward.clone() }, ..config.clone() }
 }
@@ -124,10 +124,14 @@ fn programs_are_replaced_in_place_and_removed_when_not_asked_for() {
         assert_eq!(pins(&config), all);
     }
 
-    // By the agent's address, and for a veth without XDP.
-    drop(DataPlane::open(&with(&config, "auto")).unwrap());
-    assert_eq!(pins(&config), tc());
-    assert_eq!(link(&config, ingress).0, after[1].0);
+    // On a veth, XDP is given up unless it is asked for.
+    for interfaces in ["auto", "eth0"] {
+        drop(DataPlane::open(&with(&config, "eth0:xdp")).unwrap());
+        assert_eq!(pins(&config), all);
+        drop(DataPlane::open(&with(&config, interfaces)).unwrap());
+        assert_eq!(pins(&config), tc());
+        assert_eq!(link(&config, ingress).0, after[1].0);
+    }
     drop(DataPlane::open(&with(&config, "eth0:clsact")).unwrap());
     assert_eq!(pins(&config), ["filter-egress-eth0", "filter-ingress-eth0"]);
     assert!(filters("ingress").contains("forward_tc"), "{}", filters("ingress"));
