@@ -124,7 +124,7 @@ fn named(table: u32, slot: u32) -> Option<u32> {
     unsafe { MAGLEV.get(page) }?.backend(place)
 }
 
-/// The hash value of who connects: the container, by its cgroup. Linux 6.1, in these hooks.
+/// The hash value of who connects: the container, by its cgroup. Linux 5.7, in these hooks.
 #[cold]
 #[inline(never)]
 fn client() -> u64 {

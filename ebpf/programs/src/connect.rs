@@ -11,8 +11,8 @@ use crate::{
 
 /// `AF_INET` sockets.
 ///
-/// Linux 6.1: `bpf_set_retval` in this hook. Next are atomic exchange (5.12), `bpf_ktime_get_coarse_ns` (5.11), and
-/// links of cgroups (5.7).
+/// Linux 5.12: atomic exchange. Next are `bpf_ktime_get_coarse_ns` (5.11), and links of cgroups (5.7). From 6.1 on
+/// refusals are `ECONNREFUSED` (`bpf_set_retval` in this hook).
 #[cgroup_sock_addr(connect4)]
 pub fn connect4(ctx: SockAddrContext) -> i32 {
     connect(&ctx, Family::V4)
@@ -20,7 +20,7 @@ pub fn connect4(ctx: SockAddrContext) -> i32 {
 
 /// `AF_INET6` sockets, to an IPv6 address or to one that maps an IPv4 address.
 ///
-/// Linux 6.1, as [`connect4`].
+/// Linux 5.12, as [`connect4`].
 #[cgroup_sock_addr(connect6)]
 pub fn connect6(ctx: SockAddrContext) -> i32 {
     connect(&ctx, Family::V6)

@@ -16,7 +16,8 @@ use crate::{
 /// Datagrams to IPv4 addresses, of `AF_INET6` sockets as well: the kernel has turned addresses
 /// that map them by then.
 ///
-/// Linux 6.1: `bpf_set_retval` in this hook. Next are links of cgroups (5.7), and the socket in the context (5.3).
+/// Linux 5.7: links of cgroups. Next is the socket in the context (5.3). From 6.1 on refusals are `ECONNREFUSED`
+/// (`bpf_set_retval` in this hook).
 #[cgroup_sock_addr(sendmsg4)]
 pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
     sendmsg(&ctx, Family::V4)
@@ -24,7 +25,7 @@ pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
 
 /// Datagrams to IPv6 addresses.
 ///
-/// Linux 6.1, as [`sendmsg4`].
+/// Linux 5.7, as [`sendmsg4`].
 #[cgroup_sock_addr(sendmsg6)]
 pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
     sendmsg(&ctx, Family::V6)

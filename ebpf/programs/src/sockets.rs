@@ -18,6 +18,11 @@ pub const DENY: i32 = 0;
 /// `errno` of a connection that nobody takes.
 const ECONNREFUSED: i32 = 111;
 
+/// 0 if the kernel has no `bpf_set_retval` in these hooks, which is Linux 6.1's. The loader sets it, and the verifier
+/// then leaves out what calls it.
+#[unsafe(no_mangle)]
+static SETS_ERROR_NUMBERS: u32 = 1;
+
 /// Address family of a hook.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Family {
@@ -70,13 +75,15 @@ pub fn rewrite(ctx: &SockAddrContext, family: Family, to: &Endpoint) {
     }
 }
 
-/// Makes the system call fail with `ECONNREFUSED`, as if the destination had said so.
-///
-/// The helper is there for these hooks from Linux 6.1 on.
+/// Makes the system call fail with `ECONNREFUSED`, as if the destination had said so; where the kernel cannot be
+/// told of it, with its own `EPERM`.
 #[inline(always)]
 pub fn refuse() -> i32 {
-    // SAFETY: takes a number only.
-    unsafe { bpf_set_retval(-ECONNREFUSED) };
+    // SAFETY: a live value; volatile, as another is put in its place.
+    if unsafe { (&raw const SETS_ERROR_NUMBERS).read_volatile() } != 0 {
+        // SAFETY: takes a number only.
+        unsafe { bpf_set_retval(-ECONNREFUSED) };
+    }
     DENY
 }
 

@@ -31,7 +31,7 @@ pub enum VipBackend {
     /// eBPF, unless the kernel lacks what it takes; then NFQUEUE.
     #[default]
     Auto,
-    /// eBPF programs on the agent's cgroup. Linux 6.1.
+    /// eBPF programs on the agent's cgroup. Linux 5.12; all of it from 6.1 on.
     Ebpf,
     /// minuteman's rules: SYNs are queued to the agent. TCP over IPv4; Linux 3.13 and ipset,
     /// iptables, NFQUEUE, conntrack and ctnetlink in it.

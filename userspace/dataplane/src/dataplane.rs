@@ -9,7 +9,7 @@ use crate::{
     Changes, Config, Error, Interfaces, Skips, Snapshot, VipBackend, VipStatus,
     nfqueue::{self, Nfqueue, Retiring},
     plane::{EbpfPlane, endpoint},
-    platform,
+    platform::{self, features::Feature},
     view::News,
 };
 
@@ -52,14 +52,23 @@ impl DataPlane {
     /// kernel refused. Of the interfaces: [`Error::NoInterfaces`], [`Error::Interface`],
     /// [`Error::Source`], [`Error::Front`], [`Error::Occupied`], [`Error::Attach`].
     pub fn open(config: &Config) -> Result<Self, Error> {
+        Self::open_without(config, &platform::lacking()?)
+    }
+
+    /// As [`open`](Self::open) on a kernel that lacks these [`FEATURES`](crate::FEATURES), whichever runs.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_without(config: &Config, lacking: &[Feature]) -> Result<Self, Error> {
         let interfaces = &config.forward.interfaces;
         if config.backend == VipBackend::Nfqueue && *interfaces != Interfaces::None {
             return Err(Error::NoInterfaces { interfaces: interfaces.to_string() });
         }
         let active = match config.backend {
-            VipBackend::Ebpf => Active::Ebpf(Box::new(EbpfPlane::open(config)?)),
+            VipBackend::Ebpf => Active::Ebpf(Box::new(EbpfPlane::open(config, lacking)?)),
             VipBackend::Nfqueue => Active::Nfqueue(Box::new(Nfqueue::open(config)?)),
-            VipBackend::Auto => choose(config)?,
+            VipBackend::Auto => choose(config, lacking)?,
         };
         let former = match active {
             Active::Ebpf(_) => former_nfqueue(config),
@@ -245,8 +254,8 @@ impl DataPlane {
 }
 
 /// eBPF, unless this kernel lacks what it takes.
-fn choose(config: &Config) -> Result<Active, Error> {
-    let lacking = match EbpfPlane::open(config) {
+fn choose(config: &Config, lacking: &[Feature]) -> Result<Active, Error> {
+    let lacking = match EbpfPlane::open(config, lacking) {
         Ok(plane) => {
             let (kernel, programs) = (platform::kernel(), EbpfPlane::programs());
             info!(

@@ -16,7 +16,7 @@ pub enum Error {
     },
 
     /// The kernel is too old for the programs.
-    #[error("the kernel is {running}, and lacks {lacking}; VIPs by eBPF need Linux 6.1 or later")]
+    #[error("the kernel is {running}, and lacks {lacking}; VIPs by eBPF need Linux 5.12 or later")]
     Kernel {
         /// Version that runs.
         running: String,

@@ -20,7 +20,11 @@ use aya::{Ebpf, programs::Program};
 use muster_packet::MAX_TRACKED;
 use tracing::warn;
 
-use crate::{Error, tables::Tables};
+use crate::{
+    Error,
+    platform::features::{Feature, Need, has},
+    tables::Tables,
+};
 
 pub use events::InterfaceEvents;
 pub use interfaces::{Interface, Interfaces, InterfacesError, Means};
@@ -47,6 +51,8 @@ pub struct Forward {
 pub(crate) struct Front {
     config: Forward,
     object: Ebpf,
+    /// False if the kernel does not take the program for XDP.
+    takes_xdp: bool,
     /// Interfaces of which it has been said that they are not there.
     missing: BTreeSet<String>,
     /// True of each family, IPv4 first, of which it has been looked at what its VIPs need.
@@ -162,13 +168,25 @@ impl Front {
         config: &Forward,
         object: &mut Ebpf,
         tables: &mut Tables,
+        lacking: &[Feature],
     ) -> Result<bool, Error> {
         let devices = Devices::read()?;
         let interfaces = config.interfaces(&devices)?;
         if interfaces.is_empty() {
             return Ok(false);
         }
-        for name in PROGRAMS {
+        let takes_xdp = has(lacking, Need::Fragments);
+        let by_xdp =
+            |interface: &&Interface| matches!(interface.means, Means::Native | Means::Generic);
+        if let Some(interface) = interfaces.iter().find(by_xdp).filter(|_| !takes_xdp) {
+            return Err(Error::Interface {
+                name: interface.name.clone(),
+                reason: "by XDP it needs packets in several buffers (Linux 5.18), which this kernel lacks; name the \
+                         interface alone, or with :tc",
+                there: devices.text(),
+            });
+        }
+        for name in PROGRAMS.into_iter().filter(|name| takes_xdp || *name != XDP) {
             let program = object.program_mut(name).ok_or(Error::Missing { name })?;
             let loaded = match program {
                 Program::Xdp(program) => program.load(),
@@ -186,12 +204,13 @@ impl Front {
     }
 
     /// Keeps the object whose programs [`load`](Self::load) has loaded.
-    pub(crate) fn new(config: &Forward, object: Ebpf) -> Self {
+    pub(crate) fn new(config: &Forward, object: Ebpf, lacking: &[Feature]) -> Self {
         // The agent's own is looked at when the programs are loaded.
         let is_v4 = config.address.is_ipv4();
         Self {
             config: config.clone(),
             object,
+            takes_xdp: has(lacking, Need::Fragments),
             missing: BTreeSet::new(),
             looked_at: [is_v4, !is_v4],
             attached: BTreeMap::new(),
@@ -251,10 +270,12 @@ impl Front {
             let whole = former.filter(|(index, pins)| {
                 *index == device.index && pins.iter().all(|pin| attach::holds(pin, *index))
             });
-            let made = match whole {
+            let made = if let Some((_, made)) = whole {
                 // Drivers may take their time to replace a program, even by itself.
-                Some((_, made)) => made,
-                None => attach::attach(interface, device.index, &mut self.object, links)?,
+                made
+            } else {
+                let (object, takes_xdp) = (&mut self.object, self.takes_xdp);
+                attach::attach(interface, device.index, object, takes_xdp, links)?
             };
             pins.extend(made.iter().cloned());
             self.attached.insert(interface.name.clone(), (device.index, made));

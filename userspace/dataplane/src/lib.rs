@@ -13,7 +13,7 @@
 //!
 //! # Minimum kernel version
 //!
-//! Linux 6.1, with BTF, bpffs and cgroup v2 (of which a hybrid tree's empty one is enough).
+//! Linux 5.12, all of it from 6.1 on, with BTF, bpffs and cgroup v2 (of which a hybrid tree's empty one is enough).
 
 mod also;
 mod api;
@@ -66,7 +66,7 @@ pub use latencies::Latencies;
 pub use net::{net_router, tagged_json};
 pub use platform::{
     cgroup2_mount,
-    features::{Feature, lacking},
+    features::{FEATURES, Feature, lacking},
 };
 pub use report::{BackendReport, Report, SkippedReport, VipReport, monitor_router};
 pub use router::router;

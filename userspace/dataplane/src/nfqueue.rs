@@ -161,6 +161,7 @@ impl Nfqueue {
             // What it has is in its memory.
             maps: Vec::new(),
             forwarded: Vec::new(),
+            lacking: Vec::new(),
         })
     }
 

@@ -20,7 +20,10 @@ use crate::{
     object,
     pins::Pins,
     plan::{self, Plan, Rules},
-    platform,
+    platform::{
+        self,
+        features::{Feature, Need},
+    },
     skips::Told,
     stale,
     tables::Tables,
@@ -50,6 +53,8 @@ pub(crate) struct EbpfPlane {
     refusals: Refusals,
     /// True if an interface is asked for.
     forwards: bool,
+    /// What the kernel lacks and is done without.
+    lacking: Vec<Feature>,
     /// The tables of flows, until they are used by the attached programs.
     flows: Option<Flows>,
     /// The programs for interfaces, if any is asked for.
@@ -74,18 +79,23 @@ impl EbpfPlane {
     /// What the machine lacks and how to get it ([`Error::Kernel`], [`Error::NoBpffs`],
     /// [`Error::NoCgroup`]), [`Error::Busy`] if another process has it open, or what the kernel
     /// refused.
-    pub(crate) fn open(config: &Config) -> Result<Self, Error> {
-        platform::prepare(config)?;
+    pub(crate) fn open(config: &Config, lacking: &[Feature]) -> Result<Self, Error> {
+        platform::prepare(config, lacking)?;
         let pins = Pins::new(config.directory()?);
         let lock = Lock::take(pins.directory())?;
         stale::remove(pins.directory());
 
         let adopt = pins.adoptable();
         let flows = Flows::find(&pins, &config.forward)?;
-        let mut object = object::load(&pins, adopt, &flows)?;
+        let mut object = object::load(&pins, adopt, &flows, lacking)?;
         let mut tables = Tables::take(&mut object)?;
         flows.begin(&mut tables)?;
-        let forwards = Front::load(&config.forward, &mut object, &mut tables)?;
+        let forwards = Front::load(&config.forward, &mut object, &mut tables, lacking)?;
+        let is_missed = |feature: &&Feature| forwards || feature.need != Need::Fragments;
+        let lacking: Vec<Feature> = lacking.iter().filter(is_missed).copied().collect();
+        for line in lacking.iter().filter_map(Feature::consequence) {
+            warn!("the kernel lacks {line}");
+        }
         let mut plane = Self {
             config: config.clone(),
             pins,
@@ -99,6 +109,7 @@ impl EbpfPlane {
             told: Told::default(),
             refusals: Refusals::default(),
             forwards,
+            lacking,
             flows: Some(flows),
             front: None,
             agent_id: String::new(),
@@ -167,7 +178,7 @@ impl EbpfPlane {
     /// Makes the object's programs those of the interfaces that are asked for.
     fn attach_front(&mut self, object: Ebpf) -> Result<(), Error> {
         if self.forwards {
-            let front = self.front.insert(Front::new(&self.config.forward, object));
+            let front = self.front.insert(Front::new(&self.config.forward, object, &self.lacking));
             front.attach(&self.pins.links())
         } else {
             front::release(&self.pins.links(), &BTreeSet::new())

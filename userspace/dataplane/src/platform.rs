@@ -11,13 +11,18 @@ use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, FsType, statfs};
 use procfs::sys::kernel::Version;
 
 use crate::{Config, Error};
+use features::Feature;
 
 /// `BPF_FS_MAGIC` of the kernel's `magic.h`.
 const BPF_FS_MAGIC: FsType = FsType(0xcafe_4a11);
 
 /// Checks kernel, bpffs and cgroup tree, and makes the cgroup.
-pub(crate) fn prepare(config: &Config) -> Result<(), Error> {
-    check_kernel()?;
+///
+/// # Errors
+///
+/// What is missing; of what the kernel lacks, that without which there is no way.
+pub(crate) fn prepare(config: &Config, lacking: &[Feature]) -> Result<(), Error> {
+    check_kernel(lacking)?;
     check_btf(Path::new(BTF))?;
     let known = fs::read_to_string(FILE_SYSTEMS).map_err(Error::file("read", FILE_SYSTEMS))?;
     ["bpf", "cgroup2"].into_iter().try_for_each(|name| check_file_system(name, &known))?;
@@ -27,21 +32,24 @@ pub(crate) fn prepare(config: &Config) -> Result<(), Error> {
 
 /// The first kernel with all that the programs use: `bpf_set_retval` in the socket address
 /// hooks is the newest of it.
-const NEEDED: Version = Version { major: 6, minor: 1, patch: 0 };
+const COMPLETE: Version = Version { major: 6, minor: 1, patch: 0 };
 
-/// Checks that the kernel has what programs use, whatever its version says.
-pub(crate) fn check_kernel() -> Result<(), Error> {
+/// What this kernel lacks of what the programs use, whatever its version says.
+pub(crate) fn lacking() -> Result<Vec<Feature>, Error> {
     let running = Version::current().map_err(|error| {
         Error::file("read", "/proc/sys/kernel/osrelease")(io::Error::other(error))
     })?;
-    if running >= NEEDED {
+    Ok(if running >= COMPLETE { Vec::new() } else { features::lacking() })
+}
+
+/// Checks that a kernel lacks only that for which there is another way.
+fn check_kernel(lacking: &[Feature]) -> Result<(), Error> {
+    let needed = lacking.iter().filter(|feature| feature.without.is_none());
+    let needed: Vec<String> = needed.map(ToString::to_string).collect();
+    if needed.is_empty() {
         return Ok(());
     }
-    let lacking: Vec<String> = features::lacking().iter().map(ToString::to_string).collect();
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Kernel { running: kernel(), lacking: lacking.join(", ") })
+    Err(Error::Kernel { running: kernel(), lacking: needed.join(", ") })
 }
 
 /// Where the kernel describes its types.
@@ -108,6 +116,18 @@ pub fn cgroup2_mount() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kernel_is_refused_for_what_there_is_no_way_without_and_told_of_that_alone() {
+        let (needed, others): (Vec<_>, Vec<_>) =
+            features::FEATURES.into_iter().partition(|feature| feature.without.is_none());
+        assert!(!needed.is_empty() && !others.is_empty());
+        check_kernel(&others).unwrap();
+        let error = check_kernel(&features::FEATURES).unwrap_err();
+        assert!(error.is_lacking());
+        let is_told = |feature: &Feature| error.to_string().contains(&feature.to_string());
+        assert!(needed.iter().all(is_told) && !others.iter().any(is_told), "{error}");
+    }
 
     #[test]
     fn folder_that_is_no_bpffs_is_named_with_the_command() {

@@ -42,6 +42,9 @@ pub struct Report {
     /// forwarded.
     #[serde(default)]
     pub forwarded: BTreeMap<String, u64>,
+    /// What the kernel lacks, and what is different for want of it.
+    #[serde(default)]
+    pub lacking: Vec<String>,
 }
 
 /// A VIP.
@@ -108,6 +111,7 @@ impl From<&Snapshot> for Report {
             vips: all.vips.iter().map(VipReport::from).collect(),
             skipped: (&all.skips).into(),
             forwarded: forwarded.collect(),
+            lacking: all.lacking.clone(),
         }
     }
 }

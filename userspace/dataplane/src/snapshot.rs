@@ -16,6 +16,8 @@ pub struct Snapshot {
     /// What became of forwarded packets, as [`DataPlane::forwarded`](crate::DataPlane::forwarded) has it;
     /// empty where none are.
     pub forwarded: Vec<(&'static str, u64)>,
+    /// What the kernel lacks, and what is different for want of it.
+    pub lacking: Vec<String>,
 }
 
 /// How full a map is.

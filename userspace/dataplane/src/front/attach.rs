@@ -31,6 +31,9 @@ struct Place<'a> {
     links: &'a Path,
 }
 
+/// Why there is no XDP on older kernels.
+const NO_FRAGMENTS: &str = "the kernel lacks XDP in several buffers (Linux 5.18)";
+
 /// What became of a program that was to be attached.
 enum Attached {
     /// A link that was there runs the new program.
@@ -41,12 +44,13 @@ enum Attached {
     Unable(io::Error),
 }
 
-/// Attaches all programs of an interface, replacing those that are there in place. The pins of
-/// what is attached.
+/// Attaches all programs of an interface, replacing those that are there in place: but that for XDP if the kernel does
+/// not take it. The pins of what is attached.
 pub(crate) fn attach(
     interface: &Interface,
     index: u32,
     object: &mut Ebpf,
+    takes_xdp: bool,
     links: &Path,
 ) -> Result<Vec<PathBuf>, Error> {
     let place = Place { name: &interface.name, index, links };
@@ -79,7 +83,8 @@ pub(crate) fn attach(
     }
 
     let mut no_xdp = None;
-    match (interface.means, unfit(&interface.name)) {
+    let unfit = if takes_xdp { unfit(&interface.name) } else { Some(NO_FRAGMENTS) };
+    match (interface.means, unfit) {
         (Means::Tc | Means::Clsact, _) => no_xdp = Some(io::Error::other("asked for")),
         (Means::Best, Some(reason)) => no_xdp = Some(io::Error::other(reason)),
         (Means::Generic, _) => {

@@ -9,7 +9,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::EbpfPlane;
 use crate::{
     BackendStatus, Error, MapUse, Snapshot, VipStatus, current::Current, forwarded, pages::Pages,
-    status, table::Slots,
+    platform::features::Feature, status, table::Slots,
 };
 
 impl EbpfPlane {
@@ -70,6 +70,7 @@ impl EbpfPlane {
             .collect(),
             forwarded,
             skips: self.skips.clone(),
+            lacking: self.lacking.iter().filter_map(Feature::consequence).collect(),
             vips: vips.collect(),
         })
     }

@@ -1,7 +1,8 @@
 //! What the programs ask of the kernel, beside BTF, bpffs and cgroup v2.
 //!
 //! Linux 6.1 has all of it. Of an older one each is probed, for there are distributions whose kernels
-//! have more than their version says.
+//! have more than their version says. For some of it there is a way without; what a kernel lacks is a list, and
+//! everything that is done otherwise is done by it.
 
 use std::fmt;
 
@@ -21,26 +22,32 @@ pub struct Feature {
     pub since: &'static str,
     /// The programs that the kernel refuses without.
     pub programs: &'static [&'static str],
-    probe: Probe,
+    /// What is different where it is all that the kernel lacks; `None` if VIPs cannot be served by eBPF then.
+    pub without: Option<&'static str>,
+    pub(crate) need: Need,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Probe {
-    /// A helper, called by a program of this kind.
-    Helper(ProgramType, BpfHelper),
+/// What is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// A clock.
+    CoarseClock,
     /// The instruction `cmpxchg`.
     Exchange,
     /// XDP programs that take packets in several buffers.
     Fragments,
+    /// The error that a system call fails with.
+    ErrorNumber,
 }
 
 /// What is newer than Linux 5.10, the oldest first.
-const FEATURES: [Feature; 4] = [
+pub const FEATURES: [Feature; 4] = [
     Feature {
         name: "bpf_ktime_get_coarse_ns",
         since: "5.11",
         programs: &["connect4", "connect6", "forward", "forward_tc", "reply"],
-        probe: Probe::Helper(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_ktime_get_coarse_ns),
+        without: None,
+        need: Need::CoarseClock,
     },
     Feature {
         name: "atomic exchange (BPF_CMPXCHG)",
@@ -54,29 +61,44 @@ const FEATURES: [Feature; 4] = [
             "forward_tc",
             "reply",
         ],
-        probe: Probe::Exchange,
+        without: None,
+        need: Need::Exchange,
     },
     Feature {
         name: "XDP in several buffers (BPF_F_XDP_HAS_FRAGS)",
         since: "5.18",
         programs: &["forward"],
-        probe: Probe::Fragments,
+        without: Some("packets of other machines to VIPs are met at tc, not by XDP"),
+        need: Need::Fragments,
     },
     Feature {
         name: "bpf_set_retval at connect() and sendmsg()",
         since: "6.1",
-        programs: &["connect4", "connect6", "sendmsg4", "sendmsg6"],
-        probe: Probe::Helper(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_set_retval),
+        programs: &[],
+        without: Some("connections to VIPs without backends fail with EPERM, not ECONNREFUSED"),
+        need: Need::ErrorNumber,
     },
 ];
 
 /// What this kernel lacks of what the programs need and Linux 5.10 does not have. What cannot be
 /// probed, as without privileges, is taken to be there.
 pub fn lacking() -> Vec<Feature> {
-    FEATURES.into_iter().filter(|feature| !feature.probe.succeeds()).collect()
+    FEATURES.into_iter().filter(|feature| !feature.need.is_met()).collect()
+}
+
+/// True if a kernel that lacks these has what is needed.
+pub(crate) fn has(lacking: &[Feature], need: Need) -> bool {
+    !lacking.iter().any(|feature| feature.need == need)
 }
 
 // === impl Feature ===
+
+impl Feature {
+    /// What it is, and what is done without it; `None` if nothing is.
+    pub(crate) fn consequence(&self) -> Option<String> {
+        Some(format!("{self}: {}", self.without?))
+    }
+}
 
 impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,12 +106,16 @@ impl fmt::Display for Feature {
     }
 }
 
-// === impl Probe ===
+// === impl Need ===
 
-impl Probe {
-    fn succeeds(self) -> bool {
+impl Need {
+    /// Asks the kernel.
+    fn is_met(self) -> bool {
+        let calls =
+            |helper| is_helper_supported(ProgramType::CgroupSockAddr, helper).unwrap_or(true);
         match self {
-            Self::Helper(kind, helper) => is_helper_supported(kind, helper).unwrap_or(true),
+            Self::CoarseClock => calls(BpfHelper::BPF_FUNC_ktime_get_coarse_ns),
+            Self::ErrorNumber => calls(BpfHelper::BPF_FUNC_set_retval),
             Self::Exchange => load::takes_exchange().unwrap_or(true),
             Self::Fragments => load::takes_fragments().unwrap_or(true),
         }
@@ -108,9 +134,12 @@ mod tests {
 
     /// Without privileges nothing can be probed, and nothing is said to be lacking.
     #[test]
-    fn kernel_that_serves_vips_lacks_nothing() {
-        if crate::platform::check_kernel().is_ok() {
-            assert!(lacking().is_empty(), "{:?}", lacking());
+    fn kernel_is_asked_for_what_its_version_does_not_say() {
+        let known = crate::platform::lacking().unwrap();
+        let asked = lacking();
+        assert!(known.is_empty() || known.len() == asked.len(), "{known:?} {asked:?}");
+        for feature in FEATURES {
+            assert_eq!(has(&asked, feature.need), feature.need.is_met());
         }
     }
 }
