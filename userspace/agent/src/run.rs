@@ -45,10 +45,11 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     };
     let vips = listen("vip-port", (any, config.vip_port).into()).await?;
     let net = listen("net-port", (config.net_ip, config.net_port()?).into()).await?;
-    let containers = Containers::new(&config)?;
     let plane_config = plane(&config, &machine);
     let plane = spawn_blocking(move || DataPlane::open(&plane_config)).await??;
     let plane = Arc::new(Mutex::new(plane));
+    // Once the data plane has its lock: until then the agent's cgroup may be taken for a dead agent's.
+    let containers = Containers::new(&config)?;
     let containers = containers.with_vips(Arc::clone(&plane)).await;
     let found = containers.recover().await?;
 

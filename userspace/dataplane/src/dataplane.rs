@@ -176,7 +176,8 @@ impl DataPlane {
     }
 
     /// Lets the next [`reconcile`](Self::reconcile) read what the kernel has, and so undo what
-    /// others changed in it. To be called from time to time: the reading takes as long as the maps are large.
+    /// others changed in it; and removes what dead agents have left. To be called each minute or so, which also tells other
+    /// agents that this one lives: the reading takes as long as the maps are large.
     pub fn read_again(&mut self) {
         match &mut self.active {
             Active::Ebpf(plane) => plane.read_again(),

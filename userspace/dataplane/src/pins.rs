@@ -6,10 +6,11 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs::{self, File, FileTimes},
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use aya::{
@@ -34,6 +35,17 @@ const NEXT: &str = "_next";
 #[derive(Debug)]
 pub(crate) struct Pins {
     directory: PathBuf,
+}
+
+/// To what an agent's programs are attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Attached {
+    /// To cgroups that are there, by number.
+    To(BTreeSet<u64>),
+    /// To none, or to one that is gone.
+    Nowhere,
+    /// What is pinned are links of other kinds: they tell nothing of the agent.
+    Elsewhere,
 }
 
 // === impl Pins ===
@@ -192,16 +204,14 @@ impl Pins {
         Ok(())
     }
 
-    /// True if an agent may come back to what is pinned here: the cgroup that its programs are
-    /// attached to is there, and with it perhaps its containers. What is at interfaces tells nothing
-    /// of that: an agent attaches to its cgroup before.
+    /// To what the programs are attached. What is at interfaces tells nothing of that: an agent attaches to
+    /// its cgroup before.
     ///
     /// # Errors
     ///
     /// [`Error::File`], also if something is pinned among the links that is none.
-    pub(crate) fn has_cgroup(&self) -> Result<bool, Error> {
-        // Links of other kinds alone do not tell that the agent is gone.
-        let (mut without, mut others) = (false, false);
+    pub(crate) fn attached(&self) -> Result<Attached, Error> {
+        let (mut cgroups, mut without, mut others) = (BTreeSet::new(), false, false);
         for path in list(&self.links())? {
             if front::Kind::of(&path).is_some() {
                 continue;
@@ -210,11 +220,38 @@ impl Pins {
             let link = syscall::cgroup_link(&link);
             match link.map_err(Error::file("BPF_OBJ_GET_INFO_BY_FD", path))? {
                 Some(CgroupLink { cgroup: 0, .. }) => without = true,
-                Some(_) => return Ok(true),
+                Some(CgroupLink { cgroup, .. }) => {
+                    cgroups.insert(cgroup);
+                }
                 None => others = true,
             }
         }
-        Ok(others && !without)
+        Ok(if !cgroups.is_empty() {
+            Attached::To(cgroups)
+        } else if others && !without {
+            Attached::Elsewhere
+        } else {
+            Attached::Nowhere
+        })
+    }
+
+    /// Says that an agent is at them.
+    pub(crate) fn use_now(&self) -> Result<(), Error> {
+        let times = FileTimes::new().set_modified(SystemTime::now());
+        let folder = File::open(&self.directory).map_err(Error::file("open", &self.directory))?;
+        folder.set_times(times).map_err(Error::file("futimens", &self.directory))
+    }
+
+    /// For how long none has said so, nor changed them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`].
+    pub(crate) fn unused(&self) -> Result<Duration, Error> {
+        let modified = fs::metadata(&self.directory).and_then(|folder| folder.modified());
+        let modified = modified.map_err(Error::file("stat", &self.directory))?;
+        // The clock may have been set back.
+        Ok(modified.elapsed().unwrap_or_default())
     }
 
     /// Detaches all programs and unpins everything.

@@ -83,7 +83,10 @@ impl EbpfPlane {
         platform::prepare(config, lacking)?;
         let pins = Pins::new(config.directory()?);
         let lock = Lock::take(pins.directory())?;
-        stale::remove(pins.directory());
+        pins.use_now()?;
+        // Not before: until then another agent may take it for a dead one's.
+        platform::make_cgroup(&config.cgroup)?;
+        stale::remove(pins.directory(), &config.cgroup);
 
         let adopt = pins.adoptable();
         let flows = Flows::find(&pins, &config.forward)?;
@@ -294,9 +297,14 @@ impl EbpfPlane {
         Ok(changes)
     }
 
-    /// Lets the next [`reconcile`](Self::reconcile) read the maps, and so undo what others did to them.
+    /// Lets the next [`reconcile`](Self::reconcile) read the maps, and so undo what others did to them; says that this
+    /// agent is alive, and removes what those have left that are not.
     pub(crate) fn read_again(&mut self) {
         self.read_again = true;
+        if let Err(error) = self.pins.use_now() {
+            warn!(%error, "other agents may take this one for dead when it ends");
+        }
+        stale::remove(self.pins.directory(), &self.config.cgroup);
     }
 
     /// What of the view of the last [`reconcile`](Self::reconcile) is not applied.

@@ -16,7 +16,7 @@ use features::Feature;
 /// `BPF_FS_MAGIC` of the kernel's `magic.h`.
 const BPF_FS_MAGIC: FsType = FsType(0xcafe_4a11);
 
-/// Checks kernel, bpffs and cgroup tree, and makes the cgroup.
+/// Checks kernel, bpffs and cgroup tree.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ pub(crate) fn prepare(config: &Config, lacking: &[Feature]) -> Result<(), Error>
     let known = fs::read_to_string(FILE_SYSTEMS).map_err(Error::file("read", FILE_SYSTEMS))?;
     ["bpf", "cgroup2"].into_iter().try_for_each(|name| check_file_system(name, &known))?;
     check_bpffs(&config.bpffs)?;
-    make_cgroup(&config.cgroup)
+    check_cgroup(&config.cgroup)
 }
 
 /// The first kernel with all that the programs use: `bpf_set_retval` in the socket address
@@ -86,14 +86,20 @@ pub(crate) fn check_bpffs(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Makes a cgroup, if it is missing.
-pub(crate) fn make_cgroup(path: &Path) -> Result<(), Error> {
+fn check_cgroup(path: &Path) -> Result<(), Error> {
     // Making a directory outside the tree would hide the mistake, so look first.
     let existing = path.ancestors().find(|dir| dir.exists()).unwrap_or(path);
     let inside = statfs(existing).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC);
-    if !inside {
-        return Err(Error::NoCgroup { path: path.to_owned(), hint: cgroup_hint(cgroup2_mount()) });
+    if inside {
+        Ok(())
+    } else {
+        Err(Error::NoCgroup { path: path.to_owned(), hint: cgroup_hint(cgroup2_mount()) })
     }
+}
+
+/// Makes a cgroup, if it is missing.
+pub(crate) fn make_cgroup(path: &Path) -> Result<(), Error> {
+    check_cgroup(path)?;
     fs::create_dir_all(path).map_err(Error::file("mkdir", path))
 }
 

@@ -4,6 +4,7 @@
 //! not show which cgroup a link belongs to, and reads maps entry by entry. All unsafe code
 //! of the crate is here.
 
+pub(crate) mod cgroup;
 pub(crate) mod load;
 pub(crate) mod net;
 

@@ -1,6 +1,13 @@
 //! What dead agents have left pinned, and who removes it.
 
-use std::{fs, net::SocketAddr, path::PathBuf, process::Command};
+use std::{
+    fs::{self, File, FileTimes},
+    net::SocketAddr,
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::{Duration, SystemTime},
+};
 
 use aya::{
     maps::{MapData, MapInfo},
@@ -70,6 +77,92 @@ fn pins_of_an_agent_whose_cgroup_is_gone_are_removed_by_another_that_starts() {
     let plane = DataPlane::open(&dead).unwrap();
     assert!(plane.vips().unwrap().is_empty());
     assert!(folder(&dead).exists());
+}
+
+/// Makes it two hours ago that an agent was at its pins.
+fn forget(config: &Config) {
+    let then = SystemTime::now() - Duration::from_hours(2);
+    let folder = File::open(folder(config)).unwrap();
+    folder.set_times(FileTimes::new().set_modified(then)).unwrap();
+}
+
+/// As after an agent was killed that has another name since.
+#[test]
+fn agent_that_is_gone_for_long_is_dead_if_nothing_is_in_its_cgroup() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let [dead, running, serving, below, recent] = [(); 5].map(|()| killed(&mut machine, &server));
+    let running_plane = DataPlane::open(&running).unwrap();
+    let inner = below.cgroup.join("container");
+    fs::create_dir(&inner).unwrap();
+    let own = machine.agent();
+    let mut plane = DataPlane::open(&own).unwrap();
+    for config in [&dead, &running, &serving, &below] {
+        forget(config);
+    }
+
+    // An agent that runs finds them, too.
+    enter(&serving.cgroup);
+    plane.read_again();
+    assert!(!folder(&dead).exists() && !dead.cgroup.exists());
+    for config in [&running, &serving, &recent] {
+        assert!(folder(config).join("links/connect4").exists() && config.cgroup.exists());
+    }
+    assert_eq!(ask(vip()).unwrap(), server.address);
+    // What is left in a cgroup stays, without what was attached to it.
+    assert!(!folder(&below).exists() && inner.exists());
+    fs::remove_dir(inner).unwrap();
+
+    // A process below is one of the agent's as well.
+    let inner = serving.cgroup.join("container");
+    fs::create_dir(&inner).unwrap();
+    enter(&inner);
+    plane.read_again();
+    assert!(folder(&serving).exists());
+    machine.leave();
+    fs::remove_dir(inner).unwrap();
+
+    // One that runs says so from time to time, so it is found when it restarts.
+    let mut running_plane = running_plane;
+    running_plane.read_again();
+    drop(running_plane);
+    plane.read_again();
+    assert!(folder(&running).exists() && !folder(&serving).exists());
+    forget(&running);
+    let running_plane = DataPlane::open(&running).unwrap();
+    drop(running_plane);
+    plane.read_again();
+    assert!(folder(&running).exists());
+    forget(&running);
+    plane.read_again();
+    assert!(!folder(&running).exists());
+
+    // It comes back all the same.
+    let mut running_plane = DataPlane::open(&running).unwrap();
+    running_plane.reconcile(&[tcp(VIP, &[server.address])]).unwrap();
+    enter(&running.cgroup);
+    assert_eq!(ask(vip()).unwrap(), server.address);
+}
+
+/// Whoever is first: the agent that starts has its cgroup and its pins.
+#[test]
+fn agent_that_starts_while_another_takes_it_for_dead_has_all_that_it_needs() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let late = killed(&mut machine, &server);
+    let own = machine.agent();
+    let mut plane = DataPlane::open(&own).unwrap();
+    for _ in 0..4 {
+        forget(&late);
+        let mut started = thread::scope(|scope| {
+            scope.spawn(|| plane.read_again());
+            DataPlane::open(&late).unwrap()
+        });
+        started.reconcile(&[tcp(VIP, &[server.address])]).unwrap();
+        enter(&late.cgroup);
+        assert_eq!(ask(vip()).unwrap(), server.address);
+        machine.leave();
+    }
 }
 
 #[test]
