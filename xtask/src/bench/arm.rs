@@ -47,14 +47,16 @@ pub(super) struct Arm {
 
 impl Kind {
     /// What is compared with [`Direct`](Self::Direct).
-    pub(super) const COMPARED: [Self; 8] = [
+    pub(super) const COMPARED: [Self; 10] = [
         Self::Inside,
         Self::Muster,
         Self::Nfqueue,
         Self::Iptables(10),
         Self::Iptables(1_000),
         Self::Iptables(10_000),
+        Self::Nftables(10),
         Self::Nftables(1_000),
+        Self::Nftables(10_000),
         Self::Haproxy,
     ];
 
@@ -99,7 +101,7 @@ impl Kind {
         // By the number of digits.
         let by = |services: usize| u16::try_from(services.ilog10()).unwrap_or(0);
         match self {
-            Self::Direct => 8100..=8108,
+            Self::Direct => 8100..=8110,
             Self::Inside => one(8200),
             Self::Muster => one(8300),
             Self::Iptables(services) => one(8400 + by(services)),
@@ -110,7 +112,8 @@ impl Kind {
     }
 }
 
-const _: () = assert!(Kind::COMPARED.len() == 8, "direct has a port before and after each of them");
+const _: () =
+    assert!(Kind::COMPARED.len() == 10, "direct has a port before and after each of them");
 
 impl Arm {
     /// Makes the arm's machine, at `address`, with whatever leads to the server.

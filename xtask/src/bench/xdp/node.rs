@@ -43,13 +43,15 @@ pub(super) struct Node {
 
 impl Kind {
     /// What is compared with [`Routed`](Self::Routed).
-    pub(super) const COMPARED: [Self; 6] = [
+    pub(super) const COMPARED: [Self; 8] = [
         Self::Xdp,
         Self::Tc,
         Self::Iptables(10),
         Self::Iptables(1_000),
+        Self::Iptables(10_000),
         Self::Nftables(10),
         Self::Nftables(1_000),
+        Self::Nftables(10_000),
     ];
 
     /// All of them.
