@@ -21,6 +21,7 @@ mod host;
 mod known;
 mod packet;
 mod reject;
+mod relay;
 mod rewrite;
 mod state;
 mod table;
@@ -35,7 +36,7 @@ pub use answer::{Answer, backend_in};
 #[cfg(any(test, feature = "user"))]
 pub use built::{Built, checksum};
 pub use checksum::Difference;
-pub use decide::{Relay, Side, Step, Verdict, World, follow, onward, open, proceed, refuse, relay};
+pub use decide::{Side, Step, Verdict, World, follow, onward, open, proceed};
 pub use forwarded::{Event, Forwarded};
 pub use forwarding::{FIRST_PORT, Forwarding, LAST_PORT, MAX_BUCKETS, MAX_TRACKED};
 #[cfg(any(test, feature = "user"))]
@@ -49,6 +50,7 @@ pub use host::{Host, Line, Neighbours, Outcome};
 pub use known::{Known, KnownAddress, MAX_KNOWN};
 pub use packet::Packet;
 pub use reject::{MOST_SUMMED, Rejection, Resize, pay, reject};
+pub use relay::{Relay, refuse, relay};
 pub use rewrite::{rewrite, rewrite_error};
 pub use state::{Phase, State, unit};
 pub use table::{Entered, Found, Memory, claim, enter, leave};

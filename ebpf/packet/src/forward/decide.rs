@@ -3,8 +3,8 @@
 use core::hint::black_box;
 
 use super::{
-    ACK, Answer, Complaint, Entered, Event, FIN, Forwarding, Found, Known, Memory, Parsed, Phase,
-    RST, Rejection, SYN, Segment, State, Tuple, table,
+    ACK, Answer, Entered, Event, FIN, Forwarding, Found, Known, Memory, Phase, RST, Rejection, SYN,
+    Segment, State, Tuple, table,
     table::{direction, ports},
 };
 use crate::{Address, Endpoint, TCP, UDP, Vip, choose};
@@ -109,26 +109,9 @@ pub enum Step {
     /// If the packet is to a VIP, a flow begins: see [`open`]. With the place of the one that is over, plus 1; 0 if
     /// there is none.
     Open(u32),
-    /// It is of a flow to another machine, in that [`direction`]: see [`onward`]. With the state that the flow was in.
+    /// It is of a flow to another machine: see [`onward`]. With twice the flow's place, plus 1 for an answer, and the
+    /// state that it was in.
     Onward(u32, State),
-}
-
-/// What is to be done with an ICMP error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Relay {
-    /// Nothing.
-    Pass,
-    /// It goes to who sent what it is about, with these addresses, and about a packet of this tuple.
-    To {
-        /// Its new source.
-        source: Address,
-        /// Its new destination.
-        destination: Address,
-        /// What it is about.
-        about: Tuple,
-        /// True if it goes out again, false if the kernel goes on with it.
-        onward: bool,
-    },
 }
 
 /// Follows a flow. One to a backend here is followed to its end, as that is what has to be quick.
@@ -194,8 +177,8 @@ const fn is_settled<L: Copy>(found: &Found<L>, flags: u8, now: u32) -> bool {
     found.state.seen == now && found.state.is(phase) && flags & (SYN | FIN | RST) == 0
 }
 
-/// Moves a flow on by a packet of it, in a [`direction`], with these flags; it was in this state when it was found. False if
-/// the packet is not one of the flow, but begins another.
+/// Moves a flow on by a packet with these flags. `direction` is twice the flow's place, plus 1 for an answer; it was in this
+/// state when it was found. False if the packet is not one of the flow, but begins another.
 #[inline(always)]
 pub fn proceed<W: World>(world: &W, direction: u32, state: State, flags: u8, now: u32) -> bool {
     let (place, answers) = (direction >> 1, direction & 1 != 0);
@@ -370,56 +353,4 @@ fn retire<W: World>(world: &W, rules: &Forwarding, place: u32) {
     world.leave(rules, direction(place, true));
     let generation = state.generation.wrapping_add(1);
     table::publish(world, line, State { phase: 0, generation, ..state });
-}
-
-/// What becomes of packets that are neither a whole segment nor an ICMP error.
-#[inline(always)]
-pub fn refuse<W: World>(world: &W, parsed: &Parsed) -> Verdict {
-    if world.rules().is_none_or(|rules| rules.tracked == 0) {
-        return Verdict::Pass;
-    }
-    let (is_vip, event) = match parsed {
-        Parsed::Fragment(_, Some(tuple)) => {
-            let is_vip = world.vip(&tuple.vip()).is_some();
-            (is_vip, Event::FirstFragment)
-        }
-        Parsed::Fragment(ip, None) => (world.known(ip.destination).vip != 0, Event::LaterFragment),
-        Parsed::Malformed { destination } => (world.known(*destination).vip != 0, Event::Malformed),
-        _ => (false, Event::Malformed),
-    };
-    if !is_vip {
-        return Verdict::Pass;
-    }
-    world.count(event);
-    Verdict::Drop
-}
-
-/// Finds out who sent what an ICMP error is about.
-#[inline(always)]
-pub fn relay<W: World>(world: &W, complaint: &Complaint, side: Side) -> Relay {
-    let Some(rules) = world.rules() else { return Relay::Pass };
-    if rules.tracked == 0 {
-        return Relay::Pass;
-    }
-    // The packet that it is about went the other way.
-    let arrived = complaint.tuple.reversed();
-    let found = table::find(world, rules, &arrived, arrived.hash(rules.seed));
-    let Some(found) = found else { return Relay::Pass };
-    let [.., nat_port] = ports(world, found.line);
-    let is_local = nat_port == 0;
-    if (side == Side::Egress) != (found.answers && is_local) {
-        return Relay::Pass;
-    }
-    let translated = table::translated(world, rules, &found);
-    let Some(about) = translated.map(Tuple::reversed) else { return Relay::Pass };
-    let onward = !is_local;
-    if onward && complaint.ip.hops <= 1 {
-        world.count(Event::Hops);
-        return Relay::Pass;
-    }
-    // A machine on the way may be unknown to the other side, or speak for the backend.
-    let speaks = onward || found.answers && complaint.ip.source == arrived.source;
-    let source = if speaks { about.destination } else { complaint.ip.source };
-    world.count(Event::Error);
-    Relay::To { source, destination: about.source, about, onward }
 }
