@@ -2,7 +2,7 @@
 
 use crate::{Endpoint, layout::map_type};
 
-/// Index of no counters: those of a backend for which there was no room.
+/// The place of a backend in a VIP for whose counters there was no room.
 pub const UNCOUNTED: u32 = u32::MAX;
 
 map_type! {
@@ -32,7 +32,7 @@ map_type! {
         pub threshold: u32,
         /// As configured; 0 drains.
         pub weight: u32,
-        /// Index in `counters` of the backend; [`UNCOUNTED`] if it has none.
+        /// The [`Pair`]'s place in `counters` and `handshakes`; [`UNCOUNTED`] if it has none.
         pub counter: u32,
         /// Index of the slot whose backend takes the rest of this slot's share. Its own where
         /// nothing is left.
@@ -43,12 +43,23 @@ map_type! {
 // The kernel's head of an entry and the key take 56 bytes more.
 const _: () = assert!(size_of::<Backend>() <= 72, "an entry is two cache lines");
 
+map_type! {
+    /// Key of the map `counted`: a backend in a VIP. What became of connections is counted for each.
+    #[derive(Hash, PartialOrd, Ord)]
+    pub struct Pair {
+        /// The VIP.
+        pub vip: Endpoint,
+        /// One of its backends.
+        pub backend: Endpoint,
+    }
+}
+
 /// Where a connection goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// The backend, where it was found.
     pub backend: &'a Endpoint,
-    /// Index of its [`Counters`](crate::Counters); [`UNCOUNTED`] if it has none.
+    /// Where it is counted in the VIP: see [`Backend::counter`].
     pub counter: u32,
 }
 
@@ -58,6 +69,11 @@ impl Backend {
     #[inline(always)]
     pub const fn is_own(&self, fraction: u32) -> bool {
         fraction <= self.threshold
+    }
+
+    /// The slot's backend in its VIP.
+    pub const fn pair(&self) -> Pair {
+        Pair { vip: self.vip, backend: self.backend }
     }
 
     /// The slot's backend.

@@ -1,4 +1,4 @@
-//! What is counted of each backend, and when a backend counts as failed.
+//! What is known of each backend, and when a backend counts as failed.
 
 use crate::{Endpoint, Latency, layout::map_type};
 
@@ -18,7 +18,10 @@ pub const LATENCY_FLOOR: u32 = 512;
 const MOST_PENDING: u64 = 1 << 31;
 
 map_type! {
-    /// Value of the map `counters`: what is known of one backend.
+    /// Value of the map `counters`: what a choice has to know of one backend.
+    ///
+    /// A backend has a place for each VIP that it is in. What is known of it is in one of them, its home, so that one
+    /// that fails is known to fail in every VIP; the others only say where that is.
     ///
     /// Shared by all processors and changed with atomic adds: a choice that compares
     /// backends has to read them, and a backend's counters are touched twice per
@@ -27,14 +30,12 @@ map_type! {
     pub struct Counters {
         /// Whose they are. A reader that finds another has come too late, and lets go.
         pub backend: Endpoint,
-        /// TCP connections tried, and UDP flows.
-        pub started: u64,
-        /// TCP handshakes completed in time, and UDP flows (which have no handshake).
-        pub successes: u64,
-        /// TCP connections that closed before the handshake was complete (refused,
-        /// unreachable, given up), or whose SYN was not answered in time: within the
-        /// kernel's first retransmission timeout of 1 s.
-        pub failures: u64,
+        /// The backend's home: an index in `counters`.
+        pub home: u32,
+        /// Zero.
+        _pad: u32,
+        /// Handshakes begun, less those completed in time and those failed: see [`pending`](Self::pending()).
+        pub pending: u64,
         /// Failures since the last completed handshake.
         pub consecutive_failures: u64,
         /// When the last failure was: `CLOCK_MONOTONIC`, ns.
@@ -47,12 +48,12 @@ map_type! {
 }
 
 map_type! {
-    /// Value of the map `counted`, whose key is a backend: where its counters are.
+    /// Value of the map `counted`, whose key is a [`Pair`](crate::Pair).
     pub struct Counted {
-        /// Index in `counters`, below [`MAX_COUNTERS`](crate::MAX_COUNTERS).
+        /// Where in `handshakes` its connections are counted: below [`MAX_COUNTERS`](crate::MAX_COUNTERS).
         pub counter: u32,
-        /// Zero.
-        _pad: u32,
+        /// Where in `counters` what is known of the backend is: the place of this pair or of another of the backend's.
+        pub home: u32,
     }
 }
 
@@ -81,13 +82,13 @@ pub struct Load {
 }
 
 impl Counters {
-    /// Those of a backend of which nothing is known.
-    pub const fn new(backend: Endpoint) -> Self {
+    /// Those of a backend of which nothing is known, or that has its home elsewhere.
+    pub const fn new(backend: Endpoint, home: u32) -> Self {
         Self {
             backend,
-            started: 0,
-            successes: 0,
-            failures: 0,
+            home,
+            _pad: 0,
+            pending: 0,
             consecutive_failures: 0,
             last_failure_ns: 0,
             probe_ns: 0,
@@ -98,10 +99,7 @@ impl Counters {
     /// Connections whose handshake is under way.
     #[inline(always)]
     pub const fn pending(&self) -> u64 {
-        // The three are read one after the other while connections go on: it may come out
-        // as less than none.
-        let pending = self.started.wrapping_sub(self.successes.wrapping_add(self.failures));
-        if pending < MOST_PENDING { pending } else { 0 }
+        settled(self.pending)
     }
 
     /// True if the backend counts as working at the time `now_ns`: fewer than
@@ -138,18 +136,18 @@ impl Counters {
     }
 }
 
+/// What is under way by a number that is changed from many sides: what began before it was counted may end
+/// after.
+#[inline(always)]
+pub(crate) const fn settled(pending: u64) -> u64 {
+    if pending < MOST_PENDING { pending } else { 0 }
+}
+
 /// True if the backoff since then is over. The time may be a little later than now: clocks
 /// differ by a tick, and are 2^63 ns from their end.
 #[inline(always)]
 const fn is_over(since_ns: u64, now_ns: u64) -> bool {
     now_ns.wrapping_sub(since_ns).cast_signed() > BREAKER_BACKOFF_NS.cast_signed()
-}
-
-impl Counted {
-    /// Counters at this index.
-    pub const fn new(counter: u32) -> Self {
-        Self { counter, _pad: 0 }
-    }
 }
 
 impl Load {
@@ -204,9 +202,9 @@ mod tests {
 
     #[test]
     fn cost_grows_with_latency_and_with_what_is_under_way() {
-        let cost = |average, started| {
+        let cost = |average, pending| {
             let latency = Latency::default().after(average, NOW);
-            Counters { started, latency, ..Counters::default() }.load(NOW).cost
+            Counters { pending, latency, ..Counters::default() }.load(NOW).cost
         };
         assert_eq!(cost(1, 0), Load::UNKNOWN.cost);
         assert_eq!(cost(LATENCY_FLOOR, 0), cost(1, 0));
@@ -215,10 +213,8 @@ mod tests {
     }
 
     #[test]
-    fn pending_is_what_has_neither_succeeded_nor_failed() {
-        let counters = Counters { started: 9, successes: 5, failures: 1, ..Counters::default() };
-        assert_eq!(counters.pending(), 3);
-        let torn = Counters { started: 5, successes: 6, ..Counters::default() };
-        assert_eq!(torn.pending(), 0);
+    fn less_than_nothing_is_not_under_way() {
+        let pending = |pending| Counters { pending, ..Counters::default() }.pending();
+        assert_eq!((pending(3), pending(0), pending(u64::MAX)), (3, 0, 0));
     }
 }

@@ -32,7 +32,7 @@ mod told;
 mod tracked;
 mod tuple;
 
-pub use answer::{Answer, backend_in};
+pub use answer::{Answer, pair_in};
 #[cfg(any(test, feature = "user"))]
 pub use built::{Built, checksum};
 pub use checksum::Difference;

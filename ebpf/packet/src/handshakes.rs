@@ -1,6 +1,6 @@
-//! How connections to a backend went, in more detail than a choice needs.
+//! What is counted of connections, by VIP and backend.
 
-use crate::{TICK_NS, layout::map_type};
+use crate::{Endpoint, TICK_NS, counters::settled, layout::map_type};
 
 /// Buckets of [`Handshakes::latency`].
 pub const LATENCY_BUCKETS: usize = LAST as usize + 1;
@@ -13,16 +13,29 @@ const FIRST_BITS: u32 = 4;
 const LAST: u32 = 17;
 
 map_type! {
-    /// Value of the map `handshakes`, at the place where the backend's
-    /// [`Counters`](crate::Counters) are in `counters`: nobody reads it to choose, so it lies
-    /// apart from what is read.
+    /// Value of the map `handshakes`: what became of connections to one VIP that one backend got. Nobody reads it to
+    /// choose, so it lies apart from [`Counters`](crate::Counters).
     #[derive(Default)]
     pub struct Handshakes {
+        /// Which VIP's they are. Who finds another has come too late, and lets go.
+        pub vip: Endpoint,
+        /// Where in `counters` what is known of the backend is.
+        pub home: u32,
+        /// Zero.
+        _pad: u32,
+        /// TCP connections tried, and UDP flows.
+        pub started: u64,
+        /// TCP handshakes completed in time, and UDP flows (which have no handshake).
+        pub successes: u64,
+        /// TCP connections that closed before the handshake was complete (refused,
+        /// unreachable, given up), or whose SYN was not answered in time: within the
+        /// kernel's first retransmission timeout of 1 s.
+        pub failures: u64,
+        /// How long completed handshakes took together, in units of [`TICK_NS`].
+        pub sum: u64,
         /// Handshakes that were completed, late ones too, by how long they took: see
         /// [`bucket`](Self::bucket).
         pub latency: [u64; LATENCY_BUCKETS],
-        /// How long they took together, in units of [`TICK_NS`].
-        pub sum: u64,
         /// Of the failures, those that were answered: by a reset (nobody listens) or an ICMP
         /// error.
         pub refused: u64,
@@ -43,6 +56,18 @@ map_type! {
 }
 
 impl Handshakes {
+    /// Those of a VIP's backend, of which what is known is at this place.
+    pub fn new(vip: Endpoint, home: u32) -> Self {
+        Self { vip, home, ..Self::default() }
+    }
+
+    /// Connections whose handshake is under way.
+    #[inline(always)]
+    pub const fn pending(&self) -> u64 {
+        // The three are read one after the other while connections go on.
+        settled(self.started.wrapping_sub(self.successes.wrapping_add(self.failures)))
+    }
+
     /// The bucket of a handshake that took so long, in units of [`TICK_NS`]: bounds double
     /// from one to the next, and each belongs to the bucket above it.
     #[inline(always)]
@@ -83,6 +108,15 @@ mod tests {
         fn what_takes_longer_is_never_in_an_earlier_bucket(a: u32, b: u32) {
             prop_assert!(Handshakes::bucket(a.min(b)) <= Handshakes::bucket(a.max(b)));
         }
+    }
+
+    #[test]
+    fn pending_is_what_has_neither_succeeded_nor_failed() {
+        let pending = |started, successes, failures| {
+            Handshakes { started, successes, failures, ..Handshakes::default() }.pending()
+        };
+        assert_eq!(pending(9, 5, 1), 3);
+        assert_eq!(pending(5, 6, 0), 0);
     }
 
     #[test]

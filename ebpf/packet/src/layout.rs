@@ -7,7 +7,7 @@
 use crate::{
     Backend, Bucket, Counted, Counters, Endpoint, Flow, Flows, Forwarded, Forwarding, Handshakes,
     Known, KnownAddress, Latency, MAX_BACKENDS, MAX_BUCKETS, MAX_CONNECTIONS, MAX_COUNTERS,
-    MAX_KNOWN, MAX_TRACKED, MAX_VIPS, Networks, Peer, Slot, Tracked, Vip,
+    MAX_KNOWN, MAX_TRACKED, MAX_VIPS, Networks, Pair, Peer, Slot, Tracked, Vip,
     maglev::{MAX_PAGES, MaglevPage},
 };
 
@@ -114,7 +114,7 @@ pub const MAPS: [MapShape; 13] = [
     MapShape::new::<u32, Networks>("networks", 1),
     MapShape::new::<Slot, Backend>("backends", MAX_BACKENDS),
     MapShape::new::<Slot, MaglevPage>("maglev", MAX_PAGES),
-    MapShape::new::<Endpoint, Counted>("counted", MAX_COUNTERS),
+    MapShape::new::<Pair, Counted>("counted", MAX_COUNTERS),
     MapShape::new::<u32, Counters>("counters", MAX_COUNTERS),
     MapShape::new::<u32, Handshakes>("handshakes", MAX_COUNTERS),
     MapShape::new::<u32, Peer>("connections", MAX_CONNECTIONS),
@@ -149,6 +149,7 @@ pub const fn fingerprint() -> u64 {
         Slot::FINGERPRINT,
         Backend::FINGERPRINT,
         MaglevPage::FINGERPRINT,
+        Pair::FINGERPRINT,
         Counted::FINGERPRINT,
         Latency::FINGERPRINT,
         Counters::FINGERPRINT,

@@ -32,7 +32,7 @@ mod vip;
 pub mod maglev;
 
 pub use address::Address;
-pub use backend::{Backend, Slot, Target, UNCOUNTED};
+pub use backend::{Backend, Pair, Slot, Target, UNCOUNTED};
 pub use choice::{Choice, choose, next, steady};
 pub use counters::{
     BREAKER_BACKOFF_NS, BREAKER_FAILURES, Counted, Counters, LATENCY_FLOOR, Load, Tier,
@@ -56,7 +56,7 @@ pub const MAX_VIPS: usize = 32_768;
 /// new backends of the VIPs that change exist side by side.
 pub const MAX_BACKENDS: usize = 262_144;
 
-/// Most distinct backend addresses that are counted. Their counters lie in one array, so that
+/// Most backends, summed over all VIPs, that are counted. Their counters lie in arrays, so that
 /// a choice between two backends has them without a search.
 pub const MAX_COUNTERS: usize = 131_072;
 

@@ -35,7 +35,7 @@ map_type! {
         pub vip: Endpoint,
         /// The backend it got.
         pub backend: Endpoint,
-        /// Index of the backend's [`Counters`](crate::Counters).
+        /// Where the connection is counted: see [`Backend::counter`](crate::Backend::counter).
         pub counter: u32,
         /// When the handshake began: see [`ticks`](crate::ticks).
         pub since: u32,

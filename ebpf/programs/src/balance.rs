@@ -218,14 +218,23 @@ fn aliased(table: u32, index: u32) -> Option<&'static Backend> {
     backend(table, index)
 }
 
-/// A backend's counters. `None` if it has none, or they are another's by now.
+/// What is known of a backend, wherever it is. `None` if it has no place, or that is another's by now.
 #[inline(always)]
-pub fn counters(of: &Target<'_>) -> Option<*mut Counters> {
+fn counters(of: &Target<'_>) -> Option<*mut Counters> {
     let counters = COUNTERS.get_ptr_mut(of.counter)?;
+    // SAFETY: a live map value.
+    let home = unsafe { (&raw const (*counters).home).read_volatile() };
+    counters_at(home, of.backend)
+}
+
+/// What is known of a backend whose home this is. `None` if that is another's by now.
+#[inline(always)]
+pub fn counters_at(home: u32, of: &Endpoint) -> Option<*mut Counters> {
+    let counters = COUNTERS.get_ptr_mut(home)?;
     // SAFETY: a live map value. It may be read while user space gives it to another backend,
     // and mixed up of both is neither's.
     let backend = unsafe { read(&raw const (*counters).backend) };
-    if backend.is(of.backend) { Some(counters) } else { None }
+    if backend.is(of) { Some(counters) } else { None }
 }
 
 /// Reads an endpoint word by word, of a map value that others may be writing.

@@ -38,7 +38,7 @@ fn connect(ctx: &SockAddrContext, family: Family) -> i32 {
         (Some(vip), Destination::Backend(target)) => {
             socket.remember(&vip, &target);
             if vip.protocol == UDP {
-                count(&target, Event::Flow);
+                count(&vip, &target, Event::Flow);
             }
             rewrite(ctx, family, target.backend);
             ALLOW

@@ -1,9 +1,13 @@
-//! What becomes of connections, written to their backends' counters.
+//! What becomes of connections, written to the counters of their VIP and backend.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use muster_packet::{BREAKER_FAILURES, Handshakes, Latency, Target, ticks};
+use muster_packet::{BREAKER_FAILURES, Endpoint, Handshakes, Latency, Target, ticks};
 
-use crate::{atomic, balance::counters, maps::HANDSHAKES};
+use crate::{
+    atomic,
+    balance::{counters_at, read},
+    maps::HANDSHAKES,
+};
 
 /// A connection's life, as it is counted.
 #[derive(Clone, Copy)]
@@ -47,13 +51,21 @@ pub enum Event {
     },
 }
 
-/// Counts an event of a backend.
+/// Counts an event of a VIP's backend. Nothing, if it is not the VIP's any more.
 #[inline(always)]
-pub fn count(target: &Target<'_>, event: Event) {
-    let Some(counters) = counters(target) else { return };
+pub fn count(vip: &Endpoint, target: &Target<'_>, event: Event) {
+    let Some(shown) = HANDSHAKES.get_ptr_mut(target.counter) else { return };
+    // SAFETY: a live map value. It may be read while user space gives it to another backend or VIP, and mixed up of
+    // both is neither's.
+    let (of, home) =
+        unsafe { (read(&raw const (*shown).vip), (&raw const (*shown).home).read_volatile()) };
+    if !of.is(vip) {
+        return;
+    }
+    let Some(known) = counters_at(home, target.backend) else { return };
     let add = |field: *mut u64, value: u64| {
         // SAFETY: a field of a live map value, aligned to 8, that programs change only
-        // atomically. Counters are given to another backend only when theirs is in no table
+        // atomically. A place is given to another backend or VIP only when its own is in no table
         // and nothing is pending.
         unsafe { atomic::add(field, value) };
     };
@@ -61,16 +73,18 @@ pub fn count(target: &Target<'_>, event: Event) {
         // SAFETY: as above; a plain store is one instruction on an aligned u64.
         unsafe { field.write_volatile(value) };
     };
-    // SAFETY: `counters` points to a live map value; only addresses are taken.
-    let (started, successes, failures, row, last, latency) = unsafe {
+    // SAFETY: both point to live map values; only addresses are taken.
+    let (pending, row, last, latency) = unsafe {
         (
-            &raw mut (*counters).started,
-            &raw mut (*counters).successes,
-            &raw mut (*counters).failures,
-            &raw mut (*counters).consecutive_failures,
-            &raw mut (*counters).last_failure_ns,
-            (&raw mut (*counters).latency).cast::<u64>(),
+            &raw mut (*known).pending,
+            &raw mut (*known).consecutive_failures,
+            &raw mut (*known).last_failure_ns,
+            (&raw mut (*known).latency).cast::<u64>(),
         )
+    };
+    // SAFETY: as above.
+    let (started, successes, failures) = unsafe {
+        (&raw mut (*shown).started, &raw mut (*shown).successes, &raw mut (*shown).failures)
     };
     let learn = |since: u32| {
         // SAFETY: takes no arguments.
@@ -84,20 +98,22 @@ pub fn count(target: &Target<'_>, event: Event) {
         let took = ticks(now_ns).wrapping_sub(since);
         store(latency, known.after(took, now_ns).bits());
         store(row, 0);
-        if let Some(handshakes) = HANDSHAKES.get_ptr_mut(target.counter) {
-            // SAFETY: a live map value, and a bucket is below their number.
-            let (bucket, sum) = unsafe {
-                let first = (&raw mut (*handshakes).latency).cast::<u64>();
-                (first.add(Handshakes::bucket(took) as usize), &raw mut (*handshakes).sum)
-            };
-            add(bucket, 1);
-            add(sum, u64::from(took));
-        }
+        // SAFETY: a live map value, and a bucket is below their number.
+        let (bucket, sum) = unsafe {
+            let first = (&raw mut (*shown).latency).cast::<u64>();
+            (first.add(Handshakes::bucket(took) as usize), &raw mut (*shown).sum)
+        };
+        add(bucket, 1);
+        add(sum, u64::from(took));
     };
     match event {
-        Event::Started => add(started, 1),
+        Event::Started => {
+            add(started, 1);
+            add(pending, 1);
+        }
         Event::Completed { since, successes: more } => {
             add(successes, more);
+            add(pending, more.wrapping_neg());
             learn(since);
         }
         Event::Flow => {
@@ -111,7 +127,10 @@ pub fn count(target: &Target<'_>, event: Event) {
         }
         Event::Failed { .. } | Event::Refused => {
             let (refused, timeouts) = match event {
-                Event::Failed { refused, timeouts } => (refused, timeouts),
+                Event::Failed { refused, timeouts } => {
+                    add(pending, 1_u64.wrapping_neg());
+                    (refused, timeouts)
+                }
                 _ => {
                     add(started, 1);
                     (1, 0)
@@ -121,39 +140,31 @@ pub fn count(target: &Target<'_>, event: Event) {
             add(row, 1);
             // SAFETY: takes no arguments.
             store(last, unsafe { bpf_ktime_get_ns() });
-            if let Some(handshakes) = HANDSHAKES.get_ptr_mut(target.counter) {
-                // SAFETY: a live map value; only addresses are taken.
-                let (of_refused, of_timeouts) =
-                    unsafe { (&raw mut (*handshakes).refused, &raw mut (*handshakes).timeouts) };
-                add(of_refused, refused);
-                add(of_timeouts, timeouts);
-            }
+            // SAFETY: as above.
+            let (of_refused, of_timeouts) =
+                unsafe { (&raw mut (*shown).refused, &raw mut (*shown).timeouts) };
+            add(of_refused, refused);
+            add(of_timeouts, timeouts);
         }
-        Event::SentAgain { segments } => {
-            if let Some(handshakes) = HANDSHAKES.get_ptr_mut(target.counter) {
-                // SAFETY: a live map value; only the address is taken.
-                add(unsafe { &raw mut (*handshakes).retransmits }, segments);
-            }
-        }
+        // SAFETY: as above.
+        Event::SentAgain { segments } => add(unsafe { &raw mut (*shown).retransmits }, segments),
         Event::Ended { rtt, resets: of_resets, expired: of_expired } => {
-            if let Some(handshakes) = HANDSHAKES.get_ptr_mut(target.counter) {
-                // SAFETY: a live map value; only addresses are taken.
-                let (ended, sum, resets, expired) = unsafe {
-                    (
-                        &raw mut (*handshakes).ended,
-                        &raw mut (*handshakes).rtt_sum,
-                        &raw mut (*handshakes).resets,
-                        &raw mut (*handshakes).expired,
-                    )
-                };
-                add(ended, 1);
-                add(sum, rtt);
-                if of_resets != 0 {
-                    add(resets, of_resets);
-                }
-                if of_expired != 0 {
-                    add(expired, of_expired);
-                }
+            // SAFETY: as above.
+            let (ended, sum, resets, expired) = unsafe {
+                (
+                    &raw mut (*shown).ended,
+                    &raw mut (*shown).rtt_sum,
+                    &raw mut (*shown).resets,
+                    &raw mut (*shown).expired,
+                )
+            };
+            add(ended, 1);
+            add(sum, rtt);
+            if of_resets != 0 {
+                add(resets, of_resets);
+            }
+            if of_expired != 0 {
+                add(expired, of_expired);
             }
         }
     }

@@ -8,7 +8,7 @@ use aya_ebpf::{
 use muster_packet::{
     Backend, Bucket, Counted, Counters, Endpoint, Flows, Forwarded, Forwarding, Handshakes, Known,
     KnownAddress, MAX_BACKENDS, MAX_BUCKETS, MAX_CONNECTIONS, MAX_COUNTERS, MAX_KNOWN, MAX_TRACKED,
-    MAX_VIPS, Meta, Networks, Peer, Slot, Tracked, Vip,
+    MAX_VIPS, Meta, Networks, Pair, Peer, Slot, Tracked, Vip,
     maglev::{MAX_PAGES, MaglevPage},
 };
 
@@ -31,15 +31,15 @@ pub static BACKENDS: HashMap<Slot, Backend, MAX_BACKENDS, GROWS> = HashMap::new(
 #[btf_map(name = "maglev")]
 pub static MAGLEV: HashMap<Slot, MaglevPage, MAX_PAGES, GROWS> = HashMap::new();
 
-/// Where the counters of each backend are. Read and written by user space only.
+/// Where the counters of each backend of each VIP are. Written by user space only.
 #[btf_map(name = "counted")]
-pub static COUNTED: HashMap<Endpoint, Counted, MAX_COUNTERS, GROWS> = HashMap::new();
+pub static COUNTED: HashMap<Pair, Counted, MAX_COUNTERS, GROWS> = HashMap::new();
 
-/// What became of connections, by backend.
+/// What is known of each backend.
 #[btf_map(name = "counters")]
 pub static COUNTERS: Array<Counters, MAX_COUNTERS> = Array::new();
 
-/// How handshakes went, each backend's at the place of its counters.
+/// What became of connections, by VIP and backend.
 #[btf_map(name = "handshakes")]
 pub static HANDSHAKES: Array<Handshakes, MAX_COUNTERS> = Array::new();
 

@@ -187,48 +187,48 @@ impl Record {
     /// The handshake begins now, with these callbacks to be switched off after it.
     #[inline(always)]
     pub fn begin(self, callbacks: u32, now: u32) {
-        let (backend, counter) = (self.backend(), self.counter());
+        let (vip, backend, counter) = (self.vip(), self.backend(), self.counter());
         // SAFETY: a live map value that is this socket's, which is about to send its SYN.
         unsafe { (&raw mut (*self.peer).since).write_volatile(now) };
         if self.retag(Peer::watched(Peer::retag(self.tag, Stage::Pending), callbacks)) {
-            count(&Target { backend: &backend, counter }, Event::Started);
+            count(&vip, &Target { backend: &backend, counter }, Event::Started);
         }
     }
 
     /// The handshake was not answered in time, which counts as a failure.
     #[inline(always)]
     pub fn be_late(self) {
-        let (backend, counter) = (self.backend(), self.counter());
+        let (vip, backend, counter) = (self.vip(), self.backend(), self.counter());
         if self.retag(Peer::retag(self.tag, Stage::Late)) {
-            failed(&backend, counter, 0, 1);
+            failed(&vip, &backend, counter, 0, 1);
         }
     }
 
     /// Moves the connection to another stage, and counts what that means for its backend.
     #[inline(always)]
     pub fn advance(self, stage: Stage, event: Event) {
-        let (backend, counter) = (self.backend(), self.counter());
+        let (vip, backend, counter) = (self.vip(), self.backend(), self.counter());
         if self.retag(Peer::retag(self.tag, stage)) {
-            count(&Target { backend: &backend, counter }, event);
+            count(&vip, &Target { backend: &backend, counter }, event);
         }
     }
 
     /// An established connection ends: its record stays for a program that still has the socket.
     #[inline(always)]
     pub fn be_over(self, event: Event) {
-        let (backend, counter) = (self.backend(), self.counter());
+        let (vip, backend, counter) = (self.vip(), self.backend(), self.counter());
         let closed = Peer::is_at(self.tag, Stage::Closing);
         let tag = if closed { 0 } else { Peer::retag(self.tag, Stage::Over) };
         if self.retag(tag) {
-            count(&Target { backend: &backend, counter }, event);
+            count(&vip, &Target { backend: &backend, counter }, event);
         }
     }
 
     /// Segments of the connection were sent again.
     #[inline(always)]
     pub fn sent_again(self, segments: u64) {
-        let (backend, counter) = (self.backend(), self.counter());
-        count(&Target { backend: &backend, counter }, Event::SentAgain { segments });
+        let (vip, backend, counter) = (self.vip(), self.backend(), self.counter());
+        count(&vip, &Target { backend: &backend, counter }, Event::SentAgain { segments });
     }
 
     /// The program has closed the socket. An established connection that is still to change its `state` has
@@ -249,10 +249,10 @@ impl Record {
         if !Peer::is_at(self.tag, Stage::Pending) {
             return self.retag(tag);
         }
-        let (backend, counter) = (self.backend(), self.counter());
+        let (vip, backend, counter) = (self.vip(), self.backend(), self.counter());
         let ended = self.retag(tag);
         if ended {
-            failed(&backend, counter, u64::from(refused), 0);
+            failed(&vip, &backend, counter, u64::from(refused), 0);
         }
         ended
     }
@@ -262,8 +262,8 @@ impl Record {
 /// seldom, and the programs' code should fit into the processor's cache.
 #[cold]
 #[inline(never)]
-fn failed(backend: &Endpoint, counter: u32, refused: u64, timeouts: u64) {
-    count(&Target { backend, counter }, Event::Failed { refused, timeouts });
+fn failed(vip: &Endpoint, backend: &Endpoint, counter: u32, refused: u64, timeouts: u64) {
+    count(vip, &Target { backend, counter }, Event::Failed { refused, timeouts });
 }
 
 /// Writes an endpoint word by word: as a whole it would be a call of memmove.

@@ -49,7 +49,7 @@ fn sendmsg(ctx: &SockAddrContext, family: Family) -> i32 {
             if let Some(flows) = unsafe { flows.as_mut() }
                 && flows.remember(Flow { vip, backend: *target.backend })
             {
-                count(&target, Event::Flow);
+                count(&vip, &target, Event::Flow);
             }
             rewrite(ctx, family, target.backend);
             ALLOW

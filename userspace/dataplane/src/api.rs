@@ -1,7 +1,8 @@
 //! minuteman's JSON, field by field (DC/OS 1.8).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
+use muster_api::muster::Protocol;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -47,32 +48,70 @@ impl From<&BackendStatus> for BackendState {
     }
 }
 
+impl BackendState {
+    /// Adds the connections of another of the backend's VIPs.
+    fn add(&mut self, other: &Self) {
+        self.pending_connections += other.pending_connections;
+        self.total_failures += other.total_failures;
+        self.total_sucesses += other.total_sucesses;
+    }
+}
+
 // === impl VipsState ===
 
 impl FromIterator<VipStatus> for VipsState {
     /// minuteman has no protocol in its keys: a TCP and a UDP VIP of one address are shown
-    /// as one, and of a backend in both what is counted of TCP.
+    /// as one.
     fn from_iter<I: IntoIterator<Item = VipStatus>>(vips: I) -> Self {
-        let mut state = Self::default();
-        // TCP comes first.
+        let mut by_address = BTreeMap::<String, Vec<VipStatus>>::new();
         for vip in vips {
-            let shown = state.vips.entry(vip.address.to_string()).or_default();
-            for (address, backend) in backends(&vip) {
-                shown.entry(address).or_insert(backend);
-            }
+            by_address.entry(vip.address.to_string()).or_default().push(vip);
         }
-        state
+        let vips = by_address.into_iter();
+        Self {
+            vips: vips
+                .map(|(address, of)| (address, state(of.iter().flat_map(backends))))
+                .collect(),
+        }
     }
 }
 
-/// Backends of one VIP by address.
-pub(crate) fn backends(vip: &VipStatus) -> impl Iterator<Item = (String, BackendState)> {
-    vip.backends.iter().map(|backend| (backend.address.to_string(), backend.into()))
+/// Backends of a VIP, each with the VIP's protocol.
+pub(crate) fn backends(vip: &VipStatus) -> impl Iterator<Item = (Protocol, &BackendStatus)> {
+    vip.backends.iter().map(|backend| (vip.protocol, backend))
+}
+
+/// Backends by address, each with its connections to all VIPs that it is given with. It is healthy if new connections of
+/// each protocol that it is in may be sent to it, in some VIP.
+pub(crate) fn state<'a>(
+    backends: impl IntoIterator<Item = (Protocol, &'a BackendStatus)>,
+) -> VipState {
+    let mut of_protocols = BTreeMap::<_, BackendState>::new();
+    for (protocol, backend) in backends {
+        let more = BackendState::from(backend);
+        match of_protocols.entry((backend.address, protocol)) {
+            Entry::Vacant(place) => drop(place.insert(more)),
+            Entry::Occupied(mut known) => {
+                known.get_mut().add(&more);
+                known.get_mut().is_healthy |= more.is_healthy;
+            }
+        }
+    }
+    let mut state = VipState::new();
+    for ((address, _), more) in of_protocols {
+        match state.entry(address.to_string()) {
+            Entry::Vacant(place) => drop(place.insert(more)),
+            Entry::Occupied(mut known) => {
+                known.get_mut().add(&more);
+                known.get_mut().is_healthy &= more.is_healthy;
+            }
+        }
+    }
+    state
 }
 
 #[cfg(test)]
 mod tests {
-    use muster_api::muster::Protocol;
     use serde_json::json;
 
     use super::*;
@@ -116,7 +155,23 @@ mod tests {
         .into_iter()
         .collect();
         let shown = &state.vips["11.0.0.1:53"];
-        assert_eq!(shown["10.0.0.1:53"].total_sucesses, 5);
-        assert_eq!(shown["10.0.0.1:54"].total_sucesses, 8);
+        let counted = |backend: &str| {
+            let BackendState { total_sucesses, total_failures, pending_connections, .. } =
+                shown[backend];
+            (total_sucesses, total_failures, pending_connections)
+        };
+        assert_eq!(counted("10.0.0.1:53"), (12, 6, 2));
+        assert_eq!(counted("10.0.0.1:54"), (8, 3, 1));
+    }
+
+    #[test]
+    fn backend_is_healthy_if_each_protocol_may_be_sent_to_it_in_some_vip() {
+        let down = BackendStatus { healthy: false, ..backend(1, 1) };
+        let healthy =
+            |of: &[(Protocol, &BackendStatus)]| state(of.iter().copied())["10.0.0.1:1"].is_healthy;
+        let (tcp, udp, up) = (Protocol::Tcp, Protocol::Udp, &backend(1, 1));
+        assert!(healthy(&[(tcp, &down), (tcp, up)]));
+        assert!(!healthy(&[(tcp, &down), (udp, up)]));
+        assert!(!healthy(&[(tcp, &down), (tcp, &down)]));
     }
 }

@@ -1,7 +1,7 @@
 //! Makes the planned changes in the kernel, so that a connection sees each VIP either as it
 //! was or as it will be.
 
-use muster_packet::{Counted, Counters, Endpoint, Handshakes, MAX_COUNTERS, Networks, Slot};
+use muster_packet::{Counted, Counters, Handshakes, MAX_COUNTERS, Networks, Pair, Slot};
 use tracing::warn;
 
 use crate::{
@@ -45,9 +45,9 @@ pub(crate) fn apply(
         changes.removed += 1;
     }
     state.count(tables, &plan.count, &mut changes)?;
-    for backend in &plan.uncounted {
+    for pair in &plan.uncounted {
         let error = Error::Full { map: "counters", entries: MAX_COUNTERS };
-        changes.skipped.push(Skipped::Count { backend: endpoint_text(*backend), error });
+        changes.skipped.push(Skipped::uncounted(pair, error));
     }
     for (vip, backends) in &plan.crowded {
         changes.skipped.push(Skipped::Field {
@@ -109,30 +109,28 @@ impl State {
     fn count(
         &mut self,
         tables: &mut Tables,
-        backends: &[(Endpoint, u32)],
+        pairs: &[(Pair, Counted)],
         changes: &mut Changes,
     ) -> Result<(), Error> {
-        if backends.is_empty() {
+        if pairs.is_empty() {
             return Ok(());
         }
-        let places = || backends.iter().map(|(_, place)| *place);
-        let counters = backends.iter().map(|(backend, place)| (*place, Counters::new(*backend)));
-        let handshakes: Vec<_> = places().map(|place| (place, Handshakes::default())).collect();
-        tables.handshakes.set_all(&handshakes)?;
-        tables.counters.set_all(&counters.collect::<Vec<_>>())?;
-        let counted = backends.iter().map(|(backend, place)| (*backend, Counted::new(*place)));
-        let counted: Vec<_> = counted.collect();
-        let mut rest = counted.as_slice();
+        // In this order: whoever comes late to a place finds that it is another backend's, or another VIP's.
+        let known =
+            pairs.iter().map(|(pair, at)| (at.counter, Counters::new(pair.backend, at.home)));
+        let shown = pairs.iter().map(|(pair, at)| (at.counter, Handshakes::new(pair.vip, at.home)));
+        tables.counters.set_all(&known.collect::<Vec<_>>())?;
+        tables.handshakes.set_all(&shown.collect::<Vec<_>>())?;
+        let mut rest = pairs;
         while !rest.is_empty() {
             let (done, result) = tables.counted.insert_all(rest);
-            for (backend, at) in rest.iter().take(done) {
-                self.current.count(*backend, at.counter);
+            for (pair, at) in rest.iter().take(done) {
+                self.current.count(*pair, *at);
             }
             let Err(error) = result else { break };
             // It is served all the same.
-            if let Some((backend, _)) = rest.get(done) {
-                let backend = endpoint_text(*backend);
-                changes.skipped.push(Skipped::Count { backend, error });
+            if let Some((pair, _)) = rest.get(done) {
+                changes.skipped.push(Skipped::uncounted(pair, error));
             }
             rest = rest.get(done + 1..).unwrap_or_default();
         }
@@ -179,7 +177,7 @@ impl State {
         !self.current.unused().is_empty() || !self.current.unused_pages().is_empty()
     }
 
-    /// Deletes tables that no VIP points to, and the counters of backends that are in no
+    /// Deletes tables that no VIP points to, and the counters of what is in no
     /// table.
     fn collect(&mut self, tables: &mut Tables) -> Result<(), Error> {
         if self.has_garbage() {
@@ -208,16 +206,8 @@ impl State {
 
     /// Counters stay while a handshake they counted as begun is under way.
     fn forget_counters(&mut self, tables: &mut Tables) -> Result<(), Error> {
-        let mut over = Vec::new();
-        for (backend, place) in self.current.places().idle() {
-            if tables.counters.get(place)?.pending() == 0 {
-                over.push(backend);
-            }
-        }
-        tables.counted.remove_all(&over)?;
-        for backend in &over {
-            self.current.count_no_more(backend);
-        }
-        Ok(())
+        let is_over = |place| Ok(tables.handshakes.get(place)?.pending() == 0);
+        let over = self.current.count_no_more::<Error>(is_over)?;
+        tables.counted.remove_all(&over)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_packet::{Backend, Counted, Endpoint, MAX_COUNTERS, Slot, Vip};
+use muster_packet::{Backend, Counted, Endpoint, MAX_COUNTERS, Pair, Slot, Vip};
 
 use crate::{
     Error,
@@ -51,17 +51,18 @@ impl Current {
     pub(crate) fn new(
         vips: Vec<(Endpoint, Vip)>,
         slots: Vec<(Slot, Backend)>,
-        counted: Vec<(Endpoint, Counted)>,
+        counted: Vec<(Pair, Counted)>,
         pages: Pages,
     ) -> Self {
         let mut current = Self::default();
         // An entry that is another's hand's work is as good as none.
         let mut taken = BTreeSet::new();
-        let counted = counted.into_iter().map(|(backend, at)| (backend, at.counter));
-        for (backend, at) in
-            counted.filter(|(_, at)| (*at as usize) < MAX_COUNTERS && taken.insert(*at))
-        {
-            current.count(backend, at);
+        let (homes, others): (Vec<_>, Vec<_>) =
+            counted.into_iter().partition(|(_, at)| at.counter == at.home);
+        for (pair, at) in homes.into_iter().chain(others) {
+            if (at.counter as usize) < MAX_COUNTERS && taken.insert(at.counter) {
+                current.count(pair, at);
+            }
         }
         let mut tables = BTreeMap::<u32, Slots>::new();
         for (slot, backend) in slots {
@@ -92,7 +93,7 @@ impl Current {
         self.tables.values().map(Slots::len).sum()
     }
 
-    /// Map `counted`: where each backend's counters are.
+    /// Map `counted`: where the counters of each VIP's backends are.
     pub(crate) fn places(&self) -> &Places {
         &self.places
     }
@@ -162,9 +163,9 @@ impl Current {
         if slots.len() == 0 {
             return self.remove_table(table);
         }
-        self.places.begin_use(slots.iter().map(|slot| slot.backend));
+        self.places.begin_use(slots.iter().map(Backend::pair));
         if let Some(former) = self.tables.insert(table, slots) {
-            self.places.end_use(former.iter().map(|slot| slot.backend));
+            self.places.end_use(former.iter().map(Backend::pair));
         }
         if !self.pointed.contains_key(&table) {
             self.unused.insert(table);
@@ -175,7 +176,7 @@ impl Current {
     pub(crate) fn remove_table(&mut self, table: u32) {
         self.unused.remove(&table);
         if let Some(former) = self.tables.remove(&table) {
-            self.places.end_use(former.iter().map(|slot| slot.backend));
+            self.places.end_use(former.iter().map(Backend::pair));
         }
     }
 
@@ -203,14 +204,29 @@ impl Current {
         }
     }
 
-    /// A backend's counters are at this place.
-    pub(crate) fn count(&mut self, backend: Endpoint, place: u32) {
-        self.places.take(backend, place);
+    /// The counters of a VIP's backend are at this place.
+    pub(crate) fn count(&mut self, pair: Pair, at: Counted) {
+        self.places.take(pair, at);
     }
 
-    /// A backend has no counters any more.
-    pub(crate) fn count_no_more(&mut self, backend: &Endpoint) {
-        self.places.give_back(backend);
+    /// Forgets where counters are that belong to nothing in any table, if it says of their place that nothing is under
+    /// way. Says whose they were.
+    pub(crate) fn count_no_more<E>(
+        &mut self,
+        mut is_over: impl FnMut(u32) -> Result<bool, E>,
+    ) -> Result<Vec<Pair>, E> {
+        let mut over = Vec::new();
+        // A backend's home can go when its other places have gone.
+        for _ in 0..2 {
+            let idle: Vec<_> = self.places.idle().collect();
+            for (pair, place) in idle {
+                if is_over(place)? {
+                    self.places.give_back(&pair);
+                    over.push(pair);
+                }
+            }
+        }
+        Ok(over)
     }
 
     fn point(&mut self, entry: &Vip) {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use muster_api::muster::{Backend, Protocol, Vip, VipKey};
-use muster_packet::{Endpoint, Policy, TCP, UDP};
+use muster_packet::{Endpoint, Pair, Policy, TCP, UDP};
 use thiserror::Error;
 
 use crate::table::Weighted;
@@ -64,9 +64,11 @@ pub enum Skipped {
         vip: String,
     },
 
-    /// A backend whose connections are not counted; it is served.
-    #[error("backend {backend}: {error}")]
+    /// A backend of a VIP whose connections are not counted; it is served.
+    #[error("VIP {vip}: backend {backend}: {error}")]
     Count {
+        /// The VIP, as text.
+        vip: String,
         /// The backend, as text.
         backend: String,
         /// Why, naming the map.
@@ -96,6 +98,11 @@ pub enum Skipped {
 // === impl Skipped ===
 
 impl Skipped {
+    /// A backend of a VIP that is not counted.
+    pub(crate) fn uncounted(of: &Pair, error: crate::Error) -> Self {
+        Self::Count { vip: endpoint_text(of.vip), backend: endpoint_text(of.backend), error }
+    }
+
     /// What the kernel said, if the view itself is good.
     pub(crate) fn error(&self) -> Option<&crate::Error> {
         match self {

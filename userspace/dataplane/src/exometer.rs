@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use crate::{Established, Latencies, Snapshot};
+use crate::{BackendStatus, Established, Latencies, Snapshot};
 
 /// What was counted of one backend, or of all.
 #[derive(Default)]
@@ -21,24 +21,30 @@ struct Counts {
     established: Established,
 }
 
-/// All metrics by name. A backend has some as soon as something was connected to it.
-pub(crate) fn metrics(all: &Snapshot) -> Map<String, Value> {
-    // A backend of several VIPs is counted once. TCP comes first, and is shown if both are.
-    let mut backends = BTreeMap::new();
-    for vip in &all.vips {
-        for backend in vip.backends.iter().filter(|backend| backend.started > 0) {
-            backends.entry((backend.address, vip.protocol)).or_insert(backend);
-        }
+// === impl Counts ===
+
+impl Counts {
+    fn add(&mut self, more: &BackendStatus) {
+        self.started += more.started;
+        self.successes += more.successes;
+        self.failures += more.failures;
+        self.refused += more.refused;
+        self.timeouts += more.timeouts;
+        self.latencies = self.latencies.and(&more.latencies);
+        self.established = self.established.and(&more.established);
     }
+}
+
+/// All metrics by name. A backend has some as soon as something was connected to it: what is counted in all of its
+/// VIPs, of both protocols.
+pub(crate) fn metrics(all: &Snapshot) -> Map<String, Value> {
+    let mut backends = BTreeMap::<_, Counts>::new();
     let mut total = Counts::default();
-    for backend in backends.values() {
-        total.started += backend.started;
-        total.successes += backend.successes;
-        total.failures += backend.failures;
-        total.refused += backend.refused;
-        total.timeouts += backend.timeouts;
-        total.latencies = total.latencies.and(&backend.latencies);
-        total.established = total.established.and(&backend.established);
+    for backend in all.vips.iter().flat_map(|vip| &vip.backends) {
+        if backend.started > 0 {
+            total.add(backend);
+            backends.entry(backend.address).or_default().add(backend);
+        }
     }
     let mut metrics = Map::new();
     let mut set = |name: String, kind: &str, mut points: Map<String, Value>| {
@@ -58,7 +64,7 @@ pub(crate) fn metrics(all: &Snapshot) -> Map<String, Value> {
         set(name.to_owned(), "counter", value(count));
     }
     set("connect_latency".to_owned(), "histogram", histogram(&total.latencies));
-    for ((address, _), backend) in backends {
+    for (address, backend) in backends {
         let name = |what: &str| format!("backend_{address}_{what}");
         set(name("successes"), "counter", value(backend.successes));
         set(name("failures"), "counter", value(backend.failures));
@@ -113,35 +119,35 @@ mod tests {
     }
 
     #[test]
-    fn backend_of_two_vips_is_counted_once() {
+    fn backend_of_two_vips_is_shown_with_the_connections_of_both() {
         let mut one = backend(1, 7);
         (one.failures, one.refused, one.timeouts) = (3, 1, 1);
         one.established.retransmits = 4;
         let vips = vec![
-            vip(80, Protocol::Tcp, vec![one.clone(), backend(2, 5)]),
-            vip(81, Protocol::Tcp, vec![one]),
+            vip(80, Protocol::Tcp, vec![one, backend(2, 5)]),
+            vip(81, Protocol::Tcp, vec![backend(1, 2)]),
         ];
         let shown = shown(vips);
-        assert_eq!(shown["successes_counter"], json!({"value": 12, "type": "counter"}));
+        assert_eq!(shown["successes_counter"], json!({"value": 14, "type": "counter"}));
         assert_eq!(shown["failures_counter"]["value"], 3);
         assert_eq!(shown["timeouts_counter"]["value"], 1);
         assert_eq!(shown["retransmits_counter"]["value"], 4);
         assert_eq!(shown["backend_10.0.0.1:1_retransmits_counter"]["value"], 4);
-        assert_eq!(shown["backend_10.0.0.1:1_successes_counter"]["value"], 7);
-        assert_eq!(shown["connect_latency_histogram"]["n"], 12);
+        assert_eq!(shown["backend_10.0.0.1:1_successes_counter"]["value"], 9);
+        assert_eq!(shown["connect_latency_histogram"]["n"], 14);
         assert_eq!(shown["backend_10.0.0.1:2_connect_latency_histogram"]["type"], "histogram");
         assert_eq!(shown["vips_gauge"]["value"], 2);
         assert_eq!(shown["map_vips_skipped_gauge"]["value"], 0);
     }
 
     #[test]
-    fn backend_in_both_protocols_is_shown_as_of_tcp() {
+    fn backend_in_both_protocols_is_shown_with_both() {
         let vips = vec![
             vip(53, Protocol::Tcp, vec![backend(1, 5)]),
             vip(53, Protocol::Udp, vec![backend(1, 7)]),
         ];
         let shown = shown(vips);
-        assert_eq!(shown["backend_10.0.0.1:1_successes_counter"]["value"], 5);
+        assert_eq!(shown["backend_10.0.0.1:1_successes_counter"]["value"], 12);
         assert_eq!(shown["successes_counter"]["value"], 12);
     }
 

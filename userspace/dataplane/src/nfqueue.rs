@@ -130,9 +130,9 @@ impl Nfqueue {
             let vips = desired.iter().map(|(vip, wanted)| (*vip, wanted));
             let all = plan::all(ledger.current(), vips);
             let plan = plan::plan(ledger.current(), &all, self.policy);
-            for backend in &plan.uncounted {
+            for pair in &plan.uncounted {
                 let error = Error::Full { map: "counters", entries: MAX_COUNTERS };
-                skipped.push(Skipped::Count { backend: endpoint_text(*backend), error });
+                skipped.push(Skipped::uncounted(pair, error));
             }
             ledger.apply(plan)
         };

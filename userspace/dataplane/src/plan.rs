@@ -1,8 +1,8 @@
 //! What has to be written so that the maps say what they should: a pure comparison.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet};
 
-use muster_packet::{Endpoint, Policy, Vip, maglev};
+use muster_packet::{Counted, Endpoint, Pair, Policy, Vip, maglev};
 
 use crate::{
     current::Current,
@@ -42,10 +42,10 @@ pub(crate) struct Write {
 pub(crate) struct Plan {
     /// VIPs to remove.
     pub(crate) remove: Vec<Endpoint>,
-    /// Backends to count from now on, and where.
-    pub(crate) count: Vec<(Endpoint, u32)>,
-    /// Backends for whose counters there is no room.
-    pub(crate) uncounted: BTreeSet<Endpoint>,
+    /// Backends of VIPs to count from now on, and where; of a backend first its home.
+    pub(crate) count: Vec<(Pair, Counted)>,
+    /// Backends of VIPs for whose counters there is no room.
+    pub(crate) uncounted: BTreeSet<Pair>,
     /// VIPs that have too many backends for the Maglev table they should have.
     pub(crate) crowded: Vec<(Endpoint, usize)>,
     /// VIPs to write.
@@ -120,30 +120,30 @@ pub(crate) fn plan(
     let wanted = || vips.iter().filter_map(|(vip, wanted)| Some((*vip, (*wanted)?)));
 
     let mut counted = BTreeMap::new();
+    let mut homes = BTreeMap::new();
     let mut places = current.places().unused();
-    for (backend, _) in wanted().flat_map(|(_, wanted)| &wanted.backends) {
-        if current.places().get(backend).is_some() {
+    let pairs = wanted().flat_map(|(vip, wanted)| {
+        wanted.backends.iter().map(move |(backend, _)| Pair { vip, backend: *backend })
+    });
+    for pair in pairs.filter(|pair| current.places().get(pair).is_none()) {
+        let Some(counter) = places.next() else {
+            plan.uncounted.insert(pair);
             continue;
-        }
-        let Entry::Vacant(entry) = counted.entry(*backend) else { continue };
-        match places.next() {
-            Some(place) => {
-                entry.insert(place);
-                plan.count.push((*backend, place));
-            }
-            None => {
-                plan.uncounted.insert(*backend);
-            }
-        }
+        };
+        let home = current.places().home(&pair.backend);
+        let home = home.unwrap_or_else(|| *homes.entry(pair.backend).or_insert(counter));
+        counted.insert(pair, counter);
+        plan.count.push((pair, Counted { counter, home }));
     }
-    let place = |backend: &Endpoint| {
-        let new = counted.get(backend).copied();
-        new.unwrap_or_else(|| current.places().or_uncounted(backend))
+    let place = |pair: Pair| {
+        let new = counted.get(&pair).copied();
+        new.unwrap_or_else(|| current.places().or_uncounted(&pair))
     };
 
     let mut tables = current.unused_numbers();
     for (vip, wanted) in wanted() {
-        let built = table::build(vip, &wanted.backends, place);
+        let built =
+            table::build(vip, &wanted.backends, |backend| place(Pair { vip, backend: *backend }));
         let policy = wanted.policy.unwrap_or(rules.policy);
         let slots = if let Some(slots) = rules.slots(policy, built.drawn) {
             slots

@@ -17,8 +17,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    DataPlane, Error, VipStatus,
-    api::{self, VipState, VipsState},
+    DataPlane, Error,
+    api::{self, VipsState},
     exometer,
     looking::{Shared, look, survey},
 };
@@ -55,12 +55,8 @@ async fn vip(State(plane): State<Shared>, Path(address): Path<String>) -> Respon
         let Ok(address) = address.parse::<SocketAddr>() else {
             return Ok(Answer::Error("invalid_vip"));
         };
-        let mut backends = VipState::new();
-        for protocol in [Protocol::Tcp, Protocol::Udp] {
-            for (address, backend) in plane.vip(address, protocol)?.iter().flat_map(api::backends) {
-                backends.entry(address).or_insert(backend);
-            }
-        }
+        let vips = [plane.vip(address, Protocol::Tcp)?, plane.vip(address, Protocol::Udp)?];
+        let backends = api::state(vips.iter().flatten().flat_map(api::backends));
         Ok(if backends.is_empty() { Answer::Error("no_backends") } else { Answer::Found(backends) })
     })
     .await
@@ -71,12 +67,10 @@ async fn backend(State(plane): State<Shared>, Path(address): Path<String>) -> Re
         let Ok(address) = address.parse::<SocketAddr>() else {
             return Ok(Answer::Error("invalid_backend"));
         };
-        let is_it = |vip: &VipStatus| vip.backends.iter().find(|b| b.address == address).cloned();
-        let found = plane.vips()?.iter().find_map(is_it);
-        Ok(match found {
-            Some(backend) => Answer::Found(api::BackendState::from(&backend)),
-            None => Answer::Error("invalid_backend"),
-        })
+        let vips = plane.vips()?;
+        let found = vips.iter().flat_map(api::backends).filter(|(_, of)| of.address == address);
+        let found = api::state(found).into_values().next();
+        Ok(found.map_or(Answer::Error("invalid_backend"), Answer::Found))
     })
     .await
 }

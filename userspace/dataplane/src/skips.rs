@@ -127,7 +127,7 @@ mod tests {
 
     fn uncounted(backend: &str) -> Skipped {
         let error = Error::Full { map: "counters", entries: 9 };
-        Skipped::Count { backend: backend.into(), error }
+        Skipped::Count { vip: "v".into(), backend: backend.into(), error }
     }
 
     fn twice(vip: &str) -> Skipped {

@@ -28,7 +28,8 @@ pub struct VipStatus {
     pub backends: Vec<BackendStatus>,
 }
 
-/// A backend, and what became of this agent's connections to it.
+/// A backend of a VIP, and what became of this agent's connections to the VIP that it got. What choices go by
+/// ([`tier`](Self::tier), [`latency`](Self::latency)) is the backend's in all VIPs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendStatus {
     /// Address and port.
@@ -62,7 +63,7 @@ pub struct BackendStatus {
     pub latency: Option<Duration>,
 }
 
-/// What the maps have counted of one backend.
+/// What the maps have of a VIP's backend: what is known of it, and what is counted of it in the VIP.
 pub(crate) type Known = (Counters, Handshakes);
 
 // === impl BackendStatus ===
@@ -71,7 +72,8 @@ impl BackendStatus {
     /// From what the maps hold, at a time of `CLOCK_MONOTONIC` in ns.
     pub(crate) fn new(slot: &Backend, counted: Option<&Known>, now_ns: u64) -> Self {
         // Others' counters, or none, are those of a backend of which nothing is known.
-        let counted = counted.filter(|(of, _)| of.backend == slot.backend);
+        let counted =
+            counted.filter(|(known, shown)| known.backend == slot.backend && shown.vip == slot.vip);
         let (counters, handshakes) = counted.copied().unwrap_or_default();
         let latency = counters.latency.at(now_ns);
         Self {
@@ -79,10 +81,10 @@ impl BackendStatus {
             weight: slot.weight,
             healthy: slot.weight > 0 && counters.admits(now_ns),
             tier: counters.tier(now_ns),
-            pending: counters.pending(),
-            started: counters.started,
-            successes: counters.successes,
-            failures: counters.failures,
+            pending: handshakes.pending(),
+            started: handshakes.started,
+            successes: handshakes.successes,
+            failures: handshakes.failures,
             refused: handshakes.refused,
             timeouts: handshakes.timeouts,
             latencies: Latencies::from(&handshakes),
@@ -130,10 +132,10 @@ pub(crate) mod testing {
     pub(crate) fn backend(port: u16, successes: u64) -> BackendStatus {
         let end = Endpoint::v4([10, 0, 0, 1], port, muster_packet::TCP);
         let slot = slot(end, 1);
-        let counters = Counters { started: successes, successes, ..Counters::new(end) };
-        let mut handshakes = Handshakes { sum: successes, ..Handshakes::default() };
-        handshakes.latency[0] = successes;
-        BackendStatus::new(&slot, Some(&(counters, handshakes)), 0)
+        let mut handshakes = Handshakes::new(end, 0);
+        (handshakes.started, handshakes.successes) = (successes, successes);
+        (handshakes.sum, handshakes.latency[0]) = (successes, successes);
+        BackendStatus::new(&slot, Some(&(Counters::new(end, 0), handshakes)), 0)
     }
 }
 
@@ -150,15 +152,26 @@ mod tests {
     #[test]
     fn healthy_is_neither_draining_nor_failing() {
         let now = 60_000_000_000;
-        let failing = Counters {
-            consecutive_failures: 5,
-            last_failure_ns: now,
-            ..Counters::new(slot(1).backend)
-        };
+        let mut failing = Counters::new(slot(1).backend, 0);
+        (failing.consecutive_failures, failing.last_failure_ns) = (5, now);
         assert!(BackendStatus::new(&slot(1), None, now).healthy);
         assert!(!BackendStatus::new(&slot(0), None, now).healthy);
-        let failing = (failing, Handshakes::default());
+        let failing = (failing, Handshakes::new(slot(1).vip, 0));
         assert!(!BackendStatus::new(&slot(1), Some(&failing), now).healthy);
         assert!(BackendStatus::new(&slot(1), Some(&failing), now + 30_000_000_001).healthy);
+    }
+
+    #[test]
+    fn what_is_counted_of_another_vip_is_not_shown() {
+        let mut counted = Handshakes::new(slot(1).vip, 0);
+        (counted.started, counted.successes) = (3, 2);
+        let shown = |slot: &Backend| {
+            let known = (Counters::new(slot.backend, 0), counted);
+            let shown = BackendStatus::new(slot, Some(&known), 0);
+            (shown.started, shown.successes, shown.pending)
+        };
+        assert_eq!(shown(&slot(1)), (3, 2, 1));
+        let other = Backend { vip: Endpoint::v4([11, 0, 0, 2], 80, TCP), ..slot(1) };
+        assert_eq!(shown(&other), (0, 0, 0));
     }
 }

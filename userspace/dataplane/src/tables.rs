@@ -8,7 +8,7 @@ use aya::{
 };
 use muster_packet::{
     Backend, Bucket, Counted, Counters, Endpoint, Forwarding, Handshakes, Known, KnownAddress,
-    MAPS, Meta, Networks, Slot, Tracked, Vip, maglev::MaglevPage,
+    MAPS, Meta, Networks, Pair, Slot, Tracked, Vip, maglev::MaglevPage,
 };
 use nix::libc;
 
@@ -51,7 +51,7 @@ pub(crate) struct Tables {
     pub(crate) networks: Single<Networks>,
     pub(crate) backends: Table<Slot, Backend>,
     pub(crate) maglev: Table<Slot, MaglevPage>,
-    pub(crate) counted: Table<Endpoint, Counted>,
+    pub(crate) counted: Table<Pair, Counted>,
     pub(crate) counters: Indexed<Counters>,
     pub(crate) handshakes: Indexed<Handshakes>,
     pub(crate) forwarding: Single<Forwarding>,

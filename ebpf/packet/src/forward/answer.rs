@@ -1,7 +1,7 @@
 //! What a flow's first answer says of its backend.
 
 use super::{ACK, Memory, RST, SYN, table};
-use crate::Endpoint;
+use crate::Pair;
 
 /// The first answer of a TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +29,10 @@ impl Answer {
     }
 }
 
-/// The backend of the flow in a place.
+/// The VIP and the backend of the flow in a place.
 #[inline(always)]
-pub fn backend_in<M: Memory>(memory: &M, place: u32) -> Option<Endpoint> {
-    Some(table::backend(memory, memory.flow(place)?))
+pub fn pair_in<M: Memory>(memory: &M, place: u32) -> Option<Pair> {
+    Some(table::pair(memory, memory.flow(place)?))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::{
     Segment, State, Tuple, table,
     table::{direction, ports},
 };
-use crate::{Address, Endpoint, TCP, UDP, Vip, choose};
+use crate::{Address, Endpoint, Pair, TCP, UDP, Vip, choose};
 
 /// Ports of this machine that are tried for a flow.
 const PORTS: u64 = 4;
@@ -33,8 +33,8 @@ pub trait World: Memory + Sized {
     /// [forwarded](Vip::forwarded) to.
     fn backend(&self, vip: &Endpoint, entry: &Vip, hash: u64) -> Option<Endpoint>;
 
-    /// True if some VIP has the backend, whether or not it gets new flows.
-    fn serves(&self, backend: &Endpoint) -> bool;
+    /// True if the VIP has the backend, whether or not it gets new flows.
+    fn serves(&self, pair: &Pair) -> bool;
 
     /// True if another flow may begin on this processor, where `most` may in a unit of time; 0 is no limit.
     fn may_open(&self, most: u32, now: u32) -> bool;
@@ -207,7 +207,7 @@ fn is_over<W: World>(world: &W, line: W::Line, state: State, flags: u8, now: u32
         return flags & (SYN | ACK) == SYN && state.is_closed();
     }
     // Nobody says that a flow of UDP ends: it is looked after once in a while.
-    state.seen != now && !world.serves(&table::backend(world, line))
+    state.seen != now && !world.serves(&table::pair(world, line))
 }
 
 /// The flow's state after a packet.

@@ -11,8 +11,8 @@ use super::{
     pay, refuse, reject, relay, rewrite, rewrite_error,
 };
 use crate::{
-    Address, Choice, Endpoint, Load, Policy, Pool, Settled, Target, UNCOUNTED, Vip, maglev, rescue,
-    settle,
+    Address, Choice, Endpoint, Load, Pair, Policy, Pool, Settled, Target, UNCOUNTED, Vip, maglev,
+    rescue, settle,
 };
 
 /// What became of a packet.
@@ -309,8 +309,8 @@ impl World for Host {
         served.backends.get(index as usize).copied()
     }
 
-    fn serves(&self, backend: &Endpoint) -> bool {
-        self.vips.values().any(|served| served.backends.contains(backend))
+    fn serves(&self, pair: &Pair) -> bool {
+        self.vips.get(&pair.vip).is_some_and(|served| served.backends.contains(&pair.backend))
     }
 
     fn may_open(&self, most: u32, now: u32) -> bool {

@@ -11,7 +11,7 @@
 use core::hint::black_box;
 
 use super::{Bucket, Forwarding, Phase, State, Tracked, Tuple, WAYS};
-use crate::{Address, Endpoint};
+use crate::{Address, Pair};
 
 /// Words of a [`Tracked`].
 const CLIENT: usize = 0;
@@ -126,12 +126,15 @@ pub(super) fn ports<M: Memory>(memory: &M, line: M::Line) -> [u16; 4] {
     [word as u16, (word >> 16) as u16, (word >> 32) as u16, (word >> 48) as u16]
 }
 
-/// The backend of a flow.
+/// The VIP and the backend of a flow.
 #[inline(always)]
-pub(super) fn backend<M: Memory>(memory: &M, line: M::Line) -> Endpoint {
-    let [.., backend_port, _] = ports(memory, line);
+pub(super) fn pair<M: Memory>(memory: &M, line: M::Line) -> Pair {
+    let [_, vip_port, backend_port, _] = ports(memory, line);
     let protocol = State::from_bits(memory.load(line, STATE)).protocol;
-    address(memory, line, BACKEND).endpoint(backend_port, protocol)
+    Pair {
+        vip: address(memory, line, VIP).endpoint(vip_port, protocol),
+        backend: address(memory, line, BACKEND).endpoint(backend_port, protocol),
+    }
 }
 
 /// The tuple of a flow's packets as they arrive, from the client or from the backend. `None` if this machine

@@ -27,7 +27,7 @@ impl Model {
             seed: Cell::new(seed),
             policy: Cell::new(Policy::default()),
             now_ns: Cell::new(1_000_000_000_000),
-            backends: RefCell::new((0..count).map(|_| Counters::new(BACKEND)).collect()),
+            backends: RefCell::new((0..count).map(|at| Counters::new(BACKEND, at)).collect()),
         }
     }
 
@@ -65,7 +65,7 @@ impl Model {
 
     fn fail(&self, index: usize) {
         self.with(index, |counters| {
-            counters.failures += 1;
+            counters.pending = counters.pending.saturating_sub(1);
             counters.consecutive_failures += 1;
             counters.last_failure_ns = self.now_ns.get();
         });
@@ -73,7 +73,7 @@ impl Model {
 
     fn succeed(&self, index: usize, ticks: u32) {
         self.with(index, |counters| {
-            counters.successes += 1;
+            counters.pending = counters.pending.saturating_sub(1);
             counters.consecutive_failures = 0;
             counters.latency = counters.latency.after(ticks, self.now_ns.get());
         });
@@ -156,10 +156,10 @@ proptest! {
             match change {
                 Change::Fail(index) => (0..BREAKER_FAILURES).for_each(|_| model.fail(index % len)),
                 Change::Succeed(index, ticks) => model.succeed(index % len, ticks),
-                Change::Begin(index) => model.with(index % len, |counters| counters.started += 1),
+                Change::Begin(index) => model.with(index % len, |counters| counters.pending += 1),
                 Change::Wait(ns) => model.now_ns.set(model.now_ns.get() + ns),
                 Change::Add if len <= RESCUES as usize => {
-                    model.backends.borrow_mut().push(Counters::new(BACKEND));
+                    model.backends.borrow_mut().push(Counters::new(BACKEND, 0));
                 }
                 Change::Remove if len > 1 => drop(model.backends.borrow_mut().remove(len / 2)),
                 Change::Add | Change::Remove => {}
@@ -197,7 +197,7 @@ fn slow_backend_gets_less_until_that_is_forgotten() {
 #[test]
 fn busy_backend_gets_less() {
     let model = Model::new(4, 3);
-    model.with(0, |counters| counters.started = 3);
+    model.with(0, |counters| counters.pending = 3);
     assert_eq!(model.shares(1_000)[0], 0);
 }
 
@@ -208,7 +208,7 @@ fn slower_one_is_taken_when_the_faster_has_more_under_way() {
     model.with(0, |c| c.latency = Latency::default().after(3 * LATENCY_FLOOR, now));
     model.with(1, |c| c.latency = Latency::default().after(LATENCY_FLOOR, now));
     assert_eq!(model.shares(100), [0, 100]);
-    model.with(1, |counters| counters.started = 3);
+    model.with(1, |counters| counters.pending = 3);
     assert_eq!(model.shares(100), [100, 0]);
 }
 
@@ -218,7 +218,7 @@ fn policies_differ_in_what_they_look_at() {
     let now = model.now_ns.get();
     // One is slow, the other has more under way.
     model.with(0, |c| c.latency = Latency::default().after(40 * LATENCY_FLOOR, now));
-    model.with(1, |counters| counters.started = 2);
+    model.with(1, |counters| counters.pending = 2);
     let shares = [Policy::P2cEwma, Policy::LeastPending, Policy::Random].map(|policy| {
         model.policy.set(policy);
         model.shares(1_000)[0]

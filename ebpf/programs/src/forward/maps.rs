@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns};
 use muster_packet::{
     Address, Answer, Endpoint, Entered, Event, Forwarded, Forwarding, Known, KnownAddress, Memory,
-    State, Tuple, Vip, World, unit,
+    Pair, State, Tuple, Vip, World, unit,
 };
 
 use crate::{
@@ -118,9 +118,9 @@ impl World for Maps {
     }
 
     #[inline(always)]
-    fn serves(&self, backend: &Endpoint) -> bool {
+    fn serves(&self, pair: &Pair) -> bool {
         // SAFETY: only whether it is there.
-        unsafe { COUNTED.get(backend) }.is_some()
+        unsafe { COUNTED.get(pair) }.is_some()
     }
 
     #[inline(always)]

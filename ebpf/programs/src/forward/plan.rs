@@ -75,7 +75,7 @@ pub struct Plan {
     flow: u32,
     /// See [`pick`].
     backend: Endpoint,
-    /// Where that backend's counters are.
+    /// Where it is counted in the VIP.
     counter: u32,
     /// What is to be entered into the index.
     pub wanted: Tuple,
@@ -218,7 +218,7 @@ pub fn began(protocol: u8) {
         && let Some(plan) = plan()
     {
         let target = Target { backend: &plan.backend, counter: plan.counter };
-        count::count(&target, count::Event::Flow);
+        count::count(&plan.segment.tuple.vip(), &target, count::Event::Flow);
     }
 }
 

@@ -4,7 +4,7 @@
 //! not anew wherever it is called, in every state that the program may be in there. The arguments may only
 //! be numbers, so the rest is in the [`Plan`](crate::forward::plan::Plan). Linux 5.6.
 
-use muster_packet::{Entered, State, Target, Tuple, World as _, backend_in};
+use muster_packet::{Entered, State, Target, Tuple, World as _, pair_in};
 
 use crate::{
     count::{Event, count},
@@ -74,17 +74,18 @@ pub extern "C" fn proceed(direction: u32, state: u64, flags: u32, now: u32) -> u
     u32::from(muster_packet::proceed(&Maps, direction, state, flags as u8, now))
 }
 
-/// Counts the first answer of the connection in a place to its backend, as refused if `refused` is not 0. Always 0.
+/// Counts the first answer of the connection in a place to its VIP and backend, as refused if `refused` is
+/// not 0. Always 0.
 #[cold]
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn count_answer(place: u32, refused: u32) -> u32 {
-    let Some(backend) = backend_in(&Maps, place) else { return 0 };
+    let Some(pair) = pair_in(&Maps, place) else { return 0 };
     // SAFETY: copied out at once; counters say whose they are.
-    let counted = unsafe { COUNTED.get(backend) }.copied();
+    let counted = unsafe { COUNTED.get(pair) }.copied();
     if let Some(counted) = counted {
-        let target = Target { backend: &backend, counter: counted.counter };
-        count(&target, if refused == 0 { Event::Accepted } else { Event::Refused });
+        let target = Target { backend: &pair.backend, counter: counted.counter };
+        count(&pair.vip, &target, if refused == 0 { Event::Accepted } else { Event::Refused });
     }
     0
 }

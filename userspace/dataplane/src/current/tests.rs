@@ -1,3 +1,5 @@
+use std::convert::Infallible;
+
 use muster_packet::{Policy, TCP};
 
 use super::*;
@@ -53,17 +55,40 @@ fn backend_is_idle_when_it_is_in_no_table() {
     let backend = |port| Endpoint::v4([10, 0, 0, 1], port, TCP);
     current.add_table(1, slots(vip(1), &[1, 2]));
     current.add_table(2, slots(vip(2), &[2]));
-    for (port, place) in [(1, 0), (2, 1), (3, 2)] {
-        current.count(backend(port), place);
+    let pair = |number, port| Pair { vip: vip(number), backend: backend(port) };
+    for (number, port, counter, home) in [(1, 1, 0, 0), (1, 2, 1, 1), (2, 2, 2, 1), (1, 3, 3, 3)] {
+        current.count(pair(number, port), Counted { counter, home });
     }
     let idle = |current: &Current| current.places().idle().collect::<Vec<_>>();
-    assert_eq!(idle(&current), [(backend(3), 2)]);
+    assert_eq!(idle(&current), [(pair(1, 3), 3)]);
+    // What is known of a backend stays where it is as long as any VIP has it.
     current.remove_table(1);
-    assert_eq!(idle(&current), [(backend(1), 0), (backend(3), 2)]);
+    assert_eq!(idle(&current), [(pair(1, 1), 0), (pair(1, 3), 3)]);
     current.remove_table(2);
-    current.count_no_more(&backend(2));
-    assert_eq!(idle(&current), [(backend(1), 0), (backend(3), 2)]);
+    assert_eq!(idle(&current), [(pair(1, 1), 0), (pair(1, 3), 3), (pair(2, 2), 2)]);
+    let mut over = |under_way: &[u32]| {
+        current.count_no_more::<Infallible>(|place| Ok(!under_way.contains(&place))).unwrap()
+    };
+    assert_eq!(over(&[0, 2]), [pair(1, 3)]);
+    assert_eq!(over(&[0]), [pair(2, 2), pair(1, 2)]);
+    assert_eq!(current.places().all(), [(pair(1, 1), Counted { counter: 0, home: 0 })]);
     assert_eq!(current.places().unused().next(), Some(1));
+}
+
+#[test]
+fn counters_whose_home_is_nobodys_or_anothers_are_none() {
+    let pair =
+        |number, port| Pair { vip: vip(number), backend: Endpoint::v4([10, 0, 0, 1], port, TCP) };
+    let counted = [
+        (pair(1, 1), Counted { counter: 1, home: 0 }),
+        (pair(2, 1), Counted { counter: 0, home: 0 }),
+        (pair(3, 1), Counted { counter: 2, home: 2 }),
+        (pair(4, 1), Counted { counter: 4, home: 3 }),
+        (pair(1, 2), Counted { counter: 5, home: 0 }),
+        (pair(2, 2), Counted { counter: u32::MAX, home: u32::MAX }),
+    ];
+    let current = Current::new(vec![], vec![], counted.to_vec(), Pages::default());
+    assert_eq!(current.places().all(), counted[..2]);
 }
 
 #[test]

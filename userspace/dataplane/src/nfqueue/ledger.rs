@@ -5,6 +5,7 @@ use std::{
     cell::{Cell, RefCell},
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, hash_map},
+    convert::Infallible,
     net::{Ipv4Addr, SocketAddrV4},
 };
 
@@ -43,9 +44,10 @@ pub(super) struct Ledger {
     random: RefCell<StdRng>,
 }
 
-/// A backend, and where its counters are.
+/// A VIP's backend, and where its counters are.
 #[derive(Clone, Copy, Debug)]
 struct Destination {
+    vip: Endpoint,
     backend: Endpoint,
     counter: u32,
 }
@@ -110,15 +112,15 @@ impl Ledger {
             self.current.remove_vip(vip);
             changes.removed += 1;
         }
-        for (backend, place) in plan.count {
-            let at = place as usize;
+        for (pair, place) in plan.count {
+            let at = place.counter as usize;
             if self.counters.len() <= at {
                 self.counters.resize_with(at + 1, Cell::default);
                 self.details.resize_with(at + 1, Cell::default);
             }
-            self.details[at].set(Handshakes::default());
-            self.counters[at].set(Counters::new(backend));
-            self.current.count(backend, place);
+            self.details[at].set(Handshakes::new(pair.vip, place.home));
+            self.counters[at].set(Counters::new(pair.backend, place.home));
+            self.current.count(pair, place);
         }
         for write in plan.write {
             let entry = write.entry();
@@ -136,7 +138,7 @@ impl Ledger {
         changes
     }
 
-    /// Drops tables of no VIP, and counters of backends in no table that have nothing under
+    /// Drops tables of no VIP, and counters of what is in no table and has nothing under
     /// way.
     fn collect(&mut self) {
         for table in self.current.unused_pages().clone() {
@@ -146,12 +148,10 @@ impl Ledger {
         for table in self.current.unused().clone() {
             self.current.remove_table(table);
         }
-        let idle: Vec<_> = self.current.places().idle().collect();
-        for (backend, place) in idle {
-            if self.counters.get(place as usize).is_none_or(|of| of.get().pending() == 0) {
-                self.current.count_no_more(&backend);
-            }
-        }
+        let details = &self.details;
+        let is_over =
+            |place| Ok(details.get(place as usize).is_none_or(|of| of.get().pending() == 0));
+        let Ok(_) = self.current.count_no_more::<Infallible>(is_over);
     }
 
     /// Decides where the SYN of a flow goes, and counts a handshake as begun.
@@ -167,7 +167,10 @@ impl Ledger {
         let handshake = Handshake { to, began_ns: now_ns, deadline_ns, is_late: false };
         self.handshakes.insert(flow, handshake);
         self.deadlines.push(Reverse((deadline_ns, flow)));
-        self.change(&to, |counters, _| counters.started += 1);
+        self.change(&to, |counters, details| {
+            counters.pending += 1;
+            details.started += 1;
+        });
         Decision::Backend { backend, again: false }
     }
 
@@ -179,7 +182,7 @@ impl Ledger {
         if entry.policy == Policy::Maglev.number() {
             let index = self.settle(&table, entry, *flow.client.ip())?;
             let target = table.slot(Choice::own(index))?;
-            return Some(Destination { backend: *target.backend, counter: target.counter });
+            return Some(Destination { vip, backend: *target.backend, counter: target.counter });
         }
         let target = match draw(&table, entry.backends, entry.policy)? {
             Drawn::Taken(target) => target,
@@ -189,7 +192,7 @@ impl Ledger {
                 found.unwrap_or(last_resort)
             }
         };
-        Some(Destination { backend: *target.backend, counter: target.counter })
+        Some(Destination { vip, backend: *target.backend, counter: target.counter })
     }
 
     /// The slot of the backend that a client keeps: here known by its address, as that is what a SYN has.
@@ -206,8 +209,9 @@ impl Ledger {
     /// A handshake that was [decided](Self::decide) does not take place.
     pub(super) fn undo(&mut self, flow: Flow) {
         if let Some(handshake) = self.handshakes.remove(&flow) {
-            self.change(&handshake.to, |counters, _| {
-                counters.started = counters.started.wrapping_sub(1);
+            self.change(&handshake.to, |counters, details| {
+                counters.pending = counters.pending.wrapping_sub(1);
+                details.started = details.started.wrapping_sub(1);
             });
         }
     }
@@ -217,7 +221,9 @@ impl Ledger {
         let Some(handshake) = self.handshakes.remove(&flow) else { return };
         self.change(&handshake.to, |counters, details| {
             // As in the kernel: late is no success, but shows that the backend lives.
-            counters.successes += u64::from(!handshake.is_late);
+            let successes = u64::from(!handshake.is_late);
+            counters.pending = counters.pending.wrapping_sub(successes);
+            details.successes += successes;
             let was_down = counters.consecutive_failures >= u64::from(BREAKER_FAILURES);
             let known = if was_down { Latency::default() } else { counters.latency };
             counters.consecutive_failures = 0;
@@ -284,20 +290,20 @@ impl Ledger {
     fn fail(&self, to: &Destination, now_ns: u64, how: impl FnOnce(&mut Handshakes)) {
         self.change(to, |counters, details| {
             how(details);
-            counters.failures += 1;
+            details.failures += 1;
+            counters.pending = counters.pending.wrapping_sub(1);
             counters.consecutive_failures += 1;
             counters.last_failure_ns = now_ns;
         });
     }
 
-    /// Changes a backend's counters, unless they are another's by now.
+    /// Changes the counters of a VIP's backend, unless they are another's by now.
     fn change(&self, to: &Destination, change: impl FnOnce(&mut Counters, &mut Handshakes)) {
-        let at = to.counter as usize;
-        let (Some(cell), Some(more)) = (self.counters.get(at), self.details.get(at)) else {
-            return;
-        };
-        let (mut counters, mut details) = (cell.get(), more.get());
-        if counters.backend == to.backend {
+        let Some(more) = self.details.get(to.counter as usize) else { return };
+        let mut details = more.get();
+        let Some(cell) = self.counters.get(details.home as usize) else { return };
+        let mut counters = cell.get();
+        if counters.backend == to.backend && details.vip == to.vip {
             change(&mut counters, &mut details);
             cell.set(counters);
             more.set(details);
@@ -306,8 +312,8 @@ impl Ledger {
 
     /// What is counted at a place.
     pub(super) fn counted(&self, place: u32) -> Option<Known> {
-        let at = place as usize;
-        Some((self.counters.get(at)?.get(), self.details.get(at)?.get()))
+        let details = self.details.get(place as usize)?.get();
+        Some((self.counters.get(details.home as usize)?.get(), details))
     }
 }
 
@@ -315,7 +321,8 @@ impl Ledger {
 
 impl Table<'_> {
     fn cell(&self, target: &Target<'_>) -> Option<&Cell<Counters>> {
-        let cell = self.counters.get(target.counter as usize)?;
+        let place = self.counters.get(target.counter as usize)?;
+        let cell = self.counters.get(place.get().home as usize)?;
         (cell.get().backend == *target.backend).then_some(cell)
     }
 }

@@ -1,4 +1,6 @@
-use muster_packet::{Backend, Counted, Slot, TCP, UDP};
+use std::convert::Infallible;
+
+use muster_packet::{Backend, Slot, TCP, UDP};
 use proptest::prelude::*;
 
 use super::*;
@@ -17,8 +19,10 @@ fn apply(current: &mut Current, plan: &Plan) {
     for vip in &plan.remove {
         current.remove_vip(vip);
     }
-    for (backend, place) in &plan.count {
-        current.count(*backend, *place);
+    for (pair, place) in &plan.count {
+        assert_eq!(current.places().get(pair), None);
+        current.count(*pair, *place);
+        assert_eq!(current.places().get(pair), Some(*place));
     }
     for write in &plan.write {
         if write.needs_pages {
@@ -35,17 +39,14 @@ fn apply(current: &mut Current, plan: &Plan) {
     for table in current.unused().clone() {
         current.remove_table(table);
     }
-    let idle: Vec<_> = current.places().idle().collect();
-    for (backend, _) in &idle {
-        current.count_no_more(backend);
-    }
+    let Ok(_) = current.count_no_more::<Infallible>(|_| Ok(true));
+    assert_eq!(current.places().idle().count(), 0);
 }
 
 /// What a process that starts now would read.
 fn read(current: &Current) -> Current {
     let vips: Vec<_> = current.vips().iter().map(|(vip, entry)| (*vip, *entry)).collect();
     let mut slots = Vec::<(Slot, Backend)>::new();
-    let mut counted = BTreeMap::<Endpoint, Counted>::new();
     let mut pages = Pages::default();
     for (vip, entry) in current.vips() {
         if let Some(table) = current.slots(entry.table) {
@@ -53,14 +54,14 @@ fn read(current: &Current) -> Current {
             slots.extend(keys.zip(table.iter().copied()));
             for slot in table.iter() {
                 assert_eq!(slot.vip, *vip);
-                counted.insert(slot.backend, Counted::new(slot.counter));
+                assert_eq!(slot.counter, current.places().or_uncounted(&slot.pair()));
             }
         }
         if entry.slots > 0 {
             pages.add(entry.table, entry.slots);
         }
     }
-    Current::new(vips, slots, counted.into_iter().collect(), pages)
+    Current::new(vips, slots, current.places().all(), pages)
 }
 
 /// What is served, whatever the numbers of tables and the places of counters.
@@ -113,7 +114,9 @@ proptest! {
             prop_assert_eq!(vips, view.keys().collect::<Vec<_>>());
             for (vip, wanted) in view {
                 let places = current.places();
-                let built = table::build(*vip, &wanted.backends, |end| places.or_uncounted(end));
+                let built = table::build(*vip, &wanted.backends, |end| {
+                    places.or_uncounted(&Pair { vip: *vip, backend: *end })
+                });
                 let entry = current.vips()[vip];
                 prop_assert_eq!(current.table(*vip, &built), Some(entry.table));
                 let policy = wanted.policy.unwrap_or(Policy::P2cEwma);
@@ -121,7 +124,12 @@ proptest! {
                 let hashed = built.drawn > 1 && (*forward || policy == Policy::Maglev);
                 prop_assert_eq!(entry.slots, if hashed { 16_381 } else { 0 });
                 prop_assert!(current.pages().has(entry.table, entry.slots));
-                prop_assert!(wanted.backends.iter().all(|(end, _)| places.get(end).is_some()));
+                for slot in built.slots {
+                    let at = places.get(&slot.pair());
+                    // In every VIP a backend has one home.
+                    prop_assert_eq!(at.map(|at| at.home), places.home(&slot.backend));
+                    prop_assert!(at.is_some());
+                }
             }
             // A second pass finds nothing to do.
             let second = whole(&current, view, rules);

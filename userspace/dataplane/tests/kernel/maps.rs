@@ -75,15 +75,20 @@ fn bpftool_shows_named_fields() {
     assert_eq!(backend["value"]["weight"], 1);
 
     let counted = dump(&config, "counted");
-    assert_eq!(counted[0]["formatted"]["value"]["counter"], backend["value"]["counter"]);
+    let counted = &counted[0]["formatted"];
+    assert_eq!(counted["key"]["vip"]["address"], mapped([11, 0, 0, 1]));
+    assert_eq!(counted["key"]["backend"]["port"], server.address.port());
+    assert_eq!(counted["value"]["counter"], backend["value"]["counter"]);
     assert_eq!(backend["value"]["counter"], 0);
     let counters = bpftool(&config, "lookup", "counters", "key 0 0 0 0");
     let counters = &counters["formatted"]["value"];
     assert_eq!(counters["backend"]["port"], server.address.port());
-    assert_eq!(counters["successes"], 1);
+    assert_eq!((&counters["home"], &counters["pending"]), (&0.into(), &0.into()));
     assert!(counters["latency"]["average"].as_u64().unwrap() > 0);
     let handshakes = bpftool(&config, "lookup", "handshakes", "key 0 0 0 0");
     let handshakes = &handshakes["formatted"]["value"];
+    assert_eq!(handshakes["vip"]["address"], mapped([11, 0, 0, 1]));
+    assert_eq!((&handshakes["started"], &handshakes["successes"]), (&1.into(), &1.into()));
     let buckets = handshakes["latency"].as_array().unwrap();
     assert_eq!(buckets.len(), LATENCY_BUCKETS);
     assert_eq!(buckets.iter().map(|count| count.as_u64().unwrap()).sum::<u64>(), 1);

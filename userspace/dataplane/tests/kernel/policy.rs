@@ -29,7 +29,7 @@ fn share_of_the_slow(config: &Config, plane: &mut DataPlane, backends: &[SocketA
             let measured = counters.latency.measured;
             let average = if is_slow { 1_000 * LATENCY_FLOOR } else { LATENCY_FLOOR };
             counters.latency = Latency { average, measured };
-            counters.started = counters.successes + if is_slow { 0 } else { 2 };
+            counters.pending = if is_slow { 0 } else { 2 };
             map.set(place, counters, 0).unwrap();
         }
         share += usize::from(ask(VIP.parse::<SocketAddr>().unwrap()).unwrap() == backends[0]);

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use muster_packet::{BREAKER_BACKOFF_NS, Policy};
+use muster_packet::{BREAKER_BACKOFF_NS, Pair, Policy};
 use rand::SeedableRng as _;
 
 use super::*;
@@ -48,8 +48,17 @@ fn counters(ledger: &Ledger, number: u8) -> Counters {
     counted(ledger, number).0
 }
 
+fn details(ledger: &Ledger, number: u8) -> Handshakes {
+    counted(ledger, number).1
+}
+
 fn counted(ledger: &Ledger, number: u8) -> Known {
-    ledger.counted(ledger.current().places().get(&backend(number)).unwrap()).unwrap()
+    counted_in(ledger, vip(), number)
+}
+
+fn counted_in(ledger: &Ledger, vip: Endpoint, number: u8) -> Known {
+    let pair = Pair { vip, backend: backend(number) };
+    ledger.counted(ledger.current().places().get(&pair).unwrap().counter).unwrap()
 }
 
 /// The last byte of the address of who gets the connection.
@@ -72,7 +81,7 @@ fn weights_share_connections_out() {
     }
     assert_eq!(shares.keys().copied().collect::<Vec<_>>(), [1, 2]);
     assert!((850..950).contains(&shares[&1]), "{shares:?}");
-    assert_eq!(counters(&ledger, 1).successes + counters(&ledger, 2).successes, 1_000);
+    assert_eq!(details(&ledger, 1).successes + details(&ledger, 2).successes, 1_000);
 }
 
 #[test]
@@ -81,7 +90,7 @@ fn no_vip_and_no_backend_are_nobody() {
     assert_eq!(decided(&mut ledger, 1, NOW), None);
     let other = Flow { vip: "11.0.0.1:81".parse().unwrap(), ..flow(1) };
     assert_eq!(ledger.decide(other, NOW), Decision::Nobody);
-    assert_eq!(counters(&ledger, 1).started, 0);
+    assert_eq!(details(&ledger, 1).started, 0);
 }
 
 #[test]
@@ -92,7 +101,7 @@ fn syn_that_is_sent_again_goes_the_same_way_and_counts_once() {
         let again = ledger.decide(flow(1), NOW + later * SECOND);
         assert_eq!(again, Decision::Backend { backend: first, again: true });
     }
-    assert_eq!(counters(&ledger, 1).started + counters(&ledger, 2).started, 1);
+    assert_eq!(details(&ledger, 1).started + details(&ledger, 2).started, 1);
     ledger.undo(flow(1));
     assert_eq!(counters(&ledger, 1).pending() + counters(&ledger, 2).pending(), 0);
 }
@@ -105,14 +114,14 @@ fn late_handshake_fails_once_and_its_completion_is_no_success() {
     assert_eq!(ledger.overdue(NOW + THRESHOLD_NS - 1), []);
     assert_eq!(ledger.overdue(NOW + THRESHOLD_NS), [flow(1)]);
     ledger.late(flow(1), NOW + THRESHOLD_NS);
-    let late = counters(&ledger, 1);
-    assert_eq!((late.failures, late.consecutive_failures, late.pending()), (1, 1, 0));
+    let (late, shown) = counted(&ledger, 1);
+    assert_eq!((shown.failures, late.consecutive_failures, late.pending()), (1, 1, 0));
     ledger.replied(flow(1), Some(NOW + SECOND));
     ledger.ended(flow(1), NOW + 2 * SECOND);
-    let replied = counters(&ledger, 1);
-    assert_eq!((replied.successes, replied.failures, replied.consecutive_failures), (0, 1, 0));
+    let (replied, details) = counted(&ledger, 1);
+    assert_eq!((details.successes, details.failures, replied.consecutive_failures), (0, 1, 0));
+    assert_eq!((details.pending(), replied.pending()), (0, 0));
     assert_eq!(ledger.next_deadline(), None);
-    let details = counted(&ledger, 1).1;
     assert_eq!((details.timeouts, details.refused), (1, 0));
     assert_eq!(details.latency.iter().sum::<u64>(), 1);
 }
@@ -124,7 +133,7 @@ fn answer_that_was_missed_is_a_success_of_unknown_latency() {
     assert_eq!(ledger.overdue(NOW + SECOND), [flow(1)]);
     ledger.replied(flow(1), None);
     let (counters, details) = counted(&ledger, 1);
-    assert_eq!((counters.successes, counters.failures), (1, 0));
+    assert_eq!((details.successes, details.failures, counters.pending()), (1, 0, 0));
     assert_eq!(counters.latency.at(NOW + SECOND), 0);
     assert_eq!(details.latency.iter().sum::<u64>(), 0);
 }
@@ -137,7 +146,7 @@ fn late_handshake_is_forgotten_in_the_end() {
     let end = NOW + SECOND + FORGOTTEN_NS;
     assert_eq!(ledger.overdue(end), [flow(1)]);
     ledger.late(flow(1), end);
-    assert_eq!(counters(&ledger, 1).failures, 1);
+    assert_eq!(details(&ledger, 1).failures, 1);
     assert!(ledger.handshakes.is_empty() && ledger.next_deadline().is_none());
 }
 
@@ -148,7 +157,7 @@ fn fifth_refusal_opens_the_breaker_and_one_connection_tests_it_after_the_backoff
         decided(&mut ledger, port, NOW);
         ledger.ended(flow(port), NOW);
     }
-    assert_eq!(counted(&ledger, 1).1.refused, 5);
+    assert_eq!(details(&ledger, 1).refused, 5);
     change(&mut ledger, &[(1, 1), (2, 1)]);
     for port in 10..60 {
         assert_eq!(decided(&mut ledger, port, NOW + 1), Some(2));
@@ -160,6 +169,36 @@ fn fifth_refusal_opens_the_breaker_and_one_connection_tests_it_after_the_backoff
 }
 
 #[test]
+fn backend_of_two_vips_is_counted_in_each_and_known_in_both() {
+    let other = Endpoint::v4([11, 0, 0, 1], 81, TCP);
+    let to_other = |port| Flow { vip: "11.0.0.1:81".parse().unwrap(), ..flow(port) };
+    let mut ledger = ledger(&[(1, 1)]);
+    let wanted = Wanted { policy: None, backends: vec![(backend(1), 1), (backend(2), 1)] };
+    let plan = plan(ledger.current(), &[(other, Some(&wanted))], Policy::P2cEwma);
+    ledger.apply(plan);
+    for port in 0..5 {
+        assert_eq!(decided(&mut ledger, port, NOW), Some(1));
+        ledger.ended(flow(port), NOW);
+    }
+    for port in 10..30 {
+        let Decision::Backend { backend, .. } = ledger.decide(to_other(port), NOW) else {
+            panic!()
+        };
+        assert_eq!(backend.ip().octets()[3], 2);
+        ledger.replied(to_other(port), Some(NOW + 1));
+    }
+    let shown = |vip, number| {
+        let of = counted_in(&ledger, vip, number).1;
+        (of.started, of.successes, of.failures)
+    };
+    assert_eq!(
+        (shown(vip(), 1), shown(other, 1), shown(other, 2)),
+        ((5, 0, 5), (0, 0, 0), (20, 20, 0))
+    );
+    assert_eq!(counted_in(&ledger, other, 1).0.consecutive_failures, 5);
+}
+
+#[test]
 fn what_is_under_way_survives_changes_and_leaves_nothing() {
     let mut ledger = ledger(&[(1, 1)]);
     decided(&mut ledger, 1, NOW);
@@ -167,7 +206,7 @@ fn what_is_under_way_survives_changes_and_leaves_nothing() {
     assert_eq!(counters(&ledger, 1).pending(), 1);
     ledger.replied(flow(1), Some(NOW + 1));
     change(&mut ledger, &[(3, 1)]);
-    assert_eq!(ledger.current().places().get(&backend(1)), None);
+    assert_eq!(ledger.current().places().home(&backend(1)), None);
     let nothing = all(ledger.current(), std::iter::empty());
     let empty = plan(ledger.current(), &nothing, Policy::P2cEwma);
     assert_eq!(ledger.apply(empty).removed, 1);

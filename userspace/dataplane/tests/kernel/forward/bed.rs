@@ -11,8 +11,8 @@ use aya::{
     programs::{Program, TestRun as _, TestRunOptions},
 };
 use muster_packet::{
-    Address, Backend, Counted, Counters, Endpoint, Event, Forwarded, Forwarding, Host, Known,
-    KnownAddress, Networks, Outcome, Policy, Side, Slot, Vip,
+    Address, Backend, Counted, Counters, Endpoint, Event, Forwarded, Forwarding, Handshakes, Host,
+    Known, KnownAddress, Networks, Outcome, Pair, Policy, Side, Slot, Vip,
     maglev::{self, MaglevPage},
 };
 
@@ -58,7 +58,7 @@ pub(crate) struct Bed {
     object: Ebpf,
     pub(crate) host: Host,
     tables: u32,
-    counted: std::collections::HashMap<Endpoint, u32>,
+    counted: std::collections::HashMap<Pair, Counted>,
     vips: Vec<Endpoint>,
     /// For the namespace, and to take turns.
     _machine: Machine,
@@ -152,13 +152,18 @@ impl Bed {
         self.tables += 1;
         let table = self.tables;
         for (index, &backend) in (0..).zip(backends) {
-            let counter = self.counted.len();
-            let counter = *self.counted.entry(backend).or_insert(u32::try_from(counter).unwrap());
+            let counter = u32::try_from(self.counted.len()).unwrap();
+            let pair = Pair { vip, backend };
+            let known = self.counted.iter().find(|(of, _)| of.backend == backend);
+            let home = known.map_or(counter, |(_, at)| at.home);
+            let at = *self.counted.entry(pair).or_insert(Counted { counter, home });
+            let counter = at.counter;
             let value =
                 Backend { vip, backend, alias: index, threshold: u32::MAX, weight: 1, counter };
             self.insert("backends", Slot { table, index }, value);
-            self.insert("counted", backend, Counted::new(counter));
-            self.array("counters").set(counter, Counters::new(backend), 0).unwrap();
+            self.insert("counted", pair, at);
+            self.array("counters").set(counter, Counters::new(backend, home), 0).unwrap();
+            self.array("handshakes").set(counter, Handshakes::new(vip, home), 0).unwrap();
         }
         let weighted: Vec<_> = backends.iter().map(|&backend| (backend, 1)).collect();
         let named = if backends.len() > 1 { maglev::build(&weighted) } else { Vec::new() };
@@ -279,10 +284,11 @@ impl Bed {
         PROGRAMS.map(cost).to_vec()
     }
 
-    /// What became of connections to a backend since it was last given to a VIP.
-    pub(crate) fn counters(&mut self, backend: &Endpoint) -> Counters {
-        let counter = self.counted[backend];
-        self.array("counters").get(&counter, 0).unwrap()
+    /// What is known of a backend of a VIP, and what became of connections, since it was last given to the VIP.
+    pub(crate) fn known(&mut self, vip: Endpoint, backend: Endpoint) -> (Counters, Handshakes) {
+        let Counted { counter, home } = self.counted[&Pair { vip, backend }];
+        let known = self.array("counters").get(&home, 0).unwrap();
+        (known, self.array("handshakes").get(&counter, 0).unwrap())
     }
 
     /// How often the programs have counted something.

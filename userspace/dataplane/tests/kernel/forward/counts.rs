@@ -1,6 +1,6 @@
 //! What flows count at their backends.
 
-use muster_packet::{ACK, Built, Counters, Endpoint, FIN, RST, SYN, TCP, UDP};
+use muster_packet::{ACK, Built, Endpoint, FIN, Handshakes, RST, SYN, TCP, UDP};
 
 use super::{
     backend,
@@ -10,8 +10,39 @@ use super::{
 
 /// Started, succeeded, failed.
 fn counted(bed: &mut Bed, backend: &Endpoint) -> (u64, u64, u64) {
-    let Counters { started, successes, failures, .. } = bed.counters(backend);
+    let vip = vip(backend.protocol);
+    let Handshakes { started, successes, failures, .. } = bed.known(vip, *backend).1;
     (started, successes, failures)
+}
+
+#[test]
+fn flows_count_at_their_vip_and_failures_in_a_row_at_the_backend() {
+    let Some(mut bed) = Bed::new() else { return };
+    for program in ["forward", "forward_tc"] {
+        let (one, other) = (vip(TCP), Endpoint::v4([11, 0, 0, 2], 80, TCP));
+        let backend = backend(HERE, TCP);
+        bed.serve(one, &[backend]);
+        bed.serve(other, &[backend]);
+        let first = u16::try_from(bed.counted(muster_packet::Event::Opened)).unwrap() + 1;
+        for (port, (vip, answer)) in (first..).zip([
+            (one, SYN | ACK),
+            (one, SYN | ACK),
+            (other, RST | ACK),
+            (one, RST | ACK),
+        ]) {
+            let ask = Built::new(client(port, TCP), vip, SYN).frame();
+            let (source, to) = ends(&bed.run(program, &ask).1);
+            assert_eq!(to, backend);
+            let (_, answered) = bed.run("reply", &Built::new(to, source, answer).frame());
+            assert_eq!(ends(&answered).0, vip);
+        }
+        let mut shown = |vip| {
+            let (known, shown) = bed.known(vip, backend);
+            (shown.started, shown.successes, shown.failures, known.consecutive_failures)
+        };
+        assert_eq!(shown(one), (3, 2, 1, 2));
+        assert_eq!(shown(other), (1, 0, 1, 2));
+    }
 }
 
 /// A flow from this port, which begins with `first` and is answered with each of `answers`.
@@ -47,7 +78,7 @@ fn connections_count_when_they_are_answered_and_datagrams_when_they_are_sent() {
             assert_eq!(counted(&mut bed, &tcp), (1, 1, 0));
             tcp_flow(&mut bed, SYN, &[RST | ACK, RST | ACK]);
             assert_eq!(counted(&mut bed, &tcp), (2, 1, 1));
-            assert_eq!(bed.counters(&tcp).consecutive_failures, 1);
+            assert_eq!(bed.known(vip(TCP), tcp).0.consecutive_failures, 1);
             // What answers to no SYN says nothing of the backend, which anybody could ask for.
             tcp_flow(&mut bed, ACK, &[RST]);
             tcp_flow(&mut bed, ACK, &[ACK]);
@@ -55,7 +86,7 @@ fn connections_count_when_they_are_answered_and_datagrams_when_they_are_sent() {
             // Whoever answers is up.
             tcp_flow(&mut bed, SYN, &[SYN | ACK, RST | ACK]);
             assert_eq!(counted(&mut bed, &tcp), (3, 2, 1));
-            assert_eq!(bed.counters(&tcp).consecutive_failures, 0);
+            assert_eq!(bed.known(vip(TCP), tcp).0.consecutive_failures, 0);
 
             for port in ports.by_ref().take(2) {
                 flow(&mut bed, program, port, UDP, 0, &[0, 0]);

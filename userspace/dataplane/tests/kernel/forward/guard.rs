@@ -104,6 +104,6 @@ fn datagram_beyond_the_limit_is_of_no_flow() {
         begin(&mut bed, "forward", client(port, UDP), vip(UDP));
     }
     assert!(bed.counted(Event::Flood) > 0);
-    assert_eq!(bed.counters(&backend).started, bed.counted(Event::Opened));
+    assert_eq!(bed.known(vip(UDP), backend).1.started, bed.counted(Event::Opened));
     assert_eq!(bed.counted(Event::Local), 99);
 }
