@@ -42,3 +42,5 @@ mod t95_nfqueue;
 mod t96_ipv6;
 #[cfg(test)]
 mod t97_muster_vip;
+#[cfg(test)]
+mod t98_drain;

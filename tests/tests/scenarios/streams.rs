@@ -42,6 +42,11 @@ pub(crate) fn app(instances: usize) -> Value {
     })
 }
 
+/// The command of [`app`] that, when it is to end, serves on until its clients have left.
+pub(crate) fn serve_on() -> String {
+    format!("{} drain", serve(4096))
+}
+
 /// The command of [`app`], of which `backlog` connections and one may wait to be accepted.
 pub(crate) fn serve(backlog: u32) -> String {
     // Of the machine: without an image.
@@ -111,6 +116,22 @@ pub(crate) struct Churned {
     pub(crate) failed: Vec<String>,
 }
 
+/// What held connections to each server have exchanged since it was last asked, all at once and
+/// without a pause, and why some do not any more.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Pumped {
+    pub(crate) servers: BTreeMap<String, Pump>,
+    pub(crate) lost: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// Held connections to one server.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Pump {
+    pub(crate) alive: u64,
+    /// The fewest exchanges of one of them.
+    pub(crate) least: u64,
+}
+
 /// New connections to one server.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Server {
@@ -161,6 +182,44 @@ impl Streams {
     /// What has become of them since this was last asked.
     pub(crate) fn churned(&mut self) -> Churned {
         self.ask("churned")
+    }
+
+    /// Begins exchanging something on all that are held, all the time.
+    pub(crate) fn pump(&mut self) {
+        let _: Value = self.ask("pump");
+    }
+
+    /// Waits until each of the connections has exchanged something several times from now on:
+    /// those that are `expected`, and no other was lost.
+    pub(crate) fn pumped(
+        &mut self,
+        cluster: &mut Cluster,
+        expected: &BTreeMap<String, u64>,
+        when: &str,
+    ) {
+        let mut exchanges = BTreeMap::<String, u64>::new();
+        let mut first = true;
+        cluster
+            .wait_for(&format!("exchanges on all connections {when}"), WITHIN, |_| {
+                let now: Pumped = self.ask("pumped");
+                assert!(now.lost.is_empty(), "{when}: {:?}", now.lost);
+                let alive = now.servers.iter().map(|(server, pump)| (server.clone(), pump.alive));
+                assert_eq!(&alive.collect::<BTreeMap<_, _>>(), expected, "{when}");
+                // Those that were under way may have begun before.
+                if std::mem::take(&mut first) {
+                    return ready(false, || "the first are left out".into());
+                }
+                for (server, pump) in now.servers {
+                    *exchanges.entry(server).or_default() += pump.least;
+                }
+                ready(exchanges.values().all(|least| *least > 3), || format!("{exchanges:?}"))
+            })
+            .unwrap();
+    }
+
+    /// Closes the connections to a server that are being exchanged on.
+    pub(crate) fn leave(&mut self, server: &str) {
+        let _: Value = self.ask(&format!("leave {server}"));
     }
 
     fn ask<T: for<'de> Deserialize<'de>>(&mut self, command: &str) -> T {

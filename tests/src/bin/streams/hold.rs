@@ -9,6 +9,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::Failure;
 use crate::churn::Churn;
+use crate::pump::Pump;
 use crate::stream::{Stream, brief};
 
 /// Connections that are opened, or asked, at the same time.
@@ -20,19 +21,25 @@ const BRIEF: Duration = Duration::from_secs(4);
 /// Carries out commands until standard input ends.
 pub(crate) async fn run() -> Result<(), Failure> {
     let mut held = Vec::new();
-    let mut churn = None;
+    let (mut churn, mut pump) = (None, None);
     while let Some(command) = spawn_blocking(|| std::io::stdin().lines().next()).await? {
         let command = command?;
         let words: Vec<&str> = command.split_whitespace().collect();
-        let answer = match (words.as_slice(), &churn) {
-            (["open", count, to], _) => open(&mut held, count.parse()?, to.parse()?).await?,
-            (["exchange"], _) => exchange(&mut held).await?,
-            (["burst", count, to], _) => burst(count.parse()?, to.parse()?).await?,
-            (["churn", to], None) => {
+        let answer = match (words.as_slice(), &churn, &pump) {
+            (["open", count, to], ..) => open(&mut held, count.parse()?, to.parse()?).await?,
+            (["exchange"], ..) => exchange(&mut held).await?,
+            (["burst", count, to], ..) => burst(count.parse()?, to.parse()?).await?,
+            (["churn", to], None, _) => {
                 churn = Some(Churn::start(to.parse()?));
                 json!({})
             }
-            (["churned"], Some(churn)) => churn.taken(),
+            (["churned"], Some(churn), _) => churn.taken(),
+            (["pump"], _, None) => {
+                pump = Some(Pump::start(std::mem::take(&mut held)));
+                json!({})
+            }
+            (["pumped"], _, Some(pump)) => pump.taken(),
+            (["leave", server], _, Some(pump)) => pump.leave(server),
             _ => return Err(format!("no command: {command:?}").into()),
         };
         println!("{answer}");

@@ -2,15 +2,17 @@
 //! holds thousands of connections and proves that each of them lives.
 //!
 //! `streams serve PORT NAME BACKLOG` answers each line on each connection with `NAME`; handshakes
-//! of more than `BACKLOG` connections and one are not answered while it accepts none.
+//! of more than `BACKLOG` connections and one are not answered while it accepts none. With a fourth
+//! word, `drain`, it ends after SIGTERM as soon as its clients have closed all their connections.
 //!
 //! `streams hold` takes commands from standard input, one a line, and answers each with a line of
 //! JSON: `open COUNT ADDRESS:PORT`, `exchange`, `burst COUNT ADDRESS:PORT`, `churn ADDRESS:PORT`,
-//! `churned`.
+//! `churned`, `pump`, `pumped`, `leave SERVER`.
 #![forbid(unsafe_code)]
 
 mod churn;
 mod hold;
+mod pump;
 mod serve;
 mod stream;
 
@@ -34,7 +36,10 @@ async fn run() -> Result<(), Failure> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["serve", port, name, backlog] => serve::run(port.parse()?, name, backlog.parse()?).await,
+        ["serve", port, name, backlog, "drain"] => {
+            serve::until_left(port.parse()?, name, backlog.parse()?).await
+        }
         ["hold"] => hold::run().await,
-        _ => Err("usage: streams serve PORT NAME BACKLOG, or streams hold".into()),
+        _ => Err("usage: streams serve PORT NAME BACKLOG [drain], or streams hold".into()),
     }
 }
