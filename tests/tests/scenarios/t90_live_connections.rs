@@ -25,6 +25,22 @@ fn pinned(cluster: &Cluster, index: usize, kind: &str, names: &[&str], field: &s
     names.iter().map(show).collect()
 }
 
+/// The policies of all VIPs of the first agent: as the kernel's map has them, and by name as the
+/// agent tells them.
+fn policies(cluster: &Cluster) -> (Vec<Value>, Vec<Value>) {
+    let mut bpftool = Command::new("bpftool");
+    let path = format!("/sys/fs/bpf/muster/{}/vips", cluster.agents()[0].name());
+    bpftool.args(["--json", "map", "dump", "pinned", &path]);
+    let dumped: Vec<Value> = serde_json::from_str(&command::output(&mut bpftool).unwrap()).unwrap();
+    let agent = &cluster.agents()[0];
+    let told = agent.http().get(&format!("http://{}:5051/monitor/vips", agent.address())).unwrap();
+    let told = told.success().unwrap().json().unwrap();
+    (
+        dumped.iter().map(|entry| entry["formatted"]["value"]["policy"].clone()).collect(),
+        told["vips"].as_array().unwrap().iter().map(|vip| vip["policy"].clone()).collect(),
+    )
+}
+
 fn maps(cluster: &Cluster) -> Vec<u64> {
     pinned(cluster, 0, "map", &["vips", "backends", "counters", "connections"], "id")
 }
@@ -40,6 +56,8 @@ fn t90_live_connections_outlive_a_swap_of_backends_and_their_agent() {
     cluster.marathon().create(&streams::app(3)).unwrap();
     await_up(&mut cluster, "/streams", 3);
     let vip = await_vip(&mut cluster, 3);
+    // The label's, not the agent's own.
+    assert_eq!(policies(&cluster), (vec![2.into()], vec!["random".into()]));
     let mut streams = Streams::start(&cluster, 0);
     let opened = streams.open(CONNECTIONS, &vip);
     assert!(opened.failed.is_empty(), "{:?}", opened.failed);
