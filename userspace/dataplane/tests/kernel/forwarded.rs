@@ -140,9 +140,14 @@ fn backend_on_the_node_sees_the_client() {
 
 /// Asks a VIP with a datagram. The answer must come from the VIP.
 pub(crate) fn datagram(socket: &UdpSocket, vip: SocketAddr) -> (SocketAddr, IpAddr) {
+    socket.send_to(b"who", vip).unwrap();
+    answered(socket, vip)
+}
+
+/// Who answers a datagram to a VIP, and whom that one sees.
+pub(crate) fn answered(socket: &UdpSocket, vip: SocketAddr) -> (SocketAddr, IpAddr) {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut buffer = [0; 256];
-    socket.send_to(b"who", vip).unwrap();
     let (length, from) = socket.recv_from(&mut buffer).unwrap();
     assert_eq!(from, vip);
     seen(std::str::from_utf8(&buffer[..length]).unwrap())

@@ -10,6 +10,7 @@ mod adoption;
 mod also;
 mod backends;
 mod breaker;
+mod bridged;
 mod budget;
 mod connections;
 mod ends;
