@@ -31,7 +31,7 @@ async fn request(router: &axum::Router, method: &str, path: &str) -> (StatusCode
 }
 
 /// One request to a router, with headers: what is answered, and its own.
-async fn ask_for(
+pub(crate) async fn ask_for(
     router: &axum::Router,
     path: &str,
     headers: &[(&str, &str)],

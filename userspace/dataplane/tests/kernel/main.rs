@@ -19,6 +19,7 @@ mod flows;
 mod forward;
 mod forwarded;
 mod front;
+mod full;
 mod hosts;
 mod http;
 mod ipv6;
