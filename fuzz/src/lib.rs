@@ -19,9 +19,11 @@ pub struct Target {
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self { name: "constraint", run: target::constraint::run },
         Self { name: "constraints-message", run: target::constraints_message::run },
+        Self { name: "docker-config", run: target::docker_config::run },
+        Self { name: "fetched-archive", run: target::fetched_archive::run },
         Self { name: "forwarded-packet", run: target::forwarded_packet::run },
         Self { name: "image-archive", run: target::image_archive::run },
         Self { name: "image-layout", run: target::image_layout::run },

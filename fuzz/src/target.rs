@@ -2,7 +2,9 @@
 
 pub(crate) mod constraint;
 pub(crate) mod constraints_message;
+pub(crate) mod docker_config;
 mod documents;
+pub(crate) mod fetched_archive;
 pub(crate) mod forwarded_packet;
 mod ground;
 pub(crate) mod image_archive;

@@ -82,6 +82,9 @@ const TOKENS: &[&str] = &[
     "%tar%",
     "@app/blob@",
     "sha256:",
+    "https://",
+    "docker.io",
+    "dTpw",
     "^",
     "$",
 ];
@@ -155,6 +158,16 @@ fn constraint() {
 #[test]
 fn constraints_message() {
     check("constraints-message");
+}
+
+#[test]
+fn docker_config() {
+    check("docker-config");
+}
+
+#[test]
+fn fetched_archive() {
+    check("fetched-archive");
 }
 
 #[test]

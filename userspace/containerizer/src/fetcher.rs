@@ -19,13 +19,15 @@ mod tests;
 mod uri;
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
 use cache::Cache;
 use download::{Client, write};
-use extract::extract;
+use extract::{Bounds, extract};
+use format::Format;
 use place::Place;
 use uri::Item;
 
@@ -134,12 +136,21 @@ impl Fetcher {
         };
         match item.format {
             Some(format) => {
-                let extracted = extract(archive, name, format, place, cancel);
+                let extracted = extract(archive, name, format, place, Bounds::FETCHED, cancel);
                 extracted.map_err(|error| format!("extract: {error}").into())
             }
             None => Ok(()),
         }
     }
+}
+
+/// Unpacks the archive `file` into the directory `into`, by the format that its name says.
+pub(crate) fn unpack(file: &Path, into: &Path, bytes: u64, entries: u64) -> io::Result<()> {
+    let name = Path::new(file.file_name().unwrap_or_default());
+    let format = Format::of(name).ok_or_else(|| io::Error::other("it is no archive"))?;
+    let (archive, mut place) = (File::open(file)?, Place::open(into)?);
+    let bounds = Bounds { bytes, ratio: 1, entries };
+    extract(archive, name, format, &mut place, bounds, &Cancel::default())
 }
 
 impl fmt::Display for Problem {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::image::{self, Digest};
 use crate::seccomp::{Profile, Surroundings};
-use crate::{CapabilitySet, ImageBackend, ImageLimits, Registries};
+use crate::{CapabilitySet, ImageBackend, ImageLimits, Registries, fetcher};
 
 /// One instruction of a filter: `struct sock_filter` (linux/filter.h).
 pub type Instruction = (u16, u8, u8, u32);
@@ -58,6 +58,15 @@ pub fn pulled(
     layout: &Path,
 ) -> Result<Vec<String>, String> {
     image::pulled(bytes, content_type, layout)
+}
+
+/// Unpacks the fetched archive `file` into the directory `into`, by the format that its name
+/// says: `entries` files, and as many bytes as it has itself, or `bytes` if that is more.
+///
+/// # Errors
+/// It is damaged, or has what it may not have, or more of it.
+pub fn fetched(file: &Path, into: &Path, bytes: u64, entries: u64) -> Result<(), String> {
+    fetcher::unpack(file, into, bytes, entries).map_err(text)
 }
 
 /// Compiles a profile of system calls for this machine and Docker's capabilities.

@@ -18,20 +18,30 @@ use super::place::{Place, inside};
 use crate::image::Archive;
 
 const BUFFER: usize = 128 << 10;
-/// What any archive may unpack to, in bytes.
-const BYTES: u64 = 1 << 30;
-/// How many times its own size a larger one may unpack to. Text comes to about 10.
-const RATIO: u64 = 100;
-/// The most that there may be in one.
-const ENTRIES: u64 = 1 << 20;
 /// The longest target of a symbolic link that Linux takes.
 const TARGET: u64 = 4096;
+
+/// What an archive may hold.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    /// What any may unpack to, in bytes.
+    pub(crate) bytes: u64,
+    /// How many times its own size a larger one may unpack to.
+    pub(crate) ratio: u64,
+    /// The most that there may be in one.
+    pub(crate) entries: u64,
+}
+
+impl Bounds {
+    /// Those of archives that are fetched. Text comes to a ratio of about 10.
+    pub(crate) const FETCHED: Self = Self { bytes: 1 << 30, ratio: 100, entries: 1 << 20 };
+}
 
 /// What an archive may still bring.
 struct Budget<'a> {
     cancel: &'a Cancel,
+    bounds: Bounds,
     bytes: u64,
-    most: u64,
     entries: u64,
 }
 
@@ -41,10 +51,11 @@ pub(super) fn extract(
     name: &Path,
     format: Format,
     place: &mut Place,
+    mut bounds: Bounds,
     cancel: &Cancel,
 ) -> io::Result<()> {
-    let most = BYTES.max(archive.metadata()?.len().saturating_mul(RATIO));
-    let mut budget = Budget { cancel, bytes: most, most, entries: ENTRIES };
+    bounds.bytes = bounds.bytes.max(archive.metadata()?.len().saturating_mul(bounds.ratio));
+    let mut budget = Budget { cancel, bounds, bytes: bounds.bytes, entries: bounds.entries };
     let source = BufReader::with_capacity(BUFFER, archive);
     match format {
         Format::Tar(compression) => tar(compression.reader(source), place, &mut budget),
@@ -133,7 +144,8 @@ impl Budget<'_> {
     fn entry(&mut self) -> io::Result<()> {
         self.cancel.check()?;
         self.entries = self.entries.checked_sub(1).ok_or_else(|| {
-            io::Error::other(format!("it holds more than {ENTRIES} files: a bomb"))
+            let most = self.bounds.entries;
+            io::Error::other(format!("it holds more than {most} files: a bomb"))
         })?;
         Ok(())
     }
@@ -151,9 +163,9 @@ impl Budget<'_> {
             }
             self.cancel.check()?;
             self.bytes = self.bytes.checked_sub(read as u64).ok_or_else(|| {
-                let most = self.most;
+                let Bounds { bytes, ratio, .. } = self.bounds;
                 io::Error::other(format!(
-                    "it unpacks to more than {most} bytes, more than {RATIO} times its size: a \
+                    "it unpacks to more than {bytes} bytes, more than {ratio} times its size: a \
                      bomb"
                 ))
             })?;

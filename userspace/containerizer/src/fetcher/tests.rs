@@ -254,7 +254,7 @@ fn what_has_no_room_is_fetched_without_the_cache() {
 fn a_cached_archive_is_unpacked_and_not_there_itself() {
     let bench = Bench::new(|_| {});
     let archive = bench.directory.path().join("a.tar");
-    let mut builder = tar::Builder::new(fs::File::create(&archive).unwrap());
+    let mut builder = tar::Builder::new(File::create(&archive).unwrap());
     builder.append_path_with_name("/etc/hostname", "inner/name").unwrap();
     builder.into_inner().unwrap();
     let given = uri(archive.to_str().unwrap());

@@ -20,7 +20,7 @@ fn unpack(bytes: &[u8], name: &str) -> (tempfile::TempDir, PathBuf, io::Result<(
     io::Seek::rewind(&mut file).unwrap();
     let name = Path::new(name);
     let format = Format::of(name).unwrap();
-    let result = extract(file, name, format, &mut place, &Cancel::default());
+    let result = extract(file, name, format, &mut place, Bounds::FETCHED, &Cancel::default());
     assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 1);
     (outer, top, result)
 }
@@ -155,7 +155,8 @@ fn what_is_no_archive_is_an_error() {
 #[test]
 fn bombs_go_off_in_the_budget() {
     let cancel = Cancel::default();
-    let mut budget = Budget { cancel: &cancel, bytes: 1000, most: 1000, entries: 2 };
+    let bounds = Bounds { bytes: 1000, ratio: 1, entries: 2 };
+    let mut budget = Budget { cancel: &cancel, bounds, bytes: 1000, entries: 2 };
     budget.copy(&mut io::repeat(0).take(1000), &mut io::sink()).unwrap();
     let error = budget.copy(&mut io::repeat(0).take(1), &mut io::sink()).unwrap_err();
     assert!(error.to_string().contains("more than 1000 bytes"), "{error}");
