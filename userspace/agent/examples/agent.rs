@@ -84,7 +84,10 @@ fn config(json: &Value, log_level: LogLevel) -> Result<Config, Box<dyn std::erro
         image_limits: muster_containerizer::ImageLimits::default(),
         image_gc: image_gc(json)?,
         fetching: muster_containerizer::Fetching::new(directory.join("fetch")),
-        logger: muster_containerizer::Logger::default(),
+        logger: match &json["logger"] {
+            Value::Null => muster_containerizer::Logger::default(),
+            given => serde_json::from_value(given.clone())?,
+        },
         resources: text("resources"),
         attributes: "rack:r1".to_owned(),
         cgroups_root: text("cgroups_root"),

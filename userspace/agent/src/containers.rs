@@ -46,6 +46,7 @@ impl Containers {
                 cfs_quota: config.isolation.cfs_quota,
                 limit_swap: config.isolation.limit_swap,
                 registries: config.registries.clone(),
+                logger: config.logger,
             })
         });
         Ok(Self { own, docker: docker.transpose()?, vips: None })
@@ -57,8 +58,8 @@ impl Containers {
     pub(crate) async fn with_vips(mut self, plane: Arc<Mutex<DataPlane>>) -> Self {
         self.vips = Some(plane);
         if let Some(docker) = &self.docker
-            && let Ok(cgroups) = docker.cgroups().await
-            && let Err(why) = self.serve_vips(&cgroups).await
+            && let Ok(about) = docker.about().await
+            && let Err(why) = self.serve_vips(&about.cgroups).await
         {
             tracing::warn!("containers of the Docker engine will have no VIPs: {why}");
         }
@@ -110,13 +111,12 @@ impl Containers {
         let spec = match (workload, &self.docker) {
             (Workload::Mesos(spec), _) => spec,
             (Workload::Docker { instead, .. }, None) => *instead?,
-            (Workload::Docker { container, instead }, Some(docker)) => match docker.cgroups().await
-            {
-                Ok(cgroups) => {
-                    if let Err(why) = self.serve_vips(&cgroups).await {
+            (Workload::Docker { container, instead }, Some(docker)) => match docker.about().await {
+                Ok(about) => {
+                    if let Err(why) = self.serve_vips(&about.cgroups).await {
                         tracing::warn!(container = container.id, why, "no VIPs in a container");
                     }
-                    let launched = docker.launch(container, &cgroups).await;
+                    let launched = docker.launch(container, about).await;
                     let launched = launched.map_err(|error| error.to_string())?;
                     return Ok(launched.pid.unwrap_or_default());
                 }

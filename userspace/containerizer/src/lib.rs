@@ -27,6 +27,7 @@ mod isolator;
 pub mod launch;
 mod limitation;
 mod lock;
+mod log;
 mod logger;
 mod pid;
 mod readiness;
@@ -61,6 +62,7 @@ pub use image::{
 };
 pub use isolator::{Isolation, ProjectRange, gpus};
 pub use limitation::{Amount, Cause, Limitation};
+pub use log::Log;
 pub use logger::{Logger, LogrotateOptions, Rotation};
 pub use removal::remove_tree;
 pub use resources::{Limit, Resources};

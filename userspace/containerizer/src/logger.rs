@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::bytes::parse_bytes;
-use crate::{ContainerSpec, Error};
 
 /// What the variables of a task begin with that change its logger.
 const PREFIX: &str = "CONTAINER_LOGGER_";
@@ -51,6 +51,8 @@ impl Rotation {
     pub const MAX_BYTES: u64 = 10 << 20;
     /// What is kept unless told otherwise.
     pub const FILES: u32 = 9;
+    /// One file that grows for ever.
+    pub const UNLIMITED: Self = Self { max_bytes: u64::MAX, files: 0 };
 
     fn validate(self, name: &str) -> Result<(), (String, String)> {
         if self.max_bytes < BYTES_MIN {
@@ -102,19 +104,19 @@ impl Logger {
         }
     }
 
-    /// The logger of one container, whose variables may change it:
+    /// The logger of one container, whose variables, `environment`, may change it:
     /// `CONTAINER_LOGGER_MAX_STDOUT_SIZE`, `CONTAINER_LOGGER_LOGROTATE_STDOUT_OPTIONS`, and for
     /// standard error.
     ///
     /// # Errors
     /// [`Error::Spec`] names the variable that makes no sense.
-    pub(crate) fn of(self, spec: &ContainerSpec) -> Result<Self, Error> {
+    pub fn of(self, environment: &[(String, String)]) -> Result<Self, Error> {
         let Self::Logrotate { mut stdout, mut stderr } = self else { return Ok(self) };
         let refuse = |name: &str, reason: String| Error::Spec {
             field: "environment",
             reason: format!("{name}: {reason}"),
         };
-        for (variable, value) in &spec.environment {
+        for (variable, value) in environment {
             let Some(name) = variable.strip_prefix(PREFIX) else { continue };
             let bytes = || parse_bytes(value).map_err(|reason| refuse(variable, reason));
             let files = || {
@@ -148,8 +150,8 @@ mod tests {
 
     fn of(logger: Logger, variables: &[(&str, &str)]) -> Result<Logger, String> {
         let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        let spec = ContainerSpec { environment: variables.collect(), ..ContainerSpec::default() };
-        logger.of(&spec).map_err(|error| error.to_string())
+        let variables: Vec<_> = variables.collect();
+        logger.of(&variables).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -8,15 +8,33 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use muster_containerizer::Logger;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::position::Position;
 
 /// What a checkpoint says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// Where its output goes.
     pub(crate) sandbox: PathBuf,
+    /// What becomes of it there.
+    #[serde(default)]
+    pub(crate) logger: Logger,
+    /// How much of its standard output has come.
+    #[serde(default)]
+    pub(crate) stdout: Position,
+    /// And of its standard error.
+    #[serde(default)]
+    pub(crate) stderr: Position,
+}
+
+impl Row {
+    /// That of a container of which nothing has come.
+    pub(crate) fn new(sandbox: PathBuf, logger: Logger) -> Self {
+        Self { sandbox, logger, stdout: Position::default(), stderr: Position::default() }
+    }
 }
 
 #[derive(Debug)]
@@ -91,7 +109,7 @@ mod tests {
     fn what_is_written_is_there_until_it_is_removed() {
         let directory = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::open(directory.path()).unwrap();
-        let row = Row { sandbox: "/s".into() };
+        let row = Row::new("/s".into(), Logger::Sandbox);
         checkpoints.write("c", &row).unwrap();
         fs::write(directory.path().join("docker/.half"), "").unwrap();
         assert_eq!(checkpoints.ids().unwrap(), ["c"]);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use muster_containerizer::Registries;
+use muster_containerizer::{Logger, Registries};
 
 /// Where the engine is and what its containers get.
 #[derive(Clone, Debug)]
@@ -25,4 +25,24 @@ pub struct Config {
     pub limit_swap: bool,
     /// The credentials of registries.
     pub registries: Registries,
+    /// What becomes of containers' output in their sandboxes.
+    pub logger: Logger,
+}
+
+#[cfg(test)]
+impl Config {
+    /// One that needs nothing of the machine but a directory.
+    pub(crate) fn testing(top: &std::path::Path) -> Self {
+        Self {
+            agent: "a1".into(),
+            socket: "/run/docker.sock".into(),
+            runtime_dir: top.to_owned(),
+            cgroups_root: "muster/a1".into(),
+            remove_delay: Duration::ZERO,
+            cfs_quota: false,
+            limit_swap: false,
+            registries: Registries::default(),
+            logger: Logger::default(),
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod exec;
 mod launching;
 mod logs;
 mod recovery;
+mod sink;
 mod supervision;
 mod usage;
 
@@ -36,6 +37,15 @@ pub struct Docker {
 pub struct Launched {
     /// Its first process, as the engine numbers it; `None` if it has ended already.
     pub pid: Option<u32>,
+}
+
+/// What an engine says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Where it puts the containers' cgroups.
+    pub cgroups: Cgroups,
+    /// What becomes of containers' output there, unless they say something else: `json-file`.
+    pub log_driver: String,
 }
 
 /// A container of an earlier run.
@@ -72,13 +82,15 @@ impl Docker {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Where the engine, if it answers, puts the containers' cgroups.
+    /// What the engine, if it answers, says of itself.
     ///
     /// # Errors
     /// [`Error::NoEngine`] says why it does not.
-    pub async fn cgroups(&self) -> Result<Cgroups, Error> {
-        let driver = self.inner.engine.cgroup_driver().await?;
-        Ok(Cgroups::by(&driver, &self.inner.config.agent))
+    pub async fn about(&self) -> Result<About, Error> {
+        let info = self.inner.engine.info().await?;
+        let driver = info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default();
+        let cgroups = Cgroups::by(&driver, &self.inner.config.agent);
+        Ok(About { cgroups, log_driver: info.logging_driver.unwrap_or_default() })
     }
 
     /// Takes over the containers of earlier runs: running ones are watched from now on, ended
@@ -92,19 +104,18 @@ impl Docker {
         recovery::recover(&self.inner).await
     }
 
-    /// Launches a container, its cgroups where [`Self::cgroups`] said; returns when its command has
-    /// been executed. If the caller goes away the launch goes on, and [`Self::destroy`] ends it.
+    /// Launches a container of an engine that has said this `about` itself; returns when its
+    /// command has been executed. If the caller goes away the launch goes on, and [`Self::destroy`] ends it.
     ///
     /// # Errors
     /// Says what the engine or the registry said. Nothing is left of the container then.
-    pub async fn launch(&self, container: Container, cgroups: &Cgroups) -> Result<Launched, Error> {
-        let parent = cgroups.parent(&self.inner.config.cgroups_root);
+    pub async fn launch(&self, container: Container, about: About) -> Result<Launched, Error> {
         let entry = Entry::new(&container.id, State::Launching);
         match self.inner.containers().entry(container.id.clone()) {
             Slot::Occupied(_) => return Err(Error::Exists { id: container.id }),
             Slot::Vacant(vacant) => drop(vacant.insert(Arc::clone(&entry))),
         }
-        detached(launching::launch(Arc::clone(&self.inner), entry, container, parent)).await
+        detached(launching::launch(Arc::clone(&self.inner), entry, container, about)).await
     }
 
     /// Waits until a container has ended and all it wrote is in its sandbox.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bollard::errors::Error as ApiError;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStatsResponse, ContainerSummary,
-    ContainerUpdateBody,
+    ContainerUpdateBody, SystemInfo,
 };
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptions, KillContainerOptions, ListContainersOptions,
@@ -51,10 +51,9 @@ impl Engine {
         }
     }
 
-    /// By what cgroups are made: `cgroupfs`, `systemd`, `none`.
-    pub(crate) async fn cgroup_driver(&self) -> Result<String, Error> {
-        let info = self.client()?.info().await.map_err(self.failed("info"))?;
-        Ok(info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default())
+    /// What it says of itself.
+    pub(crate) async fn info(&self) -> Result<SystemInfo, Error> {
+        self.client()?.info().await.map_err(self.failed("info"))
     }
 
     pub(crate) async fn has_image(&self, image: &str) -> Result<bool, Error> {
@@ -166,17 +165,20 @@ impl Engine {
         }
     }
 
-    /// All that it has written, from its start; ends when it has ended.
+    /// All that it has written, from its start or a second on, if wanted each part after its time;
+    /// ends when it has ended.
     pub(crate) fn logs(
         client: &bollard::Docker,
         name: &str,
         since: i32,
+        timestamps: bool,
     ) -> impl Stream<Item = Result<bollard::container::LogOutput, ApiError>> + use<> {
         let options = LogsOptions {
             follow: true,
             stdout: true,
             stderr: true,
             since,
+            timestamps,
             tail: "all".to_owned(),
             ..LogsOptions::default()
         };

@@ -15,12 +15,13 @@ mod error;
 mod image;
 pub mod label;
 mod parameters;
+mod position;
 mod request;
 mod spec;
 
 pub use cgroups::{Cgroups, Slice};
 pub use config::Config;
-pub use docker::{Docker, Launched, Recovered};
+pub use docker::{About, Docker, Launched, Recovered};
 pub use error::Error;
 pub use parameters::{InvalidParameter, Parameters};
 pub use spec::{Container, Network, Port, Protocol, Source, Volume};

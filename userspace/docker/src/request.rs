@@ -6,9 +6,9 @@ use bollard::models::{
     ContainerCreateBody, ContainerUpdateBody, HostConfig, Mount, MountType, MountVolumeOptions,
     MountVolumeOptionsDriverConfig, PortBinding,
 };
-use muster_containerizer::{Limit, Resources, SANDBOX};
+use muster_containerizer::{Limit, Logger, Resources, SANDBOX};
 
-use crate::{Config, Container, Error, Network, Source, Volume, label};
+use crate::{About, Config, Container, Error, Network, Source, Volume, label};
 
 /// Shares of a CPU, and the least, as in Mesos.
 const SHARES: u64 = 1024;
@@ -18,14 +18,18 @@ const MIN_MEMORY: u64 = 32 << 20;
 /// The period of the ceiling of CPUs in microseconds.
 const PERIOD: u64 = 100_000;
 const MIN_QUOTA: u64 = 1000;
+/// The least that the engine keeps of the output in one file: it gives some of it twice, or not at all,
+/// when it begins another faster than it notices.
+const MIN_LOG: u64 = 10 << 20;
 /// More would not be told apart from no limit.
 const MAX: u64 = i64::MAX as u64;
 
-/// The request for `container`, whose cgroups are below `parent`, or else where the engine wants.
+/// The request for `container`, whose output goes to `logger`.
 pub(crate) fn create(
     config: &Config,
     container: &Container,
-    parent: Option<String>,
+    about: &About,
+    logger: Logger,
 ) -> Result<ContainerCreateBody, Error> {
     let text = |path: &std::path::Path, field| match path.to_str() {
         Some(text) if !text.contains([':', '\0']) => Ok(text.to_owned()),
@@ -52,7 +56,7 @@ pub(crate) fn create(
         }
     }
     let mut host = HostConfig {
-        cgroup_parent: parent,
+        cgroup_parent: about.cgroups.parent(&config.cgroups_root),
         network_mode: Some(match &container.network {
             Network::Host => "host".to_owned(),
             Network::Bridge => "bridge".to_owned(),
@@ -97,7 +101,27 @@ pub(crate) fn create(
         ..ContainerCreateBody::default()
     };
     container.parameters.apply(&mut body);
+    bound(&mut body, about, logger);
     Ok(body)
+}
+
+/// Has the engine keep of the output as much as the sandbox does, or little, unless the task has said how much.
+fn bound(body: &mut ContainerCreateBody, about: &About, logger: Logger) {
+    let Logger::Logrotate { stdout, stderr } = logger else { return };
+    let log = body.host_config.get_or_insert_default().log_config.get_or_insert_default();
+    let driver = log.typ.as_deref().filter(|driver| !driver.is_empty());
+    if driver.unwrap_or(&about.log_driver) != "json-file" {
+        return;
+    }
+    let options = log.config.get_or_insert_default();
+    if options.contains_key("max-size") {
+        return;
+    }
+    let bytes = stdout.max_bytes.saturating_add(stderr.max_bytes).max(MIN_LOG);
+    options.insert("max-size".to_owned(), bytes.to_string());
+    // With one file it would forget what has just been written.
+    let files = stdout.files.max(stderr.files).max(1) + 1;
+    options.entry("max-file".to_owned()).or_insert_with(|| files.to_string());
 }
 
 fn named(volume: &Volume, target: String) -> Mount {

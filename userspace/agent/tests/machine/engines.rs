@@ -13,7 +13,7 @@ use muster_api::mesos::task_status::Reason;
 use muster_api::mesos::volume::source::{self, DockerVolume};
 use muster_api::mesos::volume::{self, Source};
 use muster_api::mesos::{NetworkInfo, Parameter, Parameters, TaskInfo, TaskState, Volume};
-use muster_containerizer::{Limit, Registries, Resources, Termination};
+use muster_containerizer::{Limit, Logger, Registries, Resources, Termination};
 use muster_docker::{Container, Docker};
 use serde_json::json;
 
@@ -242,6 +242,7 @@ fn what_runs_is_given_other_resources() {
             cfs_quota: true,
             limit_swap: false,
             registries: Registries::default(),
+            logger: Logger::default(),
         })
         .unwrap();
         docker.recover().await.unwrap();
@@ -260,7 +261,7 @@ fn what_runs_is_given_other_resources() {
             resources: resources(100, 64 * mib, None),
             ..Container::default()
         };
-        docker.launch(container, &docker.cgroups().await.unwrap()).await.unwrap();
+        docker.launch(container, docker.about().await.unwrap()).await.unwrap();
         // Shares, quota, memory, and most tasks; there are three ways to say that there is none.
         let shown = || {
             let limits = "{{.HostConfig.CpuShares}} {{.HostConfig.CpuQuota}} {{.HostConfig.Memory}} \

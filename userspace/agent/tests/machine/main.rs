@@ -12,6 +12,7 @@ mod checks;
 mod crashes;
 mod docker;
 mod dockerd;
+mod engine_logs;
 mod engines;
 mod executors;
 mod fetches;

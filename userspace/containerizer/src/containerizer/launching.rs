@@ -207,7 +207,7 @@ fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<(ContainerSpec, Subjec
     let mut draft = Draft::new(&request);
     inner.isolators.prepare(&request, &mut draft)?;
     let (mut plan, notes) = draft.finish(&request, places)?;
-    plan.logger = inner.config.logger.of(&spec)?;
+    plan.logger = inner.config.logger.of(&spec.environment)?;
     let subject = Subject {
         id: name,
         parent: spec.parent.clone(),

@@ -17,13 +17,12 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
 use super::init;
-use super::logs::Log;
 use super::plan::{Io, Plan};
 use super::streams::{Ends, Logs};
 use super::terminal;
 use crate::attachment::{self, DATA, END, ERRORS, OUTPUT, PIECE, SIZE};
 use crate::error::Step as _;
-use crate::{Logger, SetupError, WindowSize};
+use crate::{Log, Logger, SetupError, WindowSize};
 
 /// How far behind an attached one may be, in bytes.
 const BEHIND_MAX: usize = 1 << 20;

@@ -3,8 +3,6 @@
 //! The container's helper does it: it lives as long as the container does, whatever becomes of
 //! the agent, so that no writer is ever held up or killed for want of a reader.
 
-mod log;
-
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -15,8 +13,7 @@ use super::init;
 use super::plan::Plan;
 use super::streams::Ends;
 use crate::error::Step as _;
-use crate::{Logger, Rotation, SetupError};
-pub(super) use log::Log;
+use crate::{Log, Logger, Rotation, SetupError};
 
 /// What a pipe holds.
 const PIECE: usize = 64 << 10;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bollard::auth::DockerCredentials;
-use muster_containerizer::Credentials;
+use muster_containerizer::{Credentials, Logger};
 
 use super::entry::{Entry, State};
-use super::{Inner, Launched, name, supervision};
+use super::{About, Inner, Launched, name, supervision};
 use crate::checkpoint::Row;
 use crate::image::Image;
 use crate::{Container, Error, request};
@@ -16,12 +16,11 @@ pub(super) async fn launch(
     inner: Arc<Inner>,
     entry: Arc<Entry>,
     container: Container,
-    parent: Option<String>,
+    about: About,
 ) -> Result<Launched, Error> {
-    let sandbox = container.sandbox.clone();
-    match start(&inner, &entry, &container, parent).await {
-        Ok(launched) => {
-            supervision::supervise(&inner, &entry, sandbox);
+    match start(&inner, &entry, &container, &about).await {
+        Ok((launched, row)) => {
+            supervision::supervise(&inner, &entry, row);
             Ok(launched)
         }
         Err(error) => {
@@ -45,13 +44,14 @@ async fn start(
     inner: &Inner,
     entry: &Entry,
     container: &Container,
-    parent: Option<String>,
-) -> Result<Launched, Error> {
+    about: &About,
+) -> Result<(Launched, Row), Error> {
     let name = name(&container.id);
     let engine = &inner.engine;
     // The container is to be found also by one who comes after this process.
-    inner.checkpoints.write(&container.id, &Row { sandbox: container.sandbox.clone() })?;
-    let body = request::create(&inner.config, container, parent)?;
+    let row = Row::new(container.sandbox.clone(), logger(inner, container)?);
+    inner.checkpoints.write(&container.id, &row)?;
+    let body = request::create(&inner.config, container, about, row.logger)?;
     tokio::select! {
         () = entry.cancelled() => return Err(Error::Cancelled),
         pulled = pull(inner, container) => pulled?,
@@ -64,7 +64,16 @@ async fn start(
     let state = engine.inspect(&name).await?.state.unwrap_or_default();
     let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid > 0);
     entry.set(State::Running);
-    Ok(Launched { pid })
+    Ok((Launched { pid }, row))
+}
+
+/// What becomes of its output, which its variables may change.
+fn logger(inner: &Inner, container: &Container) -> Result<Logger, Error> {
+    let logger = inner.config.logger.of(&container.environment);
+    logger.map_err(|error| match error {
+        muster_containerizer::Error::Spec { field, reason } => Error::Spec { field, reason },
+        other => Error::Failed { action: "logs", reason: other.to_string() },
+    })
 }
 
 /// Has the engine get the image, unless it has it and need not ask.

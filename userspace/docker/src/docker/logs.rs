@@ -1,32 +1,38 @@
 //! A container's output, from the engine into its sandbox.
 //!
-//! The engine keeps all of it and gives it again from the start, each stream in order. So the
-//! length of the sandbox's file says how much of it is there already: whoever comes next skips
-//! that much, and nothing is lost or doubled.
+//! The engine keeps all of it and gives it again from the start, each stream in order. So what is
+//! in the sandbox, and what was rotated away there, says how much of it has come already: whoever
+//! comes next skips that much, and nothing is lost or doubled. An engine that forgets what is old
+//! is asked for times, too.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::io;
+use std::sync::Arc;
 
 use bollard::container::LogOutput;
+use bollard::models::HostConfigLogConfig;
 use futures::StreamExt;
+use muster_containerizer::{Logger, Rotation};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
+use super::sink::{Ledger, Sink, Which};
 use super::supervision::{PAUSE, termination};
+use super::{Inner, name};
+use crate::checkpoint::Row;
 use crate::engine::Engine;
 
 /// Follows a container's output until it has ended.
-pub(super) async fn follow(engine: Engine, name: String, sandbox: PathBuf) {
+pub(super) async fn follow(inner: Arc<Inner>, id: String, row: Row) {
+    let (engine, name) = (inner.engine.clone(), name(&id));
+    let mut ledger = Ledger::new(inner, id, row);
     loop {
         // What is asked before the last look at the output ends it.
         let over = match engine.inspect(&name).await {
             Ok(found) => {
                 let over = termination(&found).is_some();
-                let options = found.host_config.and_then(|host| host.log_config);
-                let options = options.and_then(|log| log.config).unwrap_or_default();
-                let rotated = options.contains_key("max-size");
-                if let Err(error) = copy(&engine, &name, &sandbox, rotated).await {
+                let log = found.host_config.and_then(|host| host.log_config);
+                let forgets = forgets(&log.unwrap_or_default());
+                if let Err(error) = copy(&engine, &name, &mut ledger, forgets).await {
                     tracing::warn!(container = name, %error, "cannot copy a container's output");
                     // The same again would come to the same.
                     if over || error.kind() != io::ErrorKind::ConnectionReset {
@@ -44,66 +50,55 @@ pub(super) async fn follow(engine: Engine, name: String, sandbox: PathBuf) {
     }
 }
 
+/// Whether the engine drops what is old of a container's output.
+fn forgets(log: &HostConfigLogConfig) -> bool {
+    let sized = log.config.as_ref().is_some_and(|options| options.contains_key("max-size"));
+    // That driver always has a size.
+    sized || log.typ.as_deref() == Some("local")
+}
+
 /// Copies what is not there yet, for as long as the engine gives it.
-async fn copy(engine: &Engine, name: &str, sandbox: &Path, rotated: bool) -> io::Result<()> {
-    let mut out = Sink::open(&sandbox.join("stdout"), rotated)?;
-    let mut err = Sink::open(&sandbox.join("stderr"), rotated)?;
+async fn copy(engine: &Engine, name: &str, ledger: &mut Ledger, timed: bool) -> io::Result<()> {
+    let sandbox = ledger.row().sandbox.clone();
+    let (stdout, stderr) = match ledger.row().logger {
+        Logger::Sandbox => (Rotation::UNLIMITED, Rotation::UNLIMITED),
+        Logger::Logrotate { stdout, stderr } => (stdout, stderr),
+    };
+    let mut open = |which, rotation| Sink::open(ledger, &sandbox, which, rotation, timed);
+    let mut out = open(Which::Stdout, stdout)?;
+    let mut err = open(Which::Stderr, stderr)?;
     let client = engine.client().map_err(lost)?;
-    let since = out.since.max(err.since);
-    let mut output = std::pin::pin!(Engine::logs(&client, name, since));
+    let since = seconds(out.after()).min(seconds(err.after()));
+    let mut output = std::pin::pin!(Engine::logs(&client, name, since, timed));
     while let Some(part) = output.next().await {
-        match part.map_err(lost)? {
-            LogOutput::StdErr { message } => err.write(&message)?,
-            LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                out.write(&message)?;
-            }
-            LogOutput::StdIn { .. } => {}
+        let (sink, message) = match part.map_err(lost)? {
+            LogOutput::StdErr { message } => (&mut err, message),
+            LogOutput::StdOut { message } | LogOutput::Console { message } => (&mut out, message),
+            LogOutput::StdIn { .. } => continue,
+        };
+        match stamped(&message).filter(|_| timed) {
+            Some((time, part)) => sink.take_at(ledger, time, part),
+            None => sink.take(ledger, &message),
         }
     }
     Ok(())
 }
 
+/// The time of a part, and the part itself.
+fn stamped(message: &[u8]) -> Option<(&str, &[u8])> {
+    let space = message.iter().position(|&byte| byte == b' ')?;
+    let time = std::str::from_utf8(&message[..space]).ok()?;
+    Some((time, &message[space + 1..]))
+}
+
+/// The second that a time is in, since 1970; 0 for none.
+fn seconds(time: Option<&str>) -> i32 {
+    let time = time.and_then(|time| OffsetDateTime::parse(time, &Rfc3339).ok());
+    time.and_then(|time| i32::try_from(time.unix_timestamp()).ok()).unwrap_or_default()
+}
+
 fn lost(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, error)
-}
-
-/// A file of the sandbox.
-struct Sink {
-    file: File,
-    /// How much of what comes is there already.
-    skip: u64,
-    /// Second of the last write, where the engine may have dropped what was before.
-    since: i32,
-}
-
-impl Sink {
-    fn open(path: &Path, rotated: bool) -> io::Result<Self> {
-        // The task can put anything here, so no link is followed, and nothing but a file is
-        // written to.
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o644)
-            .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-            .open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            let problem = format!("{} is no regular file", path.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
-        }
-        if !rotated || metadata.len() == 0 {
-            return Ok(Self { file, skip: metadata.len(), since: 0 });
-        }
-        let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let since = i32::try_from(modified.as_secs()).unwrap_or(i32::MAX);
-        Ok(Self { file, skip: 0, since })
-    }
-
-    fn write(&mut self, message: &[u8]) -> io::Result<()> {
-        let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(message.len());
-        self.skip -= skipped as u64;
-        self.file.write_all(&message[skipped..])
-    }
 }
 
 #[cfg(test)]
@@ -111,26 +106,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_is_skipped() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("stdout");
-        Sink::open(&path, false).unwrap().write(b"one\ntw").unwrap();
-        let mut sink = Sink::open(&path, false).unwrap();
-        for part in [&b"one\n"[..], b"two\n", b"three\n"] {
-            sink.write(part).unwrap();
-        }
-        assert_eq!(std::fs::read(&path).unwrap(), b"one\ntwo\nthree\n");
+    fn a_part_comes_with_its_time() {
+        let time = "2026-01-01T00:00:07.000000002Z";
+        let message = format!("{time} one two\n");
+        assert_eq!(stamped(message.as_bytes()), Some((time, &b"one two\n"[..])));
+        assert_eq!((seconds(Some(time)), seconds(Some("x")), seconds(None)), (1_767_225_607, 0, 0));
     }
 
     #[test]
-    fn a_link_of_the_tasks_is_not_followed() {
-        let directory = tempfile::tempdir().unwrap();
-        let (path, victim) = (directory.path().join("stdout"), directory.path().join("victim"));
-        std::fs::write(&victim, "").unwrap();
-        std::os::unix::fs::symlink(&victim, &path).unwrap();
-        assert!(Sink::open(&path, false).is_err());
-        std::fs::remove_file(&path).unwrap();
-        std::fs::create_dir(&path).unwrap();
-        assert!(Sink::open(&path, false).is_err());
+    fn an_engine_forgets_by_driver_and_options() {
+        let log = |typ: &str, options: &[&str]| HostConfigLogConfig {
+            typ: Some(typ.to_owned()),
+            config: Some(options.iter().map(|name| ((*name).to_owned(), String::new())).collect()),
+        };
+        assert!(!forgets(&log("json-file", &["tag"])) && !forgets(&HostConfigLogConfig::default()));
+        assert!(forgets(&log("json-file", &["max-size"])) && forgets(&log("local", &[])));
     }
 }

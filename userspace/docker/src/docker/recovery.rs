@@ -9,6 +9,7 @@ use muster_containerizer::Termination;
 
 use super::entry::{Entry, State};
 use super::{Inner, Recovered, name, supervision};
+use crate::checkpoint::Row;
 use crate::{Error, label};
 
 /// Takes over every container that has a checkpoint, or that the engine has and that has not
@@ -60,14 +61,15 @@ pub(super) async fn adopt(
     sandbox: Option<PathBuf>,
 ) -> Result<Option<Arc<Entry>>, Error> {
     let row = match inner.checkpoints.read(id) {
-        Ok(row) => row.map(|row| row.sandbox),
+        Ok(row) => row,
         Err(error @ Error::Checkpoint { .. }) => {
             let lost = Termination::Lost(error.to_string());
             return Ok(Some(insert(inner, Entry::new(id, State::Ended(lost))).1));
         }
         Err(error) => return Err(error),
     };
-    let Some(sandbox) = row.or(sandbox) else { return Ok(None) };
+    let found = || sandbox.map(|sandbox| Row::new(sandbox, inner.config.logger));
+    let Some(row) = row.or_else(found) else { return Ok(None) };
     let state = match inner.engine.inspect(&name(id)).await {
         Ok(found) => match supervision::termination(&found) {
             Some(lost @ Termination::Lost(_)) => State::Ended(lost),
@@ -82,7 +84,7 @@ pub(super) async fn adopt(
     };
     let (new, entry) = insert(inner, Entry::new(id, state));
     if new && entry.state() == State::Running {
-        supervision::supervise(inner, &entry, sandbox);
+        supervision::supervise(inner, &entry, row);
     }
     Ok(Some(entry))
 }

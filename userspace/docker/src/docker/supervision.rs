@@ -1,6 +1,5 @@
 //! Watching a container until it has ended.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use muster_containerizer::{Amount, Cause, Limitation, Termination};
 use super::entry::{Entry, State};
 use super::{Inner, logs, name};
 use crate::Error;
+use crate::checkpoint::Row;
 
 /// Pause before an engine that does not answer is asked again.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
@@ -19,11 +19,11 @@ const KILLED: i64 = 128 + 9;
 
 /// Watches a container from now on. An engine that goes away is waited for: its containers may
 /// go on without it, and if not it says how they ended.
-pub(super) fn supervise(inner: &Arc<Inner>, entry: &Arc<Entry>, sandbox: PathBuf) {
+pub(super) fn supervise(inner: &Arc<Inner>, entry: &Arc<Entry>, row: Row) {
     let (inner, entry) = (Arc::clone(inner), Arc::clone(entry));
     tokio::spawn(async move {
         let id = entry.id().to_owned();
-        let mut output = tokio::spawn(logs::follow(inner.engine.clone(), name(&id), sandbox));
+        let mut output = tokio::spawn(logs::follow(Arc::clone(&inner), id.clone(), row));
         let how = ended(&inner, &id).await;
         if tokio::time::timeout(REST, &mut output).await.is_err() {
             tracing::warn!(container = id, "the engine does not end a container's output");

@@ -1,21 +1,14 @@
-use std::time::Duration;
-
-use muster_containerizer::Registries;
-
 use super::*;
-use crate::{Parameters, Port, Protocol};
+use muster_containerizer::Rotation;
+
+use crate::{Cgroups, Parameters, Port, Protocol};
 
 fn config() -> Config {
-    Config {
-        agent: "a1".into(),
-        socket: "/run/docker.sock".into(),
-        runtime_dir: "/run/muster".into(),
-        cgroups_root: "muster/a1".into(),
-        remove_delay: Duration::ZERO,
-        cfs_quota: false,
-        limit_swap: false,
-        registries: Registries::default(),
-    }
+    Config::testing("/run/muster".as_ref())
+}
+
+fn about() -> About {
+    About { cgroups: Cgroups::Own, log_driver: "json-file".into() }
 }
 
 fn container() -> Container {
@@ -31,15 +24,17 @@ fn container() -> Container {
 
 #[test]
 fn the_sandbox_the_labels_and_the_cgroup_are_the_agents() {
-    let body = create(&config(), &container(), Some("/muster/a1".into())).unwrap();
+    let body = create(&config(), &container(), &about(), Logger::Sandbox).unwrap();
     let labels = body.labels.unwrap();
     assert_eq!((labels[label::AGENT].as_str(), labels[label::CONTAINER].as_str()), ("a1", "c"));
     let host = body.host_config.unwrap();
     assert_eq!(host.binds.unwrap(), ["/work/c:/mnt/mesos/sandbox"]);
     assert_eq!(host.cgroup_parent.as_deref(), Some("/muster/a1"));
     assert_eq!((host.cpu_shares, host.memory, host.cpu_quota), (Some(512), Some(64 << 20), None));
-    let host = create(&config(), &container(), None).unwrap().host_config.unwrap();
-    assert_eq!(host.cgroup_parent, None);
+    assert_eq!(host.log_config, None);
+    let systemd = About { cgroups: Cgroups::by("systemd", "a1"), ..about() };
+    let body = create(&config(), &container(), &systemd, Logger::Sandbox).unwrap();
+    assert_eq!(body.host_config.unwrap().cgroup_parent.as_deref(), Some("muster-a1.slice"));
 }
 
 #[test]
@@ -61,7 +56,8 @@ fn ports_of_both_protocols_and_volumes_of_both_kinds() {
             user: Some("8".into()),
             ..container()
         },
-        None,
+        &about(),
+        Logger::Sandbox,
     )
     .unwrap();
     assert_eq!((body.user.as_deref(), body.exposed_ports.unwrap().len()), (Some("7"), 2));
@@ -103,6 +99,30 @@ fn limits_are_those_of_mesos() {
 #[test]
 fn a_path_that_cannot_be_told_is_refused_by_field() {
     let container = Container { sandbox: "/a:b".into(), ..container() };
-    let error = create(&config(), &container, None).unwrap_err().to_string();
+    let error = create(&config(), &container, &about(), Logger::Sandbox).unwrap_err().to_string();
     assert!(error.starts_with("sandbox /a:b cannot be told to the engine"), "{error}");
+}
+
+#[test]
+fn the_engine_keeps_no_more_than_the_sandbox_unless_the_task_says_so() {
+    let rotation = |max_bytes, files| Rotation { max_bytes, files };
+    let logger = Logger::Logrotate { stdout: rotation(4096, 0), stderr: rotation(20 << 20, 3) };
+    let options = |flags: &[(&str, &str)], driver: &str| {
+        let flags = flags.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
+        let parameters = Parameters::new(flags.collect()).unwrap();
+        let container = Container { parameters, ..container() };
+        let about = About { log_driver: driver.into(), ..about() };
+        let body = create(&config(), &container, &about, logger).unwrap();
+        let log = body.host_config.unwrap().log_config.unwrap_or_default();
+        let mut options: Vec<_> = log.config.unwrap_or_default().into_iter().collect();
+        options.sort();
+        options.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(options(&[], "json-file"), "max-file=4 max-size=20975616");
+    assert_eq!(options(&[("log-opt", "tag=x")], "json-file"), "max-file=4 max-size=20975616 tag=x");
+    assert_eq!(options(&[("log-opt", "max-size=1m")], "json-file"), "max-size=1m");
+    assert_eq!(options(&[("log-opt", "max-file=7")], "json-file"), "max-file=7 max-size=20975616");
+    assert_eq!(options(&[("log-driver", "journald")], "json-file"), "");
+    assert_eq!(options(&[], "local"), "");
+    assert_eq!(options(&[("log-driver", "json-file")], "local"), "max-file=4 max-size=20975616");
 }

@@ -13,7 +13,8 @@ use crate::Rotation;
 
 /// A log. Its directory is the container's, who may do there what he wants: nothing that it
 /// puts there leads to another file than these.
-pub(in crate::launch) struct Log {
+#[derive(Debug)]
+pub struct Log {
     directory: OwnedFd,
     name: &'static str,
     rotation: Rotation,
@@ -23,12 +24,11 @@ pub(in crate::launch) struct Log {
 }
 
 impl Log {
-    /// Opens the log `name`; what is there already is kept.
-    pub(in crate::launch) fn open(
-        directory: OwnedFd,
-        name: &'static str,
-        rotation: Rotation,
-    ) -> io::Result<Self> {
+    /// Opens the log `name` in `directory`; what is there already is kept.
+    ///
+    /// # Errors
+    /// A failed system call, also for what is no file: ELOOP for a link.
+    pub fn open(directory: OwnedFd, name: &'static str, rotation: Rotation) -> io::Result<Self> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW;
         let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = openat(&directory, name, flags, Mode::from_raw_mode(0o644))?;
@@ -44,15 +44,25 @@ impl Log {
     }
 
     /// Makes it, and those to come, the user's and group's that `other` is.
-    pub(in crate::launch) fn give_as(&mut self, other: &impl AsFd) -> io::Result<()> {
+    pub(crate) fn give_as(&mut self, other: &impl AsFd) -> io::Result<()> {
         let stat = fstat(other)?;
         self.owner = (stat.st_uid, stat.st_gid);
         chown(&self.file, self.owner)
     }
 
+    /// Bytes in the file.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether [`Self::room`] is going to exchange the file for an empty one.
+    pub fn is_full(&self) -> bool {
+        self.length >= self.rotation.max_bytes
+    }
+
     /// The file, and how much of `wanted` it has room for: never nothing.
-    pub(in crate::launch) fn room(&mut self, wanted: usize) -> (Option<&File>, usize) {
-        if self.length >= self.rotation.max_bytes && self.rotate().is_err() {
+    pub fn room(&mut self, wanted: usize) -> (Option<&File>, usize) {
+        if self.is_full() && self.rotate().is_err() {
             // Whatever is in the way, the size is kept.
             let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
             if emptied.is_err() {
@@ -65,15 +75,15 @@ impl Log {
     }
 
     /// So much has come into the file.
-    pub(super) fn grown(&mut self, length: usize) {
+    pub(crate) fn grown(&mut self, length: usize) {
         self.length += length as u64;
     }
 
-    /// Writes as much as there is room for.
-    pub(in crate::launch) fn write(&mut self, bytes: &[u8]) {
-        if let Ok(length) = self.file.write(bytes) {
-            self.grown(length);
-        }
+    /// Writes what there was [`Self::room`] for: how much of it, nothing on a full disk.
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        let length = self.file.write(bytes).unwrap_or_default();
+        self.grown(length);
+        length
     }
 
     /// Gives the file and its predecessors the next names, and begins another.
@@ -122,11 +132,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::launch::system::open_directory;
 
     fn log(directory: &Path, files: u32) -> Log {
         let rotation = Rotation { max_bytes: 4, files };
-        Log::open(open_directory(directory).unwrap(), "stdout", rotation).unwrap()
+        Log::open(File::open(directory).unwrap().into(), "stdout", rotation).unwrap()
     }
 
     fn write(log: &mut Log, mut text: &[u8]) {
@@ -197,6 +206,6 @@ mod tests {
         fs::remove_file(top.path().join("stdout")).unwrap();
         symlink(&secret, top.path().join("stdout")).unwrap();
         let rotation = Rotation::default();
-        assert!(Log::open(open_directory(top.path()).unwrap(), "stdout", rotation).is_err());
+        assert!(Log::open(File::open(top.path()).unwrap().into(), "stdout", rotation).is_err());
     }
 }
