@@ -71,5 +71,5 @@ pub use secret::{Secret, SecretData};
 pub use spec::{CommandSpec, ContainerSpec, Execution, IpcMode, Kind, Origin, SANDBOX, Seccomp};
 pub use status::Status;
 pub use termination::{ExecStatus, Termination};
-pub use usage::Usage;
+pub use usage::{NetworkUsage, Traffic, Usage};
 pub use volume::{ImageVolume, Propagation, Volume, VolumeSource};

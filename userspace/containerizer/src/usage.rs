@@ -61,4 +61,29 @@ pub struct Usage {
     pub processes: Option<u64>,
     /// What it read and wrote, by device; nothing where that is not counted.
     pub block_io: Vec<DeviceIo>,
+    /// What went through its own network; `None` for one that has the host's.
+    pub network: Option<NetworkUsage>,
+}
+
+/// What went through the interfaces of a container's own network, seen from inside; without
+/// loopback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetworkUsage {
+    /// What came in.
+    pub received: Traffic,
+    /// What went out.
+    pub sent: Traffic,
+}
+
+/// Counters of one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes, with headers of the link layer.
+    pub bytes: u64,
+    /// Packets with errors.
+    pub errors: u64,
+    /// Packets dropped for want of room.
+    pub dropped: u64,
 }

@@ -196,8 +196,16 @@ impl Docker {
     pub async fn usage(&self, id: &str) -> Result<Usage, Error> {
         self.inner.running(id)?;
         let stats = self.inner.engine.stats(&name(id)).await?;
-        let limits = self.inner.engine.inspect(&name(id)).await?.host_config.unwrap_or_default();
-        Ok(usage::of(&stats, &limits))
+        let found = self.inner.engine.inspect(&name(id)).await?;
+        let pid = found.state.and_then(|state| state.pid).filter(|&pid| pid > 0);
+        // A few small files.
+        let processes = match pid {
+            Some(pid) => tokio::task::spawn_blocking(move || usage::processes(pid)).await,
+            None => Ok(None),
+        };
+        let processes = processes.map_err(|_| Error::Interrupted)?;
+        let limits = found.host_config.unwrap_or_default();
+        Ok(Usage { processes, ..usage::of(&stats, &limits) })
     }
 
     /// Gives a running container other resources.

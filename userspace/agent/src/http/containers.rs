@@ -7,7 +7,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use muster_containerizer::{DeviceIo, Usage};
+use muster_containerizer::{DeviceIo, Traffic, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -152,6 +152,14 @@ pub(super) fn statistics_of(usage: &Usage, now: Duration) -> Value {
     for (name, value) in integers {
         object.extend(value.map(|value| (name.to_owned(), json!(value))));
     }
+    if let Some(network) = &usage.network {
+        for (way, traffic) in [("rx", network.received), ("tx", network.sent)] {
+            let Traffic { packets, bytes, errors, dropped } = traffic;
+            let counted =
+                [("packets", packets), ("bytes", bytes), ("errors", errors), ("dropped", dropped)];
+            object.extend(counted.map(|(what, count)| (format!("net_{way}_{what}"), json!(count))));
+        }
+    }
     if !usage.block_io.is_empty() {
         let throttling: Vec<Value> = usage.block_io.iter().map(block_io).collect();
         object.insert("blkio_statistics".to_owned(), json!({ "throttling": throttling }));
@@ -175,6 +183,8 @@ fn block_io(io: &DeviceIo) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use muster_containerizer::NetworkUsage;
+
     use super::*;
 
     #[test]
@@ -206,7 +216,9 @@ mod tests {
             writes: 2,
             discards: 0,
         };
-        let usage = Usage { block_io: vec![device], ..Usage::default() };
+        let sent = Traffic { packets: 1, bytes: 60, errors: 0, dropped: 2 };
+        let network = Some(NetworkUsage { sent, ..NetworkUsage::default() });
+        let usage = Usage { block_io: vec![device], network, ..Usage::default() };
         let shown = statistics_of(&usage, Duration::ZERO);
         let [device] = &shown["blkio_statistics"]["throttling"].as_array().unwrap()[..] else {
             panic!("{shown}");
@@ -214,5 +226,7 @@ mod tests {
         assert_eq!(device["device"], json!({ "major_number": 8, "minor_number": 0 }));
         assert_eq!(device["io_service_bytes"][0], json!({ "op": "READ", "value": 4096 }));
         assert_eq!(device["io_serviced"][3], json!({ "op": "TOTAL", "value": 3 }));
+        assert_eq!((&shown["net_tx_bytes"], &shown["net_tx_dropped"]), (&json!(60), &json!(2)));
+        assert_eq!(shown["net_rx_packets"], 0);
     }
 }

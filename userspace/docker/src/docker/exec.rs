@@ -105,7 +105,7 @@ async fn kill_marked(inner: &Inner, id: &str, mark: String) -> Result<(), Error>
 }
 
 /// The cgroup of a process in the v2 tree, if it is there.
-fn unified(pid: i64) -> Option<String> {
+pub(super) fn unified(pid: i64) -> Option<String> {
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     groups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }

@@ -1,9 +1,14 @@
 //! What the engine counts, by Mesos' names.
 
+use std::path::{Path, PathBuf};
+
 use bollard::models::{
-    ContainerBlkioStatEntry, ContainerBlkioStats, ContainerStatsResponse, HostConfig,
+    ContainerBlkioStatEntry, ContainerBlkioStats, ContainerNetworkStats, ContainerStatsResponse,
+    HostConfig,
 };
-use muster_containerizer::{DeviceIo, DeviceNumber, Usage};
+use muster_containerizer::{DeviceIo, DeviceNumber, NetworkUsage, Traffic, Usage};
+
+use super::exec;
 
 const NANOSECONDS: f64 = 1e9;
 const SHARES: f64 = 1024.0;
@@ -47,8 +52,54 @@ pub(super) fn of(stats: &ContainerStatsResponse, limits: &HostConfig) -> Usage {
         mem_limit_bytes: bytes(limits.memory),
         threads: stats.pids_stats.as_ref().and_then(|pids| pids.current),
         block_io: stats.blkio_stats.as_ref().map(block_io).unwrap_or_default(),
+        network: stats
+            .networks
+            .as_ref()
+            .filter(|networks| !networks.is_empty())
+            .map(|networks| network(networks.values())),
         ..Usage::default()
     }
+}
+
+/// All interfaces together.
+fn network<'a>(interfaces: impl Iterator<Item = &'a ContainerNetworkStats>) -> NetworkUsage {
+    let mut usage = NetworkUsage::default();
+    for of in interfaces {
+        let add = |sum: &mut Traffic, counters: [Option<u64>; 4]| {
+            let [packets, bytes, errors, dropped] = counters.map(Option::unwrap_or_default);
+            sum.packets = sum.packets.saturating_add(packets);
+            sum.bytes = sum.bytes.saturating_add(bytes);
+            sum.errors = sum.errors.saturating_add(errors);
+            sum.dropped = sum.dropped.saturating_add(dropped);
+        };
+        add(&mut usage.received, [of.rx_packets, of.rx_bytes, of.rx_errors, of.rx_dropped]);
+        add(&mut usage.sent, [of.tx_packets, of.tx_bytes, of.tx_errors, of.tx_dropped]);
+    }
+    usage
+}
+
+/// How many processes there are in the cgroup of the process `pid`, and below it; `None` where it has
+/// none in the v2 tree.
+pub(super) fn processes(pid: i64) -> Option<u64> {
+    let group = exec::unified(pid)?;
+    let tree = tree(&std::fs::read_to_string("/proc/thread-self/mountinfo").ok()?)?;
+    count(&tree.join(group.trim_start_matches('/')))
+}
+
+/// Where cgroup v2 is mounted, by a mountinfo (proc(5)).
+fn tree(mounts: &str) -> Option<PathBuf> {
+    mounts.lines().find_map(|line| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        filesystem.starts_with("cgroup2 ").then(|| mount.split(' ').nth(4).map(PathBuf::from))?
+    })
+}
+
+fn count(group: &Path) -> Option<u64> {
+    let own = std::fs::read_to_string(group.join("cgroup.procs")).ok()?.lines().count() as u64;
+    let below = std::fs::read_dir(group).ok()?.flatten();
+    let below = below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    // One that is being removed has none.
+    Some(own + below.filter_map(|entry| count(&entry.path())).sum::<u64>())
 }
 
 fn block_io(stats: &ContainerBlkioStats) -> Vec<DeviceIo> {
@@ -80,4 +131,36 @@ fn block_io(stats: &ContainerBlkioStats) -> Vec<DeviceIo> {
         })
     });
     counted.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_summed_up() {
+        let of = |packets| ContainerNetworkStats {
+            rx_packets: Some(packets),
+            rx_bytes: Some(100 * packets),
+            tx_dropped: Some(1),
+            ..ContainerNetworkStats::default()
+        };
+        let usage = network([of(1), of(2)].iter());
+        assert_eq!((usage.received.packets, usage.received.bytes), (3, 300));
+        assert_eq!((usage.sent.dropped, usage.sent.bytes), (2, 0));
+    }
+
+    #[test]
+    fn processes_are_counted_in_the_tree_that_is_there() {
+        let hybrid = "25 30 0:23 / /sys/fs/cgroup/cpu rw shared:9 - cgroup cgroup rw,cpu\n\
+                      26 30 0:24 / /sys/fs/cgroup/unified rw shared:5 - cgroup2 none rw\n";
+        assert_eq!(tree(hybrid), Some("/sys/fs/cgroup/unified".into()));
+        assert_eq!(tree(""), None);
+        let top = tempfile::tempdir().unwrap();
+        std::fs::create_dir(top.path().join("below")).unwrap();
+        std::fs::write(top.path().join("cgroup.procs"), "1\n").unwrap();
+        std::fs::write(top.path().join("below/cgroup.procs"), "2\n30\n").unwrap();
+        assert_eq!(count(top.path()), Some(3));
+        assert_eq!(count(&top.path().join("none")), None);
+    }
 }
