@@ -1,6 +1,7 @@
 //! `parameters` of Mesos' `DockerInfo`: flags of `docker run`.
 
 mod flags;
+mod mount;
 mod values;
 
 use std::fmt;

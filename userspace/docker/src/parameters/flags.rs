@@ -1,10 +1,15 @@
 //! Which flags there are, and what each becomes in a request.
 
 use std::collections::HashMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig};
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum,
+    HostConfigLogConfig,
+};
 
-use super::values::{boolean, bytes, device, integer, mode, pair, throttle, ulimit};
+use super::mount::mount;
+use super::values::{boolean, bytes, device, gpus, integer, mode, pair, throttle, ulimit, weight};
 use crate::label;
 
 /// Flags that say what the agent says, and where a task says it instead.
@@ -81,6 +86,15 @@ fn container(body: &mut ContainerCreateBody, key: &str, value: &str) -> Result<b
         "domainname" => body.domainname = text(),
         "stop-signal" => body.stop_signal = text(),
         "expose" => push(&mut body.exposed_ports, &exposed(value)?),
+        "network-alias" => push(&mut endpoint(body).aliases, value),
+        "ip" => {
+            value.parse::<Ipv4Addr>().map_err(|_| "must be an IPv4 address")?;
+            endpoint(body).ipam_config.get_or_insert_default().ipv4_address = text();
+        }
+        "ip6" => {
+            value.parse::<Ipv6Addr>().map_err(|_| "must be an IPv6 address")?;
+            endpoint(body).ipam_config.get_or_insert_default().ipv6_address = text();
+        }
         "no-healthcheck" => {
             if boolean(value)? {
                 let test = Some(vec!["NONE".to_owned()]);
@@ -141,6 +155,7 @@ fn host(host: &mut HostConfig, key: &str, value: &str) -> Result<bool, String> {
         }
         "memory-swappiness" => host.memory_swappiness = Some(integer(value)?),
         "memory-reservation" => host.memory_reservation = Some(bytes(value)?),
+        "oom-kill-disable" => host.oom_kill_disable = Some(boolean(value)?),
         "oom-score-adj" => host.oom_score_adj = Some(integer(value)?),
         "pids-limit" => host.pids_limit = Some(integer(value)?),
         "cpuset-cpus" => host.cpuset_cpus = text(),
@@ -148,6 +163,9 @@ fn host(host: &mut HostConfig, key: &str, value: &str) -> Result<bool, String> {
         "blkio-weight" => {
             let weight = value.parse().map_err(|_| "must be 10 to 1000")?;
             host.blkio_weight = Some(weight);
+        }
+        "blkio-weight-device" => {
+            host.blkio_weight_device.get_or_insert_default().push(weight(value)?);
         }
         "device-read-bps" => {
             host.blkio_device_read_bps.get_or_insert_default().push(throttle(value)?);
@@ -178,6 +196,15 @@ fn host(host: &mut HostConfig, key: &str, value: &str) -> Result<bool, String> {
             let plain = ["none", "private", "shareable", "host"];
             host.ipc_mode = Some(mode(value, &plain)?);
         }
+        "cgroupns" => {
+            host.cgroupns_mode = Some(match value {
+                "host" => HostConfigCgroupnsModeEnum::HOST,
+                "private" => HostConfigCgroupnsModeEnum::PRIVATE,
+                _ => return Err("must be host or private".into()),
+            });
+        }
+        "gpus" => host.device_requests.get_or_insert_default().push(gpus(value)?),
+        "mount" => host.mounts.get_or_insert_default().push(mount(value)?),
         "pid" => host.pid_mode = Some(mode(value, &["host"])?),
         "uts" => host.uts_mode = Some(own(value)?),
         "init" => host.init = Some(boolean(value)?),
@@ -186,6 +213,13 @@ fn host(host: &mut HostConfig, key: &str, value: &str) -> Result<bool, String> {
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// How it is connected to its network.
+fn endpoint(body: &mut ContainerCreateBody) -> &mut EndpointSettings {
+    let network = body.host_config.as_ref().and_then(|host| host.network_mode.clone());
+    let networks = &mut body.networking_config.get_or_insert_default().endpoints_config;
+    networks.get_or_insert_default().entry(network.unwrap_or_default()).or_default()
 }
 
 fn log(host: &mut HostConfig) -> &mut HostConfigLogConfig {

@@ -32,7 +32,21 @@ fn flags_become_fields_of_the_request() {
         ("init", "true"),
         ("read-only", "1"),
         ("cap-add", "NET_ADMIN"),
+        ("oom-kill-disable", "true"),
+        ("cgroupns", "host"),
+        ("gpus", "device=0"),
+        ("blkio-weight-device", "/dev/vda:200"),
+        ("mount", "type=tmpfs,target=/m"),
+        ("ip", "10.9.0.7"),
+        ("ip6", "fd00::7"),
+        ("network-alias", "db"),
+        ("network-alias", "store"),
     ]);
+    let networks = body.networking_config.unwrap().endpoints_config.unwrap();
+    let (endpoint, addresses) = (&networks[""], networks[""].ipam_config.clone().unwrap());
+    assert_eq!(endpoint.aliases.as_deref().unwrap(), ["db", "store"]);
+    assert_eq!(addresses.ipv4_address.as_deref(), Some("10.9.0.7"));
+    assert_eq!(addresses.ipv6_address.as_deref(), Some("fd00::7"));
     assert_eq!(body.env.unwrap(), ["A=b=c", "B="]);
     let labels = body.labels.unwrap();
     assert_eq!((labels["team"].as_str(), labels["bare"].as_str()), ("x", ""));
@@ -54,6 +68,11 @@ fn flags_become_fields_of_the_request() {
     );
     assert_eq!((host.init, host.readonly_rootfs), (Some(true), Some(true)));
     assert_eq!(host.cap_add.unwrap(), ["NET_ADMIN"]);
+    assert_eq!(host.oom_kill_disable, Some(true));
+    assert_eq!(host.cgroupns_mode.unwrap().to_string(), "host");
+    assert_eq!(host.device_requests.unwrap()[0].device_ids.as_deref().unwrap(), ["0"]);
+    assert_eq!(host.blkio_weight_device.unwrap()[0].weight, Some(200));
+    assert_eq!(host.mounts.unwrap()[0].target.as_deref(), Some("/m"));
 }
 
 #[test]
@@ -80,6 +99,17 @@ fn a_flag_that_cannot_be_had_is_refused_by_name() {
         ("env", "=x", "[0] env==x must be NAME=VALUE"),
         ("add-host", "h", "[0] add-host=h must be NAME:ADDRESS"),
         ("expose", "0", "[0] expose=0 must be PORT"),
+        ("cgroupns", "own", "[0] cgroupns=own must be host or private"),
+        ("gpus", "0", "[0] gpus=0 must be all, a number, or device=ID"),
+        ("gpus", "2,device=1", "[0] gpus=2,device=1 must be all, a number"),
+        (
+            "blkio-weight-device",
+            "/dev/vda:9",
+            "[0] blkio-weight-device=/dev/vda:9 must be PATH:WEI",
+        ),
+        ("mount", "type=bind", "[0] mount=type=bind must have target="),
+        ("ip", "fd00::7", "[0] ip=fd00::7 must be an IPv4 address"),
+        ("ip6", "10.0.0.1", "[0] ip6=10.0.0.1 must be an IPv6 address"),
     ] {
         let error = refused(key, value);
         assert!(error.starts_with(problem), "{error}");

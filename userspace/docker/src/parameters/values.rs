@@ -1,6 +1,8 @@
 //! Values of flags, as Docker's command line reads them.
 
-use bollard::models::{DeviceMapping, ResourcesUlimits, ThrottleDevice};
+use bollard::models::{
+    DeviceMapping, DeviceRequest, ResourcesBlkioWeightDevice, ResourcesUlimits, ThrottleDevice,
+};
 
 type Read<T> = Result<T, String>;
 
@@ -33,6 +35,45 @@ pub(super) fn bytes(value: &str) -> Read<i64> {
         return Err(bad());
     }
     number.checked_mul(1 << shift).ok_or_else(bad)
+}
+
+/// `PATH:WEIGHT`.
+pub(super) fn weight(value: &str) -> Read<ResourcesBlkioWeightDevice> {
+    let bad = || "must be PATH:WEIGHT, with a weight of 10 to 1000".to_owned();
+    let (path, weight) = value.rsplit_once(':').ok_or_else(bad)?;
+    let weight = weight.parse().ok().filter(|weight| (10..=1000).contains(weight));
+    let path = Some(path.to_owned()).filter(|path| path.starts_with('/'));
+    Ok(ResourcesBlkioWeightDevice {
+        path: Some(path.ok_or_else(bad)?),
+        weight: Some(weight.ok_or_else(bad)?),
+    })
+}
+
+/// `all`, a number, `device=ID`, or fields that `docker run --gpus` has.
+pub(super) fn gpus(value: &str) -> Read<DeviceRequest> {
+    let bad = || "must be all, a number, or device=ID".to_owned();
+    let mut request = DeviceRequest {
+        capabilities: Some(vec![vec!["gpu".to_owned()]]),
+        ..DeviceRequest::default()
+    };
+    for field in value.split(',') {
+        match field.split_once('=').unwrap_or(("count", field)) {
+            ("count", "all") => request.count = Some(-1),
+            ("count", number) => {
+                let number = number.parse().ok().filter(|&number: &i64| number > 0);
+                request.count = Some(number.ok_or_else(bad)?);
+            }
+            ("device", id) if !id.is_empty() => {
+                request.device_ids.get_or_insert_default().push(id.to_owned());
+            }
+            ("driver", name) if !name.is_empty() => request.driver = Some(name.to_owned()),
+            _ => return Err(bad()),
+        }
+    }
+    if request.count.is_some() == request.device_ids.is_some() {
+        return Err(bad());
+    }
+    Ok(request)
 }
 
 /// `NAME=VALUE`.
