@@ -150,7 +150,7 @@ fn name_server(cluster: &mut Cluster, with_udp: bool) {
     let server = format!("@{vip}");
     let protocols = ["+tcp", "+notcp"];
     for index in 0..2 {
-        for protocol in &protocols[..1 + usize::from(with_udp)] {
+        for protocol in &protocols[..=usize::from(with_udp)] {
             let ask = [server.as_str(), "app.test", protocol, "+tries=1", "+time=5"];
             let answer = cluster
                 .wait_for("the name server to answer", WITHIN, |cluster| {
@@ -169,7 +169,7 @@ fn name_server(cluster: &mut Cluster, with_udp: bool) {
 fn throughput(cluster: &mut Cluster, with_udp: bool) {
     let vip = address(cluster, 5201);
     let protocols = [&[][..], &["--udp", "--bitrate", "100M"]];
-    for more in &protocols[..1 + usize::from(with_udp)] {
+    for more in &protocols[..=usize::from(with_udp)] {
         let mut arguments = vec!["--client", &vip, "--time", "1", "--json"];
         arguments.extend(*more);
         let said = cluster

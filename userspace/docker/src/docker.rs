@@ -165,7 +165,8 @@ impl Docker {
         let slice = Slice::of(agent);
         let slice = slice.iter().flat_map(|slice| slice.path().ancestors());
         let slice = slice.filter(|path| !path.as_os_str().is_empty());
-        ending::remove_cgroups([Path::new(cgroups_root)].into_iter().chain(slice))
+        let groups: Vec<_> = [Path::new(cgroups_root)].into_iter().chain(slice).collect();
+        ending::remove_cgroups(&groups)
     }
 
     /// Removes, for as long as it is polled, what is to be removed: containers that ended long

@@ -95,9 +95,7 @@ pub(super) async fn destroy_all(inner: &Arc<Inner>) -> Result<(), Error> {
 }
 
 /// Removes cgroups from every hierarchy, those below first.
-pub(super) fn remove_cgroups<'a>(
-    groups: impl Iterator<Item = &'a Path> + Clone,
-) -> Result<(), Error> {
+pub(super) fn remove_cgroups(groups: &[&Path]) -> Result<(), Error> {
     let path = "/proc/thread-self/mountinfo";
     let mounts = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
     for mount in mounts.lines() {
@@ -106,7 +104,7 @@ pub(super) fn remove_cgroups<'a>(
         else {
             continue;
         };
-        for group in groups.clone().map(|group| Path::new(tree).join(group)) {
+        for group in groups.iter().map(|group| Path::new(tree).join(group)) {
             match std::fs::remove_dir(&group) {
                 // Other containers' groups are below it.
                 Err(error) if error.kind() == ErrorKind::ResourceBusy => {}

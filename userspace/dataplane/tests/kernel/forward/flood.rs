@@ -3,11 +3,6 @@
 //! A test run repeats a program on one packet, as the last time has left it. So what is repeated is another program,
 //! which writes a SYN from a new address over whatever is there, and goes on with `forward`.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
-
 use muster_packet::{ACK, Address, Built, Endpoint, Event, Forwarding, SYN, TCP};
 
 use super::{
@@ -15,6 +10,7 @@ use super::{
     bed::{Bed, HERE, THERE},
     client, ends, vip,
 };
+use crate::machine::wait_until;
 
 const PACKETS: u32 = 10_000_000;
 
@@ -122,10 +118,10 @@ fn flood(most_new: u32) {
         assert_eq!(ends(&answered), (vip(TCP), client(port, TCP)));
     }
     assert_eq!(bed.counted(Event::Opened), opened, "none of them began anew");
-    let started = Instant::now();
-    while ends(&bed.run("forward", &ask(2_000, SYN)).1).1 == vip(TCP) {
-        let waited = if most_new == 0 { Duration::ZERO } else { Duration::from_secs(60) };
-        assert!(started.elapsed() < waited, "and new ones are served");
-        thread::sleep(Duration::from_millis(50));
+    let mut is_served = || ends(&bed.run("forward", &ask(2_000, SYN)).1).1 != vip(TCP);
+    if most_new == 0 {
+        assert!(is_served(), "and new ones are served");
+    } else {
+        wait_until("new ones are served", is_served);
     }
 }

@@ -1,16 +1,12 @@
 //! More new flows than one processor may begin in a unit of time.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
-
 use muster_packet::{ACK, Address, Built, Endpoint, Event, Forwarding, SYN, TCP, UDP, World as _};
 
 use super::{
     bed::{Bed, HERE, THERE},
     client, ends, vip,
 };
+use crate::machine::wait_until;
 
 /// How many may begin, and how many are to.
 const MOST: u32 = 3;
@@ -86,11 +82,9 @@ fn new_flows_beyond_the_limit_are_not_remembered() {
         }
         assert_eq!((bed.counted(Event::Opened), bed.counted(Event::Flood)), (opened, flood));
         // What was sent again is served when the time has come.
-        let started = Instant::now();
-        while !begin(&mut bed, program, client(first + 3_000, protocol), to).1 {
-            assert!(started.elapsed() < Duration::from_secs(60));
-            thread::sleep(Duration::from_millis(50));
-        }
+        wait_until("it is in the table", || {
+            begin(&mut bed, program, client(first + 3_000, protocol), to).1
+        });
     }
 }
 
