@@ -1,7 +1,6 @@
 //! Maps that have no room: which one is named, to whom it is told, and what is served all the same.
 
 use std::{
-    collections::BTreeMap,
     io::{self, Write},
     net::{Ipv4Addr, SocketAddr},
     ops::Range,
@@ -10,8 +9,8 @@ use std::{
 
 use aya::maps::{HashMap, Map, MapData};
 use muster_api::muster::Vip as View;
-use muster_dataplane::{Changes, DataPlane, Protocol, Skips};
-use muster_packet::{Counted, Endpoint, MAX_COUNTERS, TCP};
+use muster_dataplane::{Changes, DataPlane, Protocol};
+use muster_packet::{Counted, Endpoint, MAX_COUNTERS, Pair, TCP};
 
 use crate::{
     http::ask_for,
@@ -56,13 +55,13 @@ fn logged(act: impl FnOnce() -> Changes) -> (Changes, Vec<String>) {
 }
 
 /// For how many a map has no room, as Prometheus reads it.
-async fn assert_told(plane: &Shared, map: &'static str, skipped: usize) {
+async fn assert_told(plane: &Shared, map: &str, skipped: usize) {
     let router = muster_dataplane::net_router(Arc::clone(plane));
     let (_, _, body) = ask_for(&router, "/v1/metrics", &[]).await;
     let line = format!("vip_map_skipped{{map=\"{map}\"}} {skipped}");
     assert!(body.lines().any(|l| l == line), "{line}");
-    let full = if skipped == 0 { BTreeMap::new() } else { BTreeMap::from([(map, skipped)]) };
-    assert_eq!(plane.lock().unwrap().skips(), &Skips { full, ..Skips::default() });
+    let full = plane.lock().unwrap().skips().full.get(map).copied();
+    assert_eq!(full, Some(skipped).filter(|skipped| *skipped > 0));
 }
 
 /// A VIP with backends of these numbers, at none of which anybody is.
@@ -96,11 +95,14 @@ async fn backends() {
     // Four of them have room, and both that are small.
     let (changes, log) = apply(&plane, &view);
     assert_eq!((changes.added, changes.changed), (5, 1));
-    let skipped: Vec<_> = changes.skipped.iter().map(ToString::to_string).collect();
+    let skipped = changes.skipped.iter().map(ToString::to_string);
+    // There are fewer counters, so not all that are served are counted.
+    let skipped: Vec<_> = skipped.filter(|part| !part.contains("map counters")).collect();
     let full = "map backends: full, all 262144 entries are taken";
     let [six, seven] = ["11.0.0.6:80/tcp", "11.0.0.7:80/tcp"];
     assert_eq!(skipped, [format!("VIP {six}: {full}"), format!("VIP {seven}: {full}")]);
-    assert_eq!(log, [format!("{full}; VIPs stay as they were: {six}, {seven}")]);
+    assert_eq!(log.len(), 2);
+    assert_eq!(log[0], format!("{full}; VIPs stay as they were: {six}, {seven}"));
     assert_told(&plane, "backends", 2).await;
     assert_eq!((asked(FIRST), asked(LAST)), (last.address, last.address));
     let shown = |vip: &str| {
@@ -113,7 +115,7 @@ async fn backends() {
     view.drain(2..4);
     let (changes, log) = apply(&plane, &view);
     assert_eq!((changes.removed, changes.changed, changes.added), (2, 1, 1));
-    assert!(changes.skipped.is_empty());
+    assert!(changes.skipped.iter().all(|part| part.to_string().contains("map counters")));
     assert_eq!(log, ["map backends: has room for all of the view again"]);
     assert_told(&plane, "backends", 0).await;
     assert_eq!((shown("11.0.0.6:80"), shown("11.0.0.7:80")), (Some(60_000), Some(60_000)));
@@ -162,11 +164,12 @@ async fn counted() {
     apply(&plane, &view);
     // It has as many entries as there are counters: full before those only by another's hand.
     let data = MapData::from_pin(config.directory().unwrap().join("counted")).unwrap();
-    let mut map: HashMap<_, Endpoint, Counted> =
-        Map::from_map_data(data).unwrap().try_into().unwrap();
+    let mut map: HashMap<_, Pair, Counted> = Map::from_map_data(data).unwrap().try_into().unwrap();
+    let vip = Endpoint::v4([11, 0, 0, 1], 80, TCP);
     for place in 1..u32::try_from(MAX_COUNTERS).unwrap() {
         let [_, a, b, c] = place.to_be_bytes();
-        map.insert(Endpoint::v4([10, a, b, c], 80, TCP), Counted::new(place), 0).unwrap();
+        let pair = Pair { vip, backend: Endpoint::v4([10, a, b, c], 80, TCP) };
+        map.insert(pair, Counted { counter: place, home: place }, 0).unwrap();
     }
     view.push(tcp(LAST, &[last.address]));
     let (changes, log) = apply(&plane, &view);
