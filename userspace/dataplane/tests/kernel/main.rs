@@ -9,6 +9,7 @@
 mod adoption;
 mod also;
 mod backends;
+mod bpftool;
 mod breaker;
 mod bridged;
 mod budget;

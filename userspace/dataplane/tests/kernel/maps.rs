@@ -1,18 +1,14 @@
 //! What is in the maps, and what is not written to them.
 
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
-    process::Command,
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use aya::maps::{Array, HashMap, Map, MapData};
 use muster_api::muster::{Backend, Vip as View};
 use muster_dataplane::{Config, DataPlane, Error, Protocol, Skips};
-use muster_packet::{Endpoint, LATENCY_BUCKETS, MAX_VIPS, Networks, Policy, TCP, Vip};
-use serde_json::Value;
+use muster_packet::{Endpoint, MAX_VIPS, Networks, Policy, TCP, Vip};
 
 use crate::{
+    bpftool::dump,
     machine::Machine,
     server::{Server, ask, servers},
     view::{tcp, udp, weighted},
@@ -28,72 +24,6 @@ fn vips(config: &Config) -> HashMap<MapData, Endpoint, Vip> {
 fn networks(config: &Config) -> Array<MapData, Networks> {
     let data = MapData::from_pin(config.directory().unwrap().join("networks")).unwrap();
     Map::from_map_data(data).unwrap().try_into().unwrap()
-}
-
-/// An IPv4 address as bpftool shows it.
-fn mapped(address: [u8; 4]) -> Value {
-    Ipv4Addr::from(address).to_ipv6_mapped().octets().to_vec().into()
-}
-
-/// What `bpftool map dump pinned` prints, as JSON.
-fn dump(config: &Config, map: &str) -> Vec<Value> {
-    serde_json::from_value(bpftool(config, "dump", map, "")).unwrap()
-}
-
-/// What `bpftool map <command> pinned` prints of an agent's map.
-fn bpftool(config: &Config, command: &str, map: &str, arguments: &str) -> Value {
-    let output = Command::new("bpftool")
-        .args(["-j", "map", command, "pinned"])
-        .arg(config.directory().unwrap().join(map))
-        .args(arguments.split_whitespace())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-#[test]
-fn bpftool_shows_named_fields() {
-    let Some(mut machine) = Machine::new() else { return };
-    let server = Server::tcp();
-    let (config, mut plane) = machine.plane();
-    plane.reconcile(&[tcp("11.0.0.1:80", &[server.address])]).unwrap();
-    ask("11.0.0.1:80".parse::<SocketAddr>().unwrap()).unwrap();
-
-    let vips = dump(&config, "vips");
-    let vip = &vips[0]["formatted"];
-    assert_eq!(vip["key"]["address"], mapped([11, 0, 0, 1]));
-    assert_eq!(vip["key"]["port"], 80);
-    assert_eq!(vip["key"]["protocol"], 6);
-    assert_eq!(vip["value"]["backends"], 1);
-
-    let backends = dump(&config, "backends");
-    let backend = &backends[0]["formatted"];
-    assert_eq!(backend["key"]["table"], vip["value"]["table"]);
-    assert_eq!(backend["value"]["vip"]["address"], mapped([11, 0, 0, 1]));
-    assert_eq!(backend["value"]["backend"]["port"], server.address.port());
-    assert_eq!(backend["value"]["weight"], 1);
-
-    let counted = dump(&config, "counted");
-    let counted = &counted[0]["formatted"];
-    assert_eq!(counted["key"]["vip"]["address"], mapped([11, 0, 0, 1]));
-    assert_eq!(counted["key"]["backend"]["port"], server.address.port());
-    assert_eq!(counted["value"]["counter"], backend["value"]["counter"]);
-    assert_eq!(backend["value"]["counter"], 0);
-    let counters = bpftool(&config, "lookup", "counters", "key 0 0 0 0");
-    let counters = &counters["formatted"]["value"];
-    assert_eq!(counters["backend"]["port"], server.address.port());
-    assert_eq!((&counters["home"], &counters["pending"]), (&0.into(), &0.into()));
-    assert!(counters["latency"]["average"].as_u64().unwrap() > 0);
-    let handshakes = bpftool(&config, "lookup", "handshakes", "key 0 0 0 0");
-    let handshakes = &handshakes["formatted"]["value"];
-    assert_eq!(handshakes["vip"]["address"], mapped([11, 0, 0, 1]));
-    assert_eq!((&handshakes["started"], &handshakes["successes"]), (&1.into(), &1.into()));
-    let buckets = handshakes["latency"].as_array().unwrap();
-    assert_eq!(buckets.len(), LATENCY_BUCKETS);
-    assert_eq!(buckets.iter().map(|count| count.as_u64().unwrap()).sum::<u64>(), 1);
-    assert_eq!((&handshakes["refused"], &handshakes["timeouts"]), (&0.into(), &0.into()));
-    assert_eq!(dump(&config, "meta").len(), 1);
 }
 
 #[test]
