@@ -8,6 +8,7 @@ mod fuzz;
 mod image;
 mod kernel;
 mod lint;
+mod miri;
 mod nextest;
 mod run;
 mod setup;
@@ -38,6 +39,7 @@ enum Command {
     /// Check formatting, lints, dependencies and the habits of the house
     Lint,
     Fuzz(fuzz::Options),
+    Miri(miri::Options),
     Image(image::Options),
     Bench(bench::Options),
     /// Build, then become `muster master` with these flags
@@ -76,6 +78,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Test(options) => nextest::run(&options),
         Command::Lint => lint::run(),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Miri(options) => miri::run(&options),
         Command::Image(options) => image::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::RunMaster(Flags { flags }) => binary::become_muster("master", &flags),

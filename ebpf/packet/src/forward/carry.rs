@@ -142,6 +142,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
+        #[cfg_attr(miri, ignore = "hundreds of packets of each case take minutes")]
         fn flows_go_on_in_a_table_of_another_size(
             count in 1u16..200, former in 8u32..11, next in 8u32..12,
         ) {

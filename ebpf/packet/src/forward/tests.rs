@@ -206,6 +206,7 @@ fn errors_are_told_to_who_sent_the_packet() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a hundred thousand packets take minutes")]
 fn flood_of_first_packets_leaves_connections_alone() {
     let host = host(TCP, &[HERE]);
     let live: Vec<_> = (0..100u16)
