@@ -126,8 +126,6 @@ fn programs_are_replaced_in_place_and_removed_when_not_asked_for() {
 
     // On a veth, XDP is given up unless it is asked for.
     for interfaces in ["auto", "eth0"] {
-        drop(DataPlane::open(&with(&config, "eth0:xdp")).unwrap());
-        assert_eq!(pins(&config), all);
         drop(DataPlane::open(&with(&config, interfaces)).unwrap());
         assert_eq!(pins(&config), tc());
         assert_eq!(link(&config, ingress).0, after[1].0);
