@@ -1,9 +1,6 @@
 //! Flows of other machines in the numbers of backends and packets.
 
-use std::{
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
-    time::Duration,
-};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use muster_dataplane::{BackendStatus, DataPlane};
 
@@ -11,6 +8,7 @@ use crate::{
     forwarded::{connect, count, datagram, echo, echo_udp, greeting, vip, with_each},
     hosts::{CLIENT, NODE, SECOND},
     machine::wait_until,
+    server::PATIENCE,
     view::{tcp, udp},
 };
 
@@ -63,8 +61,7 @@ fn backend_that_refuses_other_machines_is_given_up_for_one_that_works() {
         let works = echo(NODE);
         plane.reconcile(&[tcp(VIP, &[closed])]).unwrap();
         for failures in 1..=5 {
-            let refused =
-                hosts.client.run(|| TcpStream::connect_timeout(&vip(), Duration::from_secs(20)));
+            let refused = hosts.client.run(|| TcpStream::connect_timeout(&vip(), PATIENCE));
             assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
             wait_until("it is counted", || backend(plane, closed).refused == failures);
         }

@@ -20,6 +20,8 @@ use nix::{
     unistd::geteuid,
 };
 
+use crate::server::PATIENCE;
+
 const BPFFS: &str = "/sys/fs/bpf";
 const BPF_FS_MAGIC: FsType = FsType(0xcafe_4a11);
 
@@ -208,7 +210,7 @@ pub(crate) fn wait_until(what: &str, is_true: impl FnMut() -> bool) {
 
 /// The same of what takes so long by itself.
 pub(crate) fn wait_after(time: Duration, what: &str, mut is_true: impl FnMut() -> bool) {
-    let deadline = Instant::now() + time + Duration::from_secs(20);
+    let deadline = Instant::now() + time + PATIENCE;
     while !is_true() {
         assert!(Instant::now() < deadline, "timed out waiting until {what}");
         std::thread::park_timeout(Duration::from_millis(5));

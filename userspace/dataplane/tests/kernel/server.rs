@@ -21,8 +21,9 @@ use nix::{
 
 use crate::machine::wait_until;
 
-/// Longer than anything on loopback takes; a failure, not a measure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything on loopback takes, also where a busy machine emulates each instruction; a
+/// failure, not a measure.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server, on 127.0.0.1 if nothing else is said, until dropped.
 pub(crate) struct Server {
