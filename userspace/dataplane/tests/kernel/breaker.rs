@@ -142,14 +142,13 @@ fn stopped_backend_gets_nothing_after_five_failures_until_it_answers_again() {
     hanging.go_on();
     ask(hanging.address).unwrap();
     pass_backoff(&config);
-    let mut answers = [0, 0];
-    for _ in 0..100 {
-        let answer = ask(vip()).unwrap();
-        answers[usize::from(answer == hanging.address)] += 1;
-    }
+    let mut answers = 0;
+    // Every other one; fewer if the machine delays a handshake, but more than one in a backoff.
+    wait_until("it gets its share again", || {
+        answers += u32::from(ask(vip()).unwrap() == hanging.address);
+        answers > 10
+    });
     assert!(backend(&plane, hanging.address).healthy);
-    // Expected 50 of 100, standard deviation 5; less if the machine delays a handshake.
-    assert!(answers[1] > 10, "{answers:?}");
 }
 
 #[test]

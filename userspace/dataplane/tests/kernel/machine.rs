@@ -157,8 +157,15 @@ impl Drop for Machine {
                 eprintln!("{}: {error}", agent.agent);
             }
         }
-        // Killed helpers take a moment to leave.
-        wait_until("the test's cgroup is empty", || fs::remove_dir(&self.cgroup).is_ok());
+        // Killed helpers and threads that end take a moment to leave, perhaps an agent's cgroup, which
+        // has then stayed.
+        wait_until("the test's cgroup is empty", || {
+            for agent in &self.agents {
+                // If it is still there, neither can this one be removed.
+                let _ = fs::remove_dir(&agent.cgroup);
+            }
+            fs::remove_dir(&self.cgroup).is_ok()
+        });
         fs::remove_dir(&self.bpffs).unwrap();
     }
 }
