@@ -38,6 +38,8 @@ pub(crate) struct Machine {
     cgroup: PathBuf,
     bpffs: PathBuf,
     agents: Vec<Config>,
+    /// Of the agents that are made from now on.
+    pub(crate) policy: Policy,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -90,6 +92,7 @@ impl Machine {
             name,
             home,
             agents: Vec::new(),
+            policy: Policy::default(),
             _turn: turn,
         };
         fs::create_dir(&machine.cgroup).map_err(|error| format!("cgroup: {error}"))?;
@@ -107,7 +110,7 @@ impl Machine {
             cgroup: self.cgroup.join(&agent),
             bpffs: self.bpffs.clone(),
             agent: format!("{}.{agent}", self.name),
-            policy: Policy::default(),
+            policy: self.policy,
             backend: VipBackend::default(),
             forward: Forward::default(),
         };

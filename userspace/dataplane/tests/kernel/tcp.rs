@@ -6,7 +6,7 @@ use std::{
     net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream},
 };
 
-use muster_dataplane::{BackendStatus, DataPlane, Protocol};
+use muster_dataplane::{BackendStatus, DataPlane, Policy, Protocol};
 
 use crate::{
     machine::{Machine, enter, silent_address, wait_until},
@@ -38,6 +38,8 @@ fn backends(plane: &DataPlane) -> Vec<BackendStatus> {
 fn vip_reaches_all_its_backends() {
     let Some(mut machine) = Machine::new() else { return };
     let (servers, addresses) = servers(3, Server::tcp);
+    // Whatever latencies this machine shows.
+    machine.policy = Policy::Random;
     let (_, mut plane) = machine.plane();
     let changes = plane.reconcile(&[tcp(VIP, &addresses)]).unwrap();
     assert_eq!((changes.added, changes.skipped.len()), (1, 0));
@@ -46,17 +48,6 @@ fn vip_reaches_all_its_backends() {
     assert_eq!(answers.len(), servers.len());
     // The chance of fewer than 50 of 300 at one third each is below one in a million.
     assert!(answers.values().all(|count| *count > 50), "{answers:?}");
-}
-
-#[test]
-fn weights_share_connections_out() {
-    let Some(mut machine) = Machine::new() else { return };
-    let (_servers, addresses) = servers(2, Server::tcp);
-    let (_, mut plane) = machine.plane();
-    plane.reconcile(&[weighted(tcp(VIP, &addresses), &[9, 1])]).unwrap();
-    let answers = answers(300);
-    // Expected 270 and 30, standard deviation 5.
-    assert!((220..=299).contains(&answers[&addresses[0]]), "{answers:?}");
 }
 
 #[test]
