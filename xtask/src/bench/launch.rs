@@ -1,5 +1,6 @@
 //! `bench launch`: `/bin/true` in a container, from its start to its end and removal, by
-//! Muster's containerizer, crun, runc and Docker, and by nothing but the kernel.
+//! Muster's containerizer, a whole agent (from the master's message to the last that is left),
+//! crun, runc and Docker, and by nothing but the kernel.
 //!
 //! All have the same root filesystem, namespaces (mount, pid, UTS, IPC), limits (cpu, mem,
 //! pids), and system call filter. Muster and Docker mount an overlay for each container; crun
@@ -56,11 +57,13 @@ struct Sample {
 pub(super) fn run(ui: Ui, options: &Options, json: bool) -> Result<()> {
     let helper = binary::build(ui, true)?;
     build(ui, "muster-containerizer")?;
+    build(ui, "muster-agent")?;
     image::ensure(ui, Recipe::Busybox, &paths::images())?;
     let site = Site::start(BENCH)?;
     let mut contestants = ui.step("start the contestants", |_| {
         let mut contestants = vec![Contestant::muster(&site, &helper)?];
         // Muster has extracted the image by now.
+        contestants.push(Contestant::agent(&site, &helper)?);
         contestants.push(Contestant::floor(&site)?);
         contestants.push(Contestant::unshare(&site)?);
         contestants.push(Contestant::runtime(&site, Kind::Crun)?);
@@ -73,8 +76,10 @@ pub(super) fn run(ui: Ui, options: &Options, json: bool) -> Result<()> {
     let samples = measure(ui, &mut contestants, options)?;
     let kinds: Vec<Kind> = contestants.iter().map(Contestant::kind).collect();
     let mut lines = report(ui, &kinds, &samples);
-    if let Some(muster) = contestants.first_mut() {
-        lines.extend(scale(ui, muster, options)?);
+    for contestant in &mut contestants {
+        if let Kind::Muster | Kind::Agent = contestant.kind() {
+            lines.extend(scale(ui, contestant, options)?);
+        }
     }
     if json {
         let path = record::write(BENCH, &lines)?;
@@ -120,31 +125,40 @@ fn report(ui: Ui, kinds: &[Kind], samples: &[Vec<Vec<Sample>>]) -> Vec<String> {
         "p50 in ms",
         "p99 in ms",
         "processor time, p50 in ms",
-        "muster is … times that (quartiles)",
+        "the containerizer is … times that (quartiles)",
+        "the agent is … times that (quartiles)",
     ]);
     let medians = |rounds: &[Vec<Sample>]| -> Vec<f64> {
         let walls = |round: &Vec<Sample>| Spread::of(round.iter().map(|sample| sample.wall));
         rounds.iter().map(|round| walls(round).median).collect()
     };
-    let own = samples.first().map(|rounds| medians(rounds)).unwrap_or_default();
+    let own = [Kind::Muster, Kind::Agent].map(|own| {
+        let place = kinds.iter().position(|kind| *kind == own);
+        (own, place.map(|place| medians(&samples[place])).unwrap_or_default())
+    });
     for (kind, rounds) in kinds.iter().zip(samples) {
         let mut walls: Vec<f64> = rounds.iter().flatten().map(|sample| sample.wall).collect();
         walls.sort_by(f64::total_cmp);
         let processor = Spread::of(rounds.iter().flatten().map(|sample| sample.processor)).median;
-        let ratio = Spread::of(own.iter().zip(medians(rounds)).map(|(own, its)| own / its));
         let (p50, p99) = (at(&walls, 0.5), at(&walls, 0.99));
-        let compared = if *kind == Kind::Muster { String::new() } else { ratio.to_string() };
-        table.add_row([
+        let mut row = vec![
             kind.name().to_owned(),
             format!("{p50:.2}"),
             format!("{p99:.2}"),
             format!("{processor:.2}"),
-            compared,
-        ]);
-        for (case, value) in [("p50", p50), ("p99", p99), ("processor time, p50", processor)] {
-            let ratio = (case == "p50" && *kind != Kind::Muster).then_some(ratio.median);
-            lines.extend(line(case, kind.name(), value, "ms", ratio));
+        ];
+        for (case, value) in [("p99", p99), ("processor time, p50", processor)] {
+            lines.extend(line(case, kind.name(), value, "ms", None));
         }
+        for (of, own) in &own {
+            let ratio = Spread::of(own.iter().zip(medians(rounds)).map(|(own, its)| own / its));
+            row.push(if kind == of { String::new() } else { ratio.to_string() });
+            if kind != of {
+                let ratio = Some((of.name(), ratio.median));
+                lines.extend(line("p50", kind.name(), p50, "ms", ratio));
+            }
+        }
+        table.add_row(row);
     }
     ui.say(table);
     lines
@@ -154,10 +168,11 @@ fn report(ui: Ui, kinds: &[Kind], samples: &[Vec<Vec<Sample>>]) -> Vec<String> {
 fn scale(ui: Ui, muster: &mut Contestant, options: &Options) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     let mut table = Table::new();
-    table.set_header(["Muster", "measured", ""]);
-    let mut add = |name: String, value: f64, unit: &str| {
-        table.add_row([name.clone(), format!("{value:.1}"), unit.to_owned()]);
-        lines.extend(line(&name, Kind::Muster.name(), value, unit, None));
+    let name = muster.kind().name();
+    table.set_header([name, "measured", ""]);
+    let mut add = |case: String, value: f64, unit: &str| {
+        table.add_row([case.clone(), format!("{value:.1}"), unit.to_owned()]);
+        lines.extend(line(&case, name, value, unit, None));
     };
     let many = options.many;
     for width in [1, 2, 8, 32] {
@@ -178,8 +193,15 @@ fn scale(ui: Ui, muster: &mut Contestant, options: &Options) -> Result<Vec<Strin
     Ok(lines)
 }
 
-fn line(case: &str, subject: &str, value: f64, unit: &str, ratio: Option<f64>) -> Option<String> {
-    let ratio_to = ratio.map(|_| Kind::Muster.name());
+/// A figure of `subject`; `ratio` is another's figure, by its name, divided by this one.
+fn line(
+    case: &str,
+    subject: &str,
+    value: f64,
+    unit: &str,
+    ratio: Option<(&str, f64)>,
+) -> Option<String> {
+    let (ratio_to, ratio) = ratio.unzip();
     serde_json::to_string(&Record { bench: BENCH, case, subject, value, unit, ratio_to, ratio })
         .ok()
 }

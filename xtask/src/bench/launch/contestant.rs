@@ -15,6 +15,7 @@ use crate::bench::site::Site;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Muster,
+    Agent,
     Floor,
     Unshare,
     Crun,
@@ -32,7 +33,8 @@ pub(super) struct Contestant {
 impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Muster => "muster",
+            Self::Muster => "muster's containerizer",
+            Self::Agent => "muster agent",
             Self::Floor => "clone, chroot, exec",
             Self::Unshare => "unshare(1), chroot(1)",
             Self::Crun => "crun run",
@@ -55,6 +57,23 @@ impl Contestant {
         command.arg(&work).arg(program().get_program());
         command.arg("muster").arg(paths::images()).arg(work).arg(helper).arg(root);
         let mut contestant = Self::start(site, Kind::Muster, command)?;
+        contestant.request("one")?;
+        Ok(contestant)
+    }
+
+    /// A whole agent, `muster agent`, to which a small master gives tasks.
+    pub(super) fn agent(site: &Site, muster: &Path) -> Result<Self> {
+        let root = format!("muster/{}", site.name("tasks"));
+        // Removed with the site.
+        Cgroup::create(&root)?;
+        let work = site.directory("agent")?;
+        // Its pins go with its mounts.
+        let script = "set -e; mkdir $1/run $1/bpf; mount -t tmpfs tmpfs $1/run; \
+             mount -t bpf bpf $1/bpf; shift; exec \"$@\"";
+        let mut command = apart(script);
+        command.arg(&work).arg(paths::target().join("release/examples/task_cost"));
+        command.arg(muster).arg(paths::images()).arg(work).arg(root);
+        let mut contestant = Self::start(site, Kind::Agent, command)?;
         contestant.request("one")?;
         Ok(contestant)
     }
