@@ -47,6 +47,7 @@ impl Containers {
                 limit_swap: config.isolation.limit_swap,
                 registries: config.registries.clone(),
                 logger: config.logger,
+                files: own.files(),
             })
         });
         Ok(Self { own, docker: docker.transpose()?, vips: None })
@@ -222,6 +223,11 @@ impl Containers {
     /// The file that is on its way into the sandbox of a container that is being launched.
     pub(crate) fn fetching(&self, id: &str) -> Option<FetchingUri> {
         self.own.fetching(id)
+    }
+
+    /// What a container that an engine is to run waits for, in words.
+    pub(crate) fn engines_progress(&self, id: &str) -> Option<String> {
+        self.docker.as_ref()?.progress(id)
     }
 
     /// All such pulls.

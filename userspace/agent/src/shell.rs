@@ -253,7 +253,8 @@ async fn tell_progress(
         tokio::time::sleep(PROGRESS_TICK).await;
         let pulling = images.iter().find_map(|image| containers.pulling(image));
         let fetching = || containers.fetching(id).map(|file| file.to_string());
-        let message = pulling.map(|pulling| pulling.to_string()).or_else(fetching);
+        let own = || pulling.map(|pulling| pulling.to_string()).or_else(fetching);
+        let message = containers.engines_progress(id).or_else(own);
         if message.is_some() && message != told {
             told.clone_from(&message);
             let event = ContainerEvent::Preparing { message: message.unwrap_or_default() };

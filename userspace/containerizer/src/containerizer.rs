@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::cgroup::{Controller, Group, Hierarchies, group_name};
 use crate::checkpoint::Checkpoints;
-use crate::fetcher::Fetcher;
+use crate::fetcher::Files;
 use crate::helper::Program;
 use crate::image::Store;
 use crate::isolator::{Isolators, Subject};
@@ -71,7 +71,7 @@ struct Inner {
     /// Those that containers are put under.
     controllers: BTreeSet<Controller>,
     images: Store,
-    fetcher: Fetcher,
+    files: Files,
     checkpoints: Checkpoints,
     program: Program,
     containers: Mutex<HashMap<String, Arc<Entry>>>,
@@ -108,7 +108,7 @@ impl Containerizer {
                 config.image_limits,
                 config.isolation.image_backends.clone(),
             )?,
-            fetcher: Fetcher::new(config.fetching.clone(), config.registries.certificates.clone())?,
+            files: Files::new(config.fetching.clone(), config.registries.certificates.clone())?,
             program: Program::new(&config.helper)?,
             hierarchies,
             isolators,

@@ -10,6 +10,7 @@ mod cancel;
 mod checksum;
 mod download;
 mod extract;
+mod files;
 mod format;
 mod place;
 mod progress;
@@ -32,8 +33,8 @@ use place::Place;
 use uri::Item;
 
 pub(crate) use cancel::Cancel;
-pub use progress::FetchingUri;
-pub(crate) use progress::Progress;
+pub use files::Files;
+pub use progress::{FetchingUri, Progress};
 pub use settings::Fetching;
 pub use uri::Uri;
 

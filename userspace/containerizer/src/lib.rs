@@ -53,7 +53,7 @@ pub use capability::CapabilitySet;
 pub use config::Config;
 pub use containerizer::{Containerizer, Launched, Recovered};
 pub use error::{Error, SetupError};
-pub use fetcher::{Fetching, FetchingUri, Uri};
+pub use fetcher::{Fetching, FetchingUri, Files, Progress as FetchProgress, Uri};
 pub use id::{nested as nested_id, split as split_id, valid as valid_id};
 pub use id_range::IdRange;
 pub use image::{

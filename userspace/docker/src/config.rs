@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use muster_containerizer::{Logger, Registries};
+use muster_containerizer::{Files, Logger, Registries};
 
 /// Where the engine is and what its containers get.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Config {
     pub registries: Registries,
     /// What becomes of containers' output in their sandboxes.
     pub logger: Logger,
+    /// What fetches files into sandboxes.
+    pub files: Files,
 }
 
 #[cfg(test)]
@@ -43,6 +45,8 @@ impl Config {
             limit_swap: false,
             registries: Registries::default(),
             logger: Logger::default(),
+            files: Files::new(muster_containerizer::Fetching::new(top.join("fetch")), None)
+                .unwrap(),
         }
     }
 }

@@ -4,6 +4,7 @@ mod ending;
 mod entry;
 mod exec;
 mod launching;
+mod login;
 mod logs;
 mod recovery;
 mod sink;
@@ -225,6 +226,12 @@ impl Docker {
         body.cpu_quota.get_or_insert(-1);
         body.pids_limit.get_or_insert(-1);
         self.inner.engine.update(&name(id), body).await
+    }
+
+    /// What a container that is being launched waits for, in words: the pull of its image, or a file
+    /// for its sandbox, and how far it is. `None` for any other.
+    pub fn progress(&self, id: &str) -> Option<String> {
+        self.inner.known(id).ok()?.progress()
     }
 
     /// Whether a container of that id is known.

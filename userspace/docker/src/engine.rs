@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bollard::errors::Error as ApiError;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStatsResponse, ContainerSummary,
-    ContainerUpdateBody, SystemInfo,
+    ContainerUpdateBody, CreateImageInfo, SystemInfo,
 };
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptions, KillContainerOptions, ListContainersOptions,
@@ -68,7 +68,7 @@ impl Engine {
         &self,
         image: &str,
         credentials: Option<DockerCredentials>,
-        progress: impl Fn(&str),
+        progress: impl Fn(&CreateImageInfo),
     ) -> Result<(), Error> {
         let parsed = Image::parse(image);
         let options = CreateImageOptions {
@@ -87,11 +87,9 @@ impl Engine {
         let mut steps = std::pin::pin!(client.create_image(Some(options), None, credentials));
         while let Some(step) = steps.next().await {
             let step = step.map_err(|error| failed(self.failed("pull")(error)))?;
+            progress(&step);
             if let Some(message) = step.error_detail.and_then(|detail| detail.message) {
                 return Err(Error::Pull { image: image.to_owned(), reason: message });
-            }
-            if let Some(status) = &step.status {
-                progress(status);
             }
         }
         Ok(())

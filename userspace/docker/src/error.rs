@@ -32,6 +32,9 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A file for its sandbox cannot be had.
+    #[error(transparent)]
+    Fetch(#[from] muster_containerizer::Error),
     /// The image cannot be had.
     #[error("docker pull {image}: {reason}")]
     Pull {

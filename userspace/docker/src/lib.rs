@@ -16,6 +16,7 @@ mod image;
 pub mod label;
 mod parameters;
 mod position;
+mod pull;
 mod request;
 mod spec;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use muster_containerizer::Resources;
+use muster_containerizer::{Resources, Uri};
 
 use crate::Parameters;
 
@@ -45,6 +45,8 @@ pub struct Container {
     pub resources: Resources,
     /// What it is given beside its sandbox.
     pub volumes: Vec<Volume>,
+    /// Files that are fetched into the sandbox before the container is made.
+    pub uris: Vec<Uri>,
     /// Flags of `docker run`, applied last.
     pub parameters: Parameters,
 }

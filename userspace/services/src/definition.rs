@@ -91,9 +91,6 @@ fn read_fields(object: &mut Object<'_>, role: &str) -> Option<Definition> {
         let host_ports = ports.iter().filter(|port| port.host_port(*require) != HostPort::None);
         vip::check_of_app(&labels, host_ports.count());
     }
-    if engine && fetch.as_ref().is_some_and(|fetch| !fetch.is_empty()) {
-        object.refuse("fetch", "does not go with container.type DOCKER: put it in the image");
-    }
     if engine && tty == Some(true) {
         object.refuse("tty", "does not go with container.type DOCKER: leave it out");
     }

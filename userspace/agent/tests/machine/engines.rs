@@ -13,7 +13,7 @@ use muster_api::mesos::task_status::Reason;
 use muster_api::mesos::volume::source::{self, DockerVolume};
 use muster_api::mesos::volume::{self, Source};
 use muster_api::mesos::{NetworkInfo, Parameter, Parameters, TaskInfo, TaskState, Volume};
-use muster_containerizer::{Limit, Logger, Registries, Resources, Termination};
+use muster_containerizer::{Fetching, Files, Limit, Logger, Registries, Resources, Termination};
 use muster_docker::{Container, Docker};
 use serde_json::json;
 
@@ -137,13 +137,13 @@ fn tasks_find_each_other_in_a_network_that_was_made_for_them() {
 const HTPASSWD: &str = "user:$2y$05$abcdefghijklmnopqrstuuZFBUbfXoM8LFiPx8LYlO/sXZB/Cwk3K\n";
 
 /// A registry on loopback that asks for a password.
-struct Registry {
+pub(crate) struct Registry {
     child: Child,
-    host: String,
+    pub(crate) host: String,
 }
 
 impl Registry {
-    async fn start(directory: &Path) -> Self {
+    pub(crate) async fn start(directory: &Path) -> Self {
         fs::create_dir_all(directory).unwrap();
         fs::write(directory.join("htpasswd"), HTPASSWD).unwrap();
         let host = format!("127.0.0.1:{}", Site::free_port());
@@ -178,7 +178,7 @@ impl Drop for Registry {
 }
 
 /// Puts the engine's image into the registry, and leaves none there of that name.
-fn push(engine: &Dockerd, registry: &Registry, name: &str) {
+pub(crate) fn push(engine: &Dockerd, registry: &Registry, name: &str) {
     engine.docker(&["tag", IMAGE, name]);
     engine.docker(&["login", "--username", "user", "--password", "pass", &registry.host]);
     engine.docker(&["push", name]);
@@ -243,6 +243,7 @@ fn what_runs_is_given_other_resources() {
             limit_swap: false,
             registries: Registries::default(),
             logger: Logger::default(),
+            files: Files::new(Fetching::new(site.path("files")), None).unwrap(),
         })
         .unwrap();
         docker.recover().await.unwrap();

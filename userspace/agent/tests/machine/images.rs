@@ -18,15 +18,15 @@ use super::tasks::shell;
 /// Where the registry listens, in the test's own network namespace.
 const REGISTRY: &str = "127.0.0.1:5000";
 /// Where the gate to it does.
-const GATE: &str = "127.0.0.1:5001";
+pub(crate) const GATE: &str = "127.0.0.1:5001";
 const MEGABYTE: u64 = 1 << 20;
 
 /// Debian's docker-registry.
-struct Registry(Child);
+pub(crate) struct Registry(Child);
 
 impl Registry {
     /// With images `app:1` and `other:1` of a shell, each with a layer of some megabytes.
-    async fn start(directory: &Path) -> Self {
+    pub(crate) async fn start(directory: &Path) -> Self {
         let text = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
              storage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {{addr: '{REGISTRY}'}}\n",
@@ -78,14 +78,14 @@ fn run(program: &str, line: &str) {
 }
 
 /// Lets so many bytes of answers through on each connection, and the rest when it is opened.
-struct Gate {
+pub(crate) struct Gate {
     each: u64,
     open: Mutex<bool>,
     opened: Condvar,
 }
 
 impl Gate {
-    fn start(each: u64) -> Arc<Self> {
+    pub(crate) fn start(each: u64) -> Arc<Self> {
         let gate = Arc::new(Self { each, open: Mutex::new(false), opened: Condvar::new() });
         let listener = TcpListener::bind(GATE).unwrap();
         let own = Arc::clone(&gate);
@@ -99,7 +99,7 @@ impl Gate {
         gate
     }
 
-    fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.open.lock().unwrap() = true;
         self.opened.notify_all();
     }

@@ -6,12 +6,17 @@ use std::sync::Arc;
 
 use super::entry::Entry;
 use super::{Containerizer, Inner, blocking};
-use crate::fetcher::{Cancel, Wanted};
+use crate::fetcher::{Cancel, Files, Wanted};
 use crate::isolator::Subject;
 use crate::launch::make_beneath;
 use crate::{ContainerSpec, Error, FetchingUri};
 
 impl Containerizer {
+    /// What fetches files, for containers that others run: its cache is this one's.
+    pub fn files(&self) -> Files {
+        self.inner.files.clone()
+    }
+
     /// The file that is on its way into the sandbox of a container that is being launched; `None`
     /// if there is none.
     pub fn fetching(&self, id: &str) -> Option<FetchingUri> {
@@ -44,7 +49,7 @@ pub(super) async fn fetch(
                 user: &plan.process.user,
                 sandbox: Path::new(&sandbox),
             };
-            subject.plan.fetched = inner.fetcher.fetch(&wanted, &cancel, &progress)?;
+            subject.plan.fetched = inner.files.fetcher().fetch(&wanted, &cancel, &progress)?;
             Ok(subject)
         }
     });

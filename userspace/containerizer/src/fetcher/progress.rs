@@ -32,13 +32,13 @@ impl fmt::Display for FetchingUri {
     }
 }
 
-/// Tells who waits for a fetch how far it is.
+/// Tells who waits for a fetch how far it is. Clones tell the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Progress(Arc<Mutex<Option<FetchingUri>>>);
+pub struct Progress(Arc<Mutex<Option<FetchingUri>>>);
 
 impl Progress {
     /// The file that is under way, if one is.
-    pub(crate) fn now(&self) -> Option<FetchingUri> {
+    pub fn now(&self) -> Option<FetchingUri> {
         self.lock().clone()
     }
 

@@ -1,11 +1,12 @@
 //! What is known of one container.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use muster_containerizer::Termination;
+use muster_containerizer::{FetchProgress, Termination};
 use tokio::sync::watch;
 
 use crate::Error;
+use crate::pull::Pull;
 
 /// How far a container has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub(super) struct Entry {
     id: String,
     state: watch::Sender<State>,
     cancelled: watch::Sender<bool>,
+    /// How far the fetching of its files is.
+    pub(super) fetching: FetchProgress,
+    /// How far the pull of its image is.
+    pulling: Mutex<Option<Pull>>,
     /// Held while it is destroyed.
     pub(super) change: tokio::sync::Mutex<()>,
 }
@@ -34,12 +39,26 @@ impl Entry {
             id: id.to_owned(),
             state: watch::Sender::new(state),
             cancelled: watch::Sender::new(false),
+            fetching: FetchProgress::default(),
+            pulling: Mutex::default(),
             change: tokio::sync::Mutex::default(),
         })
     }
 
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// How far the pull of its image is; `None` when it is not being pulled.
+    pub(super) fn pulling(&self) -> MutexGuard<'_, Option<Pull>> {
+        // Nothing is ever half done under this lock.
+        self.pulling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What its launch is waiting for, in words.
+    pub(super) fn progress(&self) -> Option<String> {
+        let pulling = self.pulling().as_ref().map(|pull| pull.now().to_string());
+        pulling.or_else(|| self.fetching.now().map(|file| file.to_string()))
     }
 
     pub(super) fn state(&self) -> State {

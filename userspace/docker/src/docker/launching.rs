@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use bollard::auth::DockerCredentials;
+use bollard::models::CreateImageInfo;
 use muster_containerizer::{Credentials, Logger};
 
 use super::entry::{Entry, State};
-use super::{About, Inner, Launched, name, supervision};
+use super::{About, Inner, Launched, login, name, supervision};
 use crate::checkpoint::Row;
 use crate::image::Image;
+use crate::pull::Pull;
 use crate::{Container, Error, request};
 
 /// Launches `container`, or leaves nothing of it.
@@ -54,7 +56,7 @@ async fn start(
     let body = request::create(&inner.config, container, about, row.logger)?;
     tokio::select! {
         () = entry.cancelled() => return Err(Error::Cancelled),
-        pulled = pull(inner, container) => pulled?,
+        got = get(inner, entry, container) => got?,
     }
     engine.create(&name, body).await?;
     if entry.is_cancelled() {
@@ -76,23 +78,48 @@ fn logger(inner: &Inner, container: &Container) -> Result<Logger, Error> {
     })
 }
 
+/// Gets what it needs: its files, then its image, for which these may say who asks.
+async fn get(inner: &Inner, entry: &Entry, container: &Container) -> Result<(), Error> {
+    let Container { id, uris, sandbox, user, .. } = container;
+    let user = user.as_deref().unwrap_or("root");
+    inner.config.files.fetch(id, uris, user, sandbox, &entry.fetching).await?;
+    let pulled = pull(inner, entry, container).await;
+    entry.pulling().take();
+    pulled
+}
+
 /// Has the engine get the image, unless it has it and need not ask.
-async fn pull(inner: &Inner, container: &Container) -> Result<(), Error> {
+async fn pull(inner: &Inner, entry: &Entry, container: &Container) -> Result<(), Error> {
     let image = &container.image;
     if !container.force_pull && inner.engine.has_image(image).await? {
         return Ok(());
     }
-    let found = inner.config.registries.credentials(Image::parse(image).registry());
+    let registry = Image::parse(image).registry().to_owned();
+    let sandbox = container.sandbox.clone();
+    let own = tokio::task::spawn_blocking(move || login::of_task(&sandbox, &registry)).await;
     let failed = |reason| Error::Pull { image: image.clone(), reason };
-    let credentials = found.map_err(|reason| failed(format!("--docker-config: {reason}")))?;
-    let remedy = credentials.as_ref().and_then(Credentials::remedy);
-    let credentials = credentials.map(|found| {
+    let own = own.map_err(|_| Error::Interrupted)?.map_err(failed)?;
+    let found = match own {
+        Some(found) if found.remedy().is_none() => Some(found),
+        // Those of a program that is not run may be the agent's, too.
+        own => {
+            let found = inner.config.registries.credentials(Image::parse(image).registry());
+            found.map_err(|reason| failed(format!("--docker-config: {reason}")))?.or(own)
+        }
+    };
+    let remedy = found.as_ref().and_then(Credentials::remedy);
+    let credentials = found.map(|found| {
         let (username, password) = found.password().unzip();
         let identitytoken = found.identity_token().map(str::to_owned);
         DockerCredentials { username, password, identitytoken, ..DockerCredentials::default() }
     });
     tracing::info!(image, container = container.id, "pulling");
-    let progress = |status: &str| tracing::debug!(image, status, "pulling");
+    *entry.pulling() = Some(Pull::new(image));
+    let progress = |step: &CreateImageInfo| {
+        if let Some(pull) = entry.pulling().as_mut() {
+            pull.step(step);
+        }
+    };
     let pulled = inner.engine.pull(image, credentials, progress).await;
     pulled.map_err(|error| match (error, remedy) {
         (Error::Pull { image, reason }, Some(remedy)) => {

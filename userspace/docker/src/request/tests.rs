@@ -4,7 +4,8 @@ use muster_containerizer::Rotation;
 use crate::{Cgroups, Parameters, Port, Protocol};
 
 fn config() -> Config {
-    Config::testing("/run/muster".as_ref())
+    let top = tempfile::tempdir().unwrap();
+    Config::testing(top.path())
 }
 
 fn about() -> About {

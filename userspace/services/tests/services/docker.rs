@@ -35,6 +35,7 @@ fn bridged() -> Value {
                     "options": {"dvdi/driver": "local", "dvdi/type": "tmpfs"}}},
             ],
         },
+        "uris": ["file:///etc/docker.tar.gz"],
         "healthChecks": [{"protocol": "MESOS_HTTP", "portIndex": 0}],
     })
 }
@@ -113,6 +114,8 @@ fn a_bridged_application_becomes_a_task_with_its_ports_mapped() {
     assert!(labels.iter().any(|l| l.key == "VIP_0" && l.value() == "/web:80"), "{labels:?}");
     assert!(labels.iter().any(|l| l.key == "network-scope" && l.value() == "host"), "{labels:?}");
     assert_eq!(info.health_check.as_ref().unwrap().http.as_ref().unwrap().port, 80);
+    let uris = &info.command.as_ref().unwrap().uris;
+    assert_eq!((uris[0].value.as_str(), uris[0].extract()), ("file:///etc/docker.tar.gz", true));
     let env = info.command.as_ref().unwrap().environment.as_ref().unwrap();
     let value =
         |name: &str| env.variables.iter().find(|v| v.name == name).map(|v| v.value().to_owned());
@@ -210,7 +213,7 @@ fn what_makes_no_sense_is_refused_by_its_path() {
             with("/container/docker/portMappings", json!([{"containerPort": 1}])),
             "/container/docker/portMappings",
         ),
-        (with("/fetch", json!([{"uri": "http://x/y"}])), "/fetch"),
+        (with("/fetch", json!([{"uri": "http://x/y", "mode": 5}])), "/fetch(0)/mode"),
         (with("/portDefinitions", json!([{"port": 0}])), "/portDefinitions"),
         (with("/ports", json!([0])), "/ports"),
         (with("/requirePorts", json!(true)), "/requirePorts"),

@@ -11,7 +11,7 @@ use muster_api::mesos::{ContainerInfo, MountPropagation, TaskInfo, Volume as Inf
 use muster_containerizer::SANDBOX;
 use muster_docker::{Container, Network, Parameters, Port, Protocol, Source, Volume};
 
-use super::super::{Invalid, given, limits, refuse};
+use super::super::{Invalid, given, limits, refuse, uri};
 use crate::agent::command::{Variables, environment};
 use crate::agent::{Settings, Task};
 
@@ -25,7 +25,6 @@ pub(super) fn container(
     let info = &task.info;
     refuse(&[
         ("executor", info.executor.is_some()),
-        ("max_completion_time", info.max_completion_time.is_some()),
         ("container.tty_info", container.tty_info.is_some()),
     ])?;
     for (field, given) in [
@@ -39,10 +38,6 @@ pub(super) fn container(
     }
     let network = network(container, docker)?;
     let command = info.command.clone().unwrap_or_default();
-    if !command.uris.is_empty() {
-        let problem = "is not for type DOCKER: put it in the image, or give type MESOS";
-        return Err(Invalid::new("command.uris", problem));
-    }
     let resources = limits::resources(info)?;
     if resources.gpus > 0 {
         return Err(Invalid::new("resources.gpus", "is not for type DOCKER"));
@@ -94,6 +89,7 @@ pub(super) fn container(
         privileged: docker.privileged(),
         resources,
         volumes: volumes(settings, task, container, docker)?,
+        uris: command.uris.iter().map(uri).collect(),
         parameters: parameters(docker)?,
     })
 }
