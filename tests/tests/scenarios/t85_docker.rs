@@ -9,9 +9,9 @@ use std::process::{Child, Command, Stdio};
 use muster_harness::{Cluster, Options, command, privileged, ready, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{WITHIN, await_gone, await_up, await_vip, stop};
+use crate::support::{WITHIN, await_gone, await_up, await_vip, replace_agent, stop};
 
 const IMAGE: &str = "muster-scenario:1";
 
@@ -160,6 +160,73 @@ fn t85_a_bridged_container_answers_at_its_host_port_and_at_its_vip() {
     assert_eq!(page.body.trim(), "hello from docker");
     cluster.marathon().send("DELETE", "/v2/apps/web?force=true", None).unwrap().success().unwrap();
     await_gone(&mut cluster, "/web");
+    cluster
+        .wait_for("the engine to have no container", WITHIN, |_| {
+            let left = engine.docker(&["ps", "--quiet"])?;
+            ready(left.trim().is_empty(), || left)
+        })
+        .unwrap();
+    stop(cluster);
+}
+
+/// A shell in a network of the engine's, whose ports are none of the machine's.
+fn networked(id: &str, command: &str, ports: &Value) -> Value {
+    json!({
+        "id": id,
+        "cpus": 0.1,
+        "mem": 64,
+        "cmd": command,
+        "networks": [{ "mode": "container", "name": "t86-net" }],
+        "container": {
+            "type": "DOCKER", "docker": { "image": IMAGE }, "portMappings": ports,
+        },
+    })
+}
+
+#[test]
+fn t86_a_port_that_is_none_of_the_machines_is_reached_at_the_containers_address() {
+    if !privileged() {
+        return;
+    }
+    let mut cluster = Cluster::machines(&Options::named("t86")).unwrap();
+    let engine = Engine::start(&cluster);
+    engine.docker(&["network", "create", "--subnet", "10.97.86.0/24", "t86-net"]).unwrap();
+    let socket = engine.socket();
+    cluster.agent(0).daemon().set_flag("--docker-socket", socket.display());
+    cluster.start_all().unwrap();
+    let serve = "echo hello from inside > /index.html; exec httpd -f -p 8080 -h /";
+    let ports = json!([{ "containerPort": 8080, "labels": { "VIP_0": "/web:80" } }]);
+    cluster.marathon().create(&networked("/web", serve, &ports)).unwrap();
+    cluster.marathon().create(&networked("/client", "exec sleep 10000", &json!([]))).unwrap();
+    await_up(&mut cluster, "/web", 1);
+    await_up(&mut cluster, "/client", 1);
+    let vip = await_vip(&mut cluster, 1);
+    let shown = cluster.marathon().get("/v2/apps/web/tasks").unwrap();
+    let own = shown["tasks"][0]["ipAddresses"][0]["ipAddress"].as_str().unwrap_or_default();
+    assert!(own.starts_with("10.97.86."), "{shown}");
+    let client = cluster.agents()[0].client().unwrap();
+    let served = cluster.vip_get(0, &format!("/vip/{vip}")).unwrap();
+    assert!(served.get(format!("{own}:8080")).is_some(), "{served}");
+    let url = format!("http://{vip}/index.html");
+    let page = client.get(&url).unwrap().success().unwrap();
+    assert_eq!(page.body.trim(), "hello from inside");
+    // From a container beside it, and from itself.
+    let ids = engine.docker(&["ps", "--quiet"]).unwrap();
+    assert_eq!(ids.lines().count(), 2, "{ids}");
+    for id in ids.lines() {
+        let page = ["exec", id, "/bin/busybox", "wget", "-q", "-O", "-", &url];
+        assert_eq!(engine.docker(&page).unwrap().trim(), "hello from inside");
+    }
+    // The agent knows the address also when it was away.
+    replace_agent(&mut cluster, |_| ());
+    let page = client.get(&url).unwrap().success().unwrap();
+    assert_eq!(page.body.trim(), "hello from inside");
+    for id in ["web", "client"] {
+        let path = format!("/v2/apps/{id}?force=true");
+        cluster.marathon().send("DELETE", &path, None).unwrap().success().unwrap();
+    }
+    await_gone(&mut cluster, "/web");
+    await_gone(&mut cluster, "/client");
     cluster
         .wait_for("the engine to have no container", WITHIN, |_| {
             let left = engine.docker(&["ps", "--quiet"])?;

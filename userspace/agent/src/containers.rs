@@ -1,5 +1,6 @@
 //! Both containerizers as one: whoever launched a container is asked about it.
 
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,14 @@ pub(crate) struct Containers {
     docker: Option<Docker>,
     /// The VIPs that containers of the engine have; none before there are any.
     vips: Option<Arc<Mutex<DataPlane>>>,
+}
+
+/// A container whose command runs.
+pub(crate) struct Launched {
+    /// Its first process; 0 if that has ended already.
+    pub(crate) pid: u32,
+    /// Its own addresses; `None` if it shares the machine's network.
+    pub(crate) addresses: Option<Vec<IpAddr>>,
 }
 
 impl Containers {
@@ -98,17 +107,23 @@ impl Containers {
     pub(crate) async fn recover(&self) -> Result<Vec<Found>, Error> {
         let own = self.own.recover().await?.into_iter();
         let own = own.filter(|container| container.origin != Origin::Operator);
-        let mut found: Vec<_> =
-            own.map(|c| Found { id: c.id, pid: c.pid, ended: c.termination }).collect();
+        let found =
+            own.map(|c| Found { id: c.id, pid: c.pid, addresses: None, ended: c.termination });
+        let mut found: Vec<_> = found.collect();
         if let Some(docker) = &self.docker {
             let engines = docker.recover().await?.into_iter();
-            found.extend(engines.map(|c| Found { id: c.id, pid: c.pid, ended: c.termination }));
+            found.extend(engines.map(|c| Found {
+                id: c.id,
+                pid: c.pid,
+                addresses: c.addresses,
+                ended: c.termination,
+            }));
         }
         Ok(found)
     }
 
     /// Launches a container; gives its first process, or 0 if that has ended already.
-    pub(crate) async fn launch(&self, workload: Workload) -> Result<u32, String> {
+    pub(crate) async fn launch(&self, workload: Workload) -> Result<Launched, String> {
         let spec = match (workload, &self.docker) {
             (Workload::Mesos(spec), _) => spec,
             (Workload::Docker { instead, .. }, None) => *instead?,
@@ -119,7 +134,8 @@ impl Containers {
                     }
                     let launched = docker.launch(container, about).await;
                     let launched = launched.map_err(|error| error.to_string())?;
-                    return Ok(launched.pid.unwrap_or_default());
+                    let pid = launched.pid.unwrap_or_default();
+                    return Ok(Launched { pid, addresses: launched.addresses });
                 }
                 Err(engine) => match instead {
                     Ok(spec) => {
@@ -131,7 +147,7 @@ impl Containers {
             },
         };
         let launched = self.own.launch(spec).await.map_err(|error| error.to_string())?;
-        Ok(launched.pid)
+        Ok(Launched { pid: launched.pid, addresses: None })
     }
 
     pub(crate) async fn wait(&self, id: &str) -> Termination {

@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tonic::transport::Endpoint;
 
 use crate::clock::Clock;
-use crate::containers::Containers;
+use crate::containers::{Containers, Launched};
 use crate::subscriptions::Subscriptions;
 use crate::{
     Agent, ContainerEvent, Error, ImageGc, Input, Output, VipNews, Workload, link, probe, sandbox,
@@ -234,7 +234,7 @@ async fn launch(
         Err(error) => Err(error),
     };
     let event = match launched {
-        Ok(pid) => ContainerEvent::Launched { pid },
+        Ok(Launched { pid, addresses }) => ContainerEvent::Launched { pid, addresses },
         Err(message) => ContainerEvent::LaunchFailed { message },
     };
     Ok(happened(id, event))

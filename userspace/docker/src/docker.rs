@@ -6,6 +6,7 @@ mod exec;
 mod launching;
 mod login;
 mod logs;
+mod place;
 mod recovery;
 mod sink;
 mod supervision;
@@ -13,6 +14,7 @@ mod usage;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,6 +40,8 @@ pub struct Docker {
 pub struct Launched {
     /// Its first process, as the engine numbers it; `None` if it has ended already.
     pub pid: Option<u32>,
+    /// Its addresses in the networks it is connected to; `None` if it shares the engine's network.
+    pub addresses: Option<Vec<IpAddr>>,
 }
 
 /// What an engine says of itself.
@@ -56,6 +60,8 @@ pub struct Recovered {
     pub id: String,
     /// Its first process, if it runs and the engine answers.
     pub pid: Option<u32>,
+    /// As in [`Launched`]; `None` also if the engine does not answer.
+    pub addresses: Option<Vec<IpAddr>>,
     /// How it ended; `None` if it runs, or [`Docker::wait`] is going to tell.
     pub termination: Option<Termination>,
 }

@@ -1,7 +1,9 @@
 //! Which VIPs a task serves, from its discovery information and its labels.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+mod reach;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 use muster_api::mesos::{Labels, TaskInfo, TaskState, TaskStatus, value::Range};
 use muster_api::muster::Protocol;
@@ -9,6 +11,7 @@ use muster_network::vip::{
     self, Asked, Family, Host, Label, LabelError, Policy, Pool, TaskLabel, Transport,
 };
 
+use self::reach::Reach;
 use crate::view::{Claim, Key};
 
 /// A port of a task that asks for a VIP.
@@ -17,67 +20,99 @@ struct Wish {
     label: Label,
     policy: Option<Policy>,
     protocol: Protocol,
-    port: u16,
+    /// Where it is reached.
+    places: Vec<SocketAddr>,
 }
 
-/// The claims of `task`, with addresses from `pool`, in the family of `address`, at which the
-/// task is reached; `assigned` is told of names that got theirs just now. A label that makes no sense is logged and passed over:
+/// The claims of `task` in its latest status, on an agent with the address `agent`. Names have addresses from
+/// `pool`, in each family that the task is reached in; `assigned` is told of names that got theirs just now. A label that makes no sense is logged and passed over:
 /// frameworks validate their own, and one bad label must not take the others down.
 pub(crate) fn claims(
     task: &TaskInfo,
+    status: &TaskStatus,
     framework: &str,
-    address: IpAddr,
+    agent: IpAddr,
     pool: &mut Pool,
     mut assigned: impl FnMut(&str, IpAddr),
 ) -> Vec<Claim> {
-    let mut claims = Vec::new();
-    for wish in wishes(task) {
-        let (vip, name) = match wish.label.host {
-            Host::Address(vip) => (vip, String::new()),
+    let mut claims: Vec<Claim> = Vec::new();
+    for wish in wishes(task, &Reach::of(task, status, agent)) {
+        let (name, vips) = match &wish.label.host {
+            Host::Address(vip) => (String::new(), vec![*vip]),
             Host::Name(label) => {
-                let service = vip::service(&label, framework);
-                match pool.assign(&service, Family::of(address)) {
-                    Ok((vip, new)) => {
-                        if new {
-                            assigned(&service, vip);
+                let service = vip::service(label, framework);
+                let reached = wish.places.iter().map(|place| Family::of(place.ip()));
+                let mut families: BTreeSet<Family> = reached.collect();
+                if families.is_empty() {
+                    families.insert(Family::of(agent));
+                }
+                let mut vips = Vec::new();
+                for family in families {
+                    match pool.assign(&service, family) {
+                        Ok((vip, new)) => {
+                            if new {
+                                assigned(&service, vip);
+                            }
+                            vips.push(vip);
                         }
-                        (vip, vip::named(&label, framework))
-                    }
-                    Err(error) => {
-                        tracing::error!(task = %task.task_id, %error, "task gets no VIP");
-                        continue;
+                        Err(error) => {
+                            tracing::error!(task = %task.task_id, %error, "task gets no VIP");
+                        }
                     }
                 }
+                (vip::named(label, framework), vips)
             }
         };
-        let key = Key { address: vip, port: wish.label.port, protocol: wish.protocol };
-        // Names that differ may be one when they are mangled, and a port serves a VIP once.
-        let known = claims.iter_mut().find(|c: &&mut Claim| c.key == key && c.port == wish.port);
-        if let Some(known) = known {
-            known.policy = known.policy.or(wish.policy);
-            continue;
+        for vip in vips {
+            let key = Key { address: vip, port: wish.label.port, protocol: wish.protocol };
+            for backend in of_family(vip, &wish.places) {
+                add(&mut claims, Claim { key, name: name.clone(), policy: wish.policy, backend });
+            }
         }
-        let policy = wish.policy;
-        claims.push(Claim { key, name, policy, backend: address, port: wish.port });
     }
     claims
 }
 
-fn wishes(task: &TaskInfo) -> Vec<Wish> {
+/// Names that differ may be one when they are mangled, and a port serves a VIP once.
+fn add(claims: &mut Vec<Claim>, claim: Claim) {
+    match claims.iter_mut().find(|c| c.key == claim.key && c.backend == claim.backend) {
+        Some(known) => known.policy = known.policy.or(claim.policy),
+        None => claims.push(claim),
+    }
+}
+
+/// Those of the VIP's family, or all if there is none of it; one that is nowhere if there is none at all.
+fn of_family(vip: IpAddr, places: &[SocketAddr]) -> Vec<Option<SocketAddr>> {
+    let is_native = |place: &&SocketAddr| place.is_ipv4() == vip.is_ipv4();
+    let native: Vec<_> = places.iter().filter(is_native).copied().map(Some).collect();
+    match (native.is_empty(), places) {
+        (false, _) => native,
+        (true, []) => vec![None],
+        (true, _) => places.iter().copied().map(Some).collect(),
+    }
+}
+
+/// A port's protocol; `None` if VIPs are not for it.
+fn protocol(name: Option<&str>) -> Option<Protocol> {
+    match name.unwrap_or("tcp") {
+        name if name.eq_ignore_ascii_case("tcp") => Some(Protocol::Tcp),
+        name if name.eq_ignore_ascii_case("udp") => Some(Protocol::Udp),
+        _ => None,
+    }
+}
+
+fn wishes(task: &TaskInfo, reach: &Reach) -> Vec<Wish> {
     let ports = task.discovery.iter().filter_map(|discovery| discovery.ports.as_ref());
     let mut wishes = Vec::new();
     for port in ports.flat_map(|ports| &ports.ports) {
-        let protocol = match port.protocol.as_deref().unwrap_or("tcp") {
-            name if name.eq_ignore_ascii_case("tcp") => Protocol::Tcp,
-            name if name.eq_ignore_ascii_case("udp") => Protocol::Udp,
-            _ => continue,
-        };
+        let Some(protocol) = protocol(port.protocol.as_deref()) else { continue };
         let Some(number) = u16::try_from(port.number).ok().filter(|number| *number > 0) else {
             continue;
         };
         let asked = Asked::of(pairs(port.labels.as_ref()));
         for (label, policy) in asked.vips {
-            wishes.push(Wish { label, policy, protocol, port: number });
+            let places = reach.port(port, protocol, number);
+            wishes.push(Wish { label, policy, protocol, places });
         }
         pass_over(task, &asked.refused);
     }
@@ -89,7 +124,7 @@ fn wishes(task: &TaskInfo) -> Vec<Wish> {
             Transport::Udp => Protocol::Udp,
         };
         if let Some(&port) = ports.get(index) {
-            wishes.push(Wish { label, policy, protocol, port });
+            wishes.push(Wish { label, policy, protocol, places: vec![reach.host(port)] });
         }
     }
     pass_over(task, &asked.refused);
@@ -135,7 +170,8 @@ pub(crate) fn weight(task: &TaskInfo, status: &TaskStatus) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use muster_api::mesos::{
-        DiscoveryInfo, HealthCheck, Label as MesosLabel, Port, Ports, Resource, value::Ranges,
+        ContainerStatus, DiscoveryInfo, HealthCheck, Label as MesosLabel, NetworkInfo, Port, Ports,
+        Resource, network_info, value::Ranges,
     };
 
     use super::*;
@@ -164,6 +200,19 @@ mod tests {
         TaskInfo { discovery: Some(discovery), ..TaskInfo::default() }
     }
 
+    fn of(
+        task: &TaskInfo,
+        agent: IpAddr,
+        pool: &mut Pool,
+        assigned: impl FnMut(&str, IpAddr),
+    ) -> Vec<Claim> {
+        claims(task, &TaskStatus::default(), "marathon", agent, pool, assigned)
+    }
+
+    fn port(claim: &Claim) -> u16 {
+        claim.backend.unwrap().port()
+    }
+
     #[test]
     fn every_label_of_every_port_claims() {
         let task = task(vec![
@@ -185,13 +234,12 @@ mod tests {
         let mut new = Vec::new();
         let mut pool = Pool::default();
         let address = "10.0.0.7".parse().unwrap();
-        let claims =
-            claims(&task, "marathon", address, &mut pool, |name, _| new.push(name.to_owned()));
+        let claims = of(&task, address, &mut pool, |name, _| new.push(name.to_owned()));
         assert_eq!(new, ["web.marathon"]);
         let web = pool.get("web.marathon", Family::V4).unwrap().to_string();
         let got: Vec<_> = claims
             .iter()
-            .map(|c| (c.key.address.to_string(), c.key.port, c.key.protocol, c.port))
+            .map(|c| (c.key.address.to_string(), c.key.port, c.key.protocol, port(c)))
             .collect();
         assert_eq!(
             got,
@@ -218,8 +266,8 @@ mod tests {
             (31001, "tcp", &[("VIP_0", "/a-b:80")]),
         ]);
         let address = "10.0.0.7".parse().unwrap();
-        let claims = claims(&task, "marathon", address, &mut Pool::default(), |_, _| {});
-        let got: Vec<_> = claims.iter().map(|c| (c.name.as_str(), c.port, c.policy)).collect();
+        let claims = of(&task, address, &mut Pool::default(), |_, _| {});
+        let got: Vec<_> = claims.iter().map(|c| (c.name.as_str(), port(c), c.policy)).collect();
         let name = "a-b.marathon.l4lb.thisdcos.directory";
         assert_eq!(got, [(name, 31000, Some(Policy::Maglev)), (name, 31001, None)]);
     }
@@ -247,10 +295,10 @@ mod tests {
             ports(&[(31000, 31000)]),
         ];
         let address = "10.0.0.7".parse().unwrap();
-        let claims = claims(&task, "marathon", address, &mut Pool::default(), |_, _| {});
+        let claims = of(&task, address, &mut Pool::default(), |_, _| {});
         let got: Vec<_> = claims
             .iter()
-            .map(|c| (c.name.split('.').next().unwrap_or_default(), c.key.protocol, c.port))
+            .map(|c| (c.name.split('.').next().unwrap_or_default(), c.key.protocol, port(c)))
             .collect();
         let wanted = [
             ("web", Protocol::Tcp, 31007),
@@ -267,17 +315,64 @@ mod tests {
         let mut pool = Pool::default();
         let mut at = |address: &str| {
             let assigned = |_: &str, vip: IpAddr| new.push(vip);
-            claims(&task, "marathon", address.parse().unwrap(), &mut pool, assigned)
+            of(&task, address.parse().unwrap(), &mut pool, assigned)
         };
         let six = at("fd00::7");
         assert!(six[0].key.address.to_string().starts_with("fd01:c::"), "{six:?}");
-        assert_eq!(six[0].backend.to_string(), "fd00::7");
+        assert_eq!(six[0].backend.unwrap().to_string(), "[fd00::7]:31000");
         assert_eq!(six[1].key.address.to_string(), "fd02::1");
         // The same name on another agent, with an address of the other family.
         let four = at("10.0.0.7");
         assert!(four[0].key.address.is_ipv4());
         assert_eq!(four[0].name, six[0].name);
         assert_eq!(new, [six[0].key.address, four[0].key.address]);
+    }
+
+    fn told(addresses: &[&str]) -> TaskStatus {
+        let address = |text: &&str| network_info::IpAddress {
+            protocol: None,
+            ip_address: Some((*text).to_owned()),
+        };
+        let ip_addresses = addresses.iter().map(address).collect();
+        let network = NetworkInfo { ip_addresses, ..NetworkInfo::default() };
+        let place = ContainerStatus { network_infos: vec![network], ..ContainerStatus::default() };
+        TaskStatus { container_status: Some(place), ..TaskStatus::default() }
+    }
+
+    #[test]
+    fn a_task_of_its_own_addresses_serves_each_vip_in_the_vips_family() {
+        let task = task(vec![(
+            80,
+            "tcp",
+            &[
+                ("VIP_0", "/web:80"),
+                ("VIP_1", "10.1.1.1:81"),
+                ("VIP_2", "fd02::1:82"),
+                ("network-scope", "container"),
+            ],
+        )]);
+        let mut pool = Pool::default();
+        let mut at = |addresses: &[&str]| {
+            let agent = "10.0.0.7".parse().unwrap();
+            let claims = claims(&task, &told(addresses), "marathon", agent, &mut pool, |_, _| {});
+            let shown = claims.iter().map(|claim| {
+                let is_ipv4 = claim.key.address.is_ipv4();
+                (claim.key.port, is_ipv4, claim.backend.map(|backend| backend.to_string()))
+            });
+            shown.collect::<Vec<_>>()
+        };
+        let (four, six) = (Some("10.9.0.2:80".to_owned()), Some("[fd00:9::2]:80".to_owned()));
+        let wanted = [
+            (80, true, four.clone()),
+            (80, false, six.clone()),
+            (81, true, four.clone()),
+            (82, false, six),
+        ];
+        assert_eq!(at(&["10.9.0.2", "fd00:9::2"]), wanted);
+        let wanted = [(80, true, four.clone()), (81, true, four.clone()), (82, false, four)];
+        assert_eq!(at(&["10.9.0.2"]), wanted);
+        // Claimed all the same: connections are refused, and do not leave for the default route.
+        assert_eq!(at(&[]), [(80, true, None), (81, true, None), (82, false, None)]);
     }
 
     #[test]

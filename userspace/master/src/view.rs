@@ -1,7 +1,7 @@
 //! The cluster view and its versions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use muster_api::muster::{AgentEntry, Backend, Protocol, ViewDelta, ViewSnapshot, Vip, VipKey};
@@ -31,10 +31,8 @@ pub struct Claim {
     pub name: String,
     /// By what its backends are to be chosen, if the task says so.
     pub policy: Option<Policy>,
-    /// Where the task serves it.
-    pub backend: IpAddr,
-    /// The backend's port.
-    pub port: u16,
+    /// Where the task serves it; `None` if it is reached nowhere: it has neither a host port nor an address.
+    pub backend: Option<SocketAddr>,
 }
 
 /// A task's claims and whether they count now.
@@ -126,13 +124,19 @@ impl View {
                     tracing::warn!(task, vip = ?claim.key, wanted, served, "tasks of one VIP want different policies");
                 }
             }
-            entry.backends.entry(task.to_owned()).or_default().push(Backend {
-                address: claim.backend.to_string(),
-                port: claim.port.into(),
-                weight: claimant.weight,
-                agent_id: claimant.agent.clone(),
-                task_id: id.to_owned(),
-            });
+            let backends = entry.backends.entry(task.to_owned()).or_default();
+            match claim.backend {
+                Some(backend) => backends.push(Backend {
+                    address: backend.ip().to_string(),
+                    port: backend.port().into(),
+                    weight: claimant.weight,
+                    agent_id: claimant.agent.clone(),
+                    task_id: id.to_owned(),
+                }),
+                None => tracing::warn!(
+                    task, vip = ?claim.key, "is no backend: its port is no host port, and it has no address"
+                ),
+            }
             self.dirty_vips.insert(claim.key);
         }
         self.claimants.insert(task.to_owned(), claimant);
@@ -231,8 +235,7 @@ mod tests {
             key: key(),
             name: "web.marathon".into(),
             policy: None,
-            backend: "10.0.0.1".parse().unwrap(),
-            port,
+            backend: Some(SocketAddr::new("10.0.0.1".parse().unwrap(), port)),
         };
         Claimant { claims: vec![claim], agent: "S0".into(), weight }
     }
@@ -253,6 +256,21 @@ mod tests {
             delta.vips_changed[0].backends.iter().map(|b| (b.port, b.weight)).collect();
         assert_eq!(backends, [(31000, 0), (31001, 1)]);
         assert_eq!(view.snapshot().vips, delta.vips_changed);
+    }
+
+    #[test]
+    fn a_task_that_is_reached_nowhere_leaves_its_vip_without_a_backend() {
+        let mut view = View::new("e".into());
+        let mut nowhere = serving(31000, 1);
+        nowhere.claims[0].backend = None;
+        view.set_task("f/a", Some(nowhere));
+        assert_eq!(view.flush().unwrap().vips_changed[0].backends, []);
+        // It is not forgotten while the task is there.
+        view.expire(Duration::from_secs(10));
+        view.expire(Duration::from_secs(1000));
+        assert_eq!(view.flush(), None);
+        view.set_task("f/a", Some(serving(31000, 1)));
+        assert_eq!(view.flush().unwrap().vips_changed[0].backends[0].port, 31000);
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub struct Agent {
     pub id: String,
     /// Its host name.
     pub host: String,
+    /// Its address, if the offer said it.
+    #[serde(default)]
+    pub address: Option<String>,
     /// Its attributes, as text.
     pub attributes: BTreeMap<String, String>,
     /// Its region, where there are fault domains.

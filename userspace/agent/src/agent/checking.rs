@@ -268,7 +268,8 @@ mod tests {
         let (mut rig, _) = running(info);
         let again = |rig: &mut Rig| {
             let id = rig.task("t").container_id().to_owned();
-            let outputs = rig.restart(vec![Found { id, pid: Some(77), ended: None }]);
+            let outputs =
+                rig.restart(vec![Found { id, pid: Some(77), addresses: None, ended: None }]);
             rig.attach();
             let probes = timers(&outputs, |t| matches!(t, Timer::Probe { .. }));
             probes.into_iter().map(|(after, _)| after.as_secs()).collect::<Vec<_>>()

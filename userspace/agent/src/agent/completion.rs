@@ -101,8 +101,12 @@ mod tests {
     fn time_goes_on_while_no_agent_runs() {
         let mut rig = Rig::registered();
         rig.run(limited("t"));
-        let found =
-            |rig: &Rig| Found { id: rig.task("t").container.clone(), pid: Some(77), ended: None };
+        let found = |rig: &Rig| Found {
+            id: rig.task("t").container.clone(),
+            pid: Some(77),
+            addresses: None,
+            ended: None,
+        };
         for (passed, left) in [(Duration::from_secs(40), 20), (Duration::from_secs(40), 0)] {
             rig.now += passed;
             let found = found(&rig);

@@ -1,5 +1,6 @@
 //! Something happened to a container.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use muster_api::TaskStateExt;
@@ -22,7 +23,7 @@ impl Agent {
             return self.host_event(now, &key, event);
         }
         match event {
-            ContainerEvent::Launched { pid } => self.launched(now, id, pid),
+            ContainerEvent::Launched { pid, addresses } => self.launched(now, id, pid, addresses),
             ContainerEvent::LaunchFailed { message } => self.launch_failed(now, id, message),
             ContainerEvent::Preparing { message } => self.preparing(now, id, message),
             ContainerEvent::Ended(how) => self.ended(now, id, &how),
@@ -37,7 +38,7 @@ impl Agent {
         }
     }
 
-    fn launched(&mut self, now: Duration, id: &str, pid: u32) {
+    fn launched(&mut self, now: Duration, id: &str, pid: u32, addresses: Option<Vec<IpAddr>>) {
         let task = self.containers.get(id).and_then(|key| self.tasks.get_mut(key));
         let Some(task) = task.filter(|task| task.phase != Phase::Ended) else {
             // Nobody waits for it any more, and nobody would ever end it.
@@ -48,6 +49,7 @@ impl Agent {
             return;
         }
         task.pid = Some(pid).filter(|&pid| pid > 0);
+        task.addresses = addresses;
         self.io.outbox.now(Output::Watch { container: id.to_owned() });
         task.run(&mut self.io, now);
     }
@@ -156,9 +158,11 @@ impl Task {
 
 #[cfg(test)]
 mod tests {
-    use muster_api::mesos::TaskStatus;
+    use muster_api::mesos::container_info::{self, DockerInfo, docker_info};
     use muster_api::mesos::task_status::Source;
+    use muster_api::mesos::{ContainerInfo, TaskInfo, TaskStatus};
 
+    use super::super::Found;
     use super::super::testing::{Rig, destroyed, sent, states, task, timers, watched};
     use super::*;
     use crate::checkpoint::TASKS;
@@ -169,13 +173,52 @@ mod tests {
         rig.launch(task("t"));
         rig.acknowledge("t");
         let container = rig.task("t").container.clone();
-        let outputs = rig.container(&container, ContainerEvent::Launched { pid: 77 });
+        let outputs =
+            rig.container(&container, ContainerEvent::Launched { pid: 77, addresses: None });
         assert_eq!(watched(&outputs), [container.as_str()]);
         let [status] = &sent(&outputs)[..] else { panic!("{outputs:?}") };
         assert_eq!((status.state(), status.source()), (TaskState::TaskRunning, Source::Executor));
         assert_eq!(status.container_status.as_ref().unwrap().executor_pid, Some(77));
         assert_eq!(rig.agent.used(), rig.task("t").resources);
-        assert!(rig.container(&container, ContainerEvent::Launched { pid: 78 }).is_empty());
+        assert!(
+            rig.container(&container, ContainerEvent::Launched { pid: 78, addresses: None })
+                .is_empty()
+        );
+    }
+
+    fn addresses(status: &TaskStatus) -> Vec<&str> {
+        let networks = &status.container_status.as_ref().unwrap().network_infos;
+        networks.iter().flat_map(|n| &n.ip_addresses).map(|a| a.ip_address()).collect()
+    }
+
+    #[test]
+    fn a_container_in_a_network_of_its_own_has_its_own_addresses_also_after_a_restart() {
+        let own = ["172.17.0.2", "fd00:17::2"];
+        let docker = DockerInfo {
+            image: "i".into(),
+            network: Some(docker_info::Network::Bridge.into()),
+            ..DockerInfo::default()
+        };
+        let container = ContainerInfo {
+            r#type: container_info::Type::Docker.into(),
+            docker: Some(docker),
+            ..ContainerInfo::default()
+        };
+        let bridged = TaskInfo { container: Some(container), ..task("t") };
+        for told in [&own[..], &[]] {
+            let mut rig = Rig::registered();
+            rig.launch(bridged.clone());
+            rig.acknowledge("t");
+            let id = rig.task("t").container.clone();
+            let parsed = told.iter().map(|address| address.parse().unwrap()).collect();
+            let event = ContainerEvent::Launched { pid: 77, addresses: Some(parsed) };
+            let outputs = rig.container(&id, event);
+            assert_eq!(addresses(&sent(&outputs)[0]), told);
+            // The engine does not answer.
+            rig.restart(vec![Found { id, pid: None, addresses: None, ended: None }]);
+            rig.end("t", Termination::Exited(0));
+            assert_eq!(addresses(&rig.task("t").status), told);
+        }
     }
 
     #[test]
@@ -275,7 +318,7 @@ mod tests {
         assert_eq!(rig.task("t").history().len(), 1, "its state is the same");
         rig.now += Duration::from_mins(1);
         let container = rig.task("t").container.clone();
-        rig.container(&container, ContainerEvent::Launched { pid: 7 });
+        rig.container(&container, ContainerEvent::Launched { pid: 7, addresses: None });
         assert_eq!(rig.task("t").status.message, None);
         rig.acknowledge("t");
         assert_eq!(preparing(&mut rig, "9 of 9"), nothing, "it runs");
@@ -307,11 +350,15 @@ mod tests {
     #[test]
     fn a_container_whose_task_is_over_is_destroyed() {
         let mut rig = Rig::registered();
-        assert_eq!(destroyed(&rig.container("x", ContainerEvent::Launched { pid: 1 })), ["x"]);
+        assert_eq!(
+            destroyed(&rig.container("x", ContainerEvent::Launched { pid: 1, addresses: None })),
+            ["x"]
+        );
         rig.launch(task("t"));
         let container = rig.task("t").container.clone();
         rig.container(&container, ContainerEvent::LaunchFailed { message: "x".into() });
-        let outputs = rig.container(&container, ContainerEvent::Launched { pid: 1 });
+        let outputs =
+            rig.container(&container, ContainerEvent::Launched { pid: 1, addresses: None });
         assert_eq!(destroyed(&outputs), [container.as_str()]);
         assert_eq!(rig.task("t").status.state(), TaskState::TaskFailed);
     }

@@ -1,6 +1,7 @@
 //! What can happen to an agent.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use muster_api::mesos::TaskStatus;
 use muster_api::muster::MasterMessage;
@@ -82,6 +83,8 @@ pub enum ContainerEvent {
     Launched {
         /// Process id of its first process; 0 if that has ended already.
         pid: u32,
+        /// Its own addresses; `None` if it shares the machine's network.
+        addresses: Option<Vec<IpAddr>>,
     },
     /// It could not be launched.
     LaunchFailed {
@@ -146,6 +149,8 @@ pub struct Found {
     pub id: String,
     /// Its first process, if that is known.
     pub pid: Option<u32>,
+    /// Its own addresses; `None` if it shares the machine's network, or if they are not known.
+    pub addresses: Option<Vec<IpAddr>>,
     /// How it ended; `None` while it runs.
     pub ended: Option<Termination>,
 }

@@ -179,7 +179,12 @@ mod tests {
         rig.acknowledge("t");
         let container = rig.task("t").container.clone();
         // What it knows is remembered when the agent starts anew.
-        rig.restart(vec![Found { id: container.clone(), pid: Some(77), ended: None }]);
+        rig.restart(vec![Found {
+            id: container.clone(),
+            pid: Some(77),
+            addresses: None,
+            ended: None,
+        }]);
         rig.attach();
         rig.acknowledge("t");
         let outputs = rig.kill("t", Some(9));
@@ -206,7 +211,8 @@ mod tests {
         rig.launch(task("t"));
         assert_eq!(kills(&rig.kill("t", Some(3))).len(), 1);
         let container = rig.task("t").container.clone();
-        let outputs = rig.container(&container, ContainerEvent::Launched { pid: 7 });
+        let outputs =
+            rig.container(&container, ContainerEvent::Launched { pid: 7, addresses: None });
         assert_eq!(kills(&outputs), [(container.as_str(), 3)]);
         assert_eq!(states(&outputs), []);
         rig.end("t", Termination::Signaled(15));

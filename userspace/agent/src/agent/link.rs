@@ -250,7 +250,7 @@ mod tests {
         rig.launch(task("t"));
         let container = rig.task("t").container_id().to_owned();
         rig.acknowledge("t");
-        let event = super::super::ContainerEvent::Launched { pid: 1 };
+        let event = super::super::ContainerEvent::Launched { pid: 1, addresses: None };
         let outputs = rig.agent.handle(rig.now, Input::Container { id: container, event });
         assert!(sent(&outputs).is_empty());
         // The link breaks and comes back before the disk has answered.

@@ -50,8 +50,9 @@ impl Agent {
             }
         } else {
             match found {
-                Some(Found { pid, ended: None, .. }) => {
+                Some(Found { pid, addresses, ended: None, .. }) => {
                     task.pid = pid.or(task.pid);
+                    task.addresses = addresses.or(task.addresses.take());
                     tracing::info!(task = task.info.task_id.value, container = id, "adopted");
                     // It was valid when the task was accepted.
                     if let Err(invalid) = task.set_checks() {
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
 
     fn running(rig: &Rig, task: &str) -> Found {
-        Found { id: rig.task(task).container.clone(), pid: Some(77), ended: None }
+        Found { id: rig.task(task).container.clone(), pid: Some(77), addresses: None, ended: None }
     }
 
     fn ended(rig: &Rig, task: &str, how: Termination) -> Found {
@@ -205,7 +206,7 @@ mod tests {
     #[test]
     fn the_master_is_dialled_once_strangers_are_destroyed() {
         let mut rig = Rig::cold();
-        let stranger = |id: &str| Found { id: id.into(), pid: None, ended: None };
+        let stranger = |id: &str| Found { id: id.into(), pid: None, addresses: None, ended: None };
         let outputs = rig.start(vec![stranger("x"), stranger("y")]);
         assert_eq!(destroyed(&outputs), ["x", "y"]);
         assert!(dialled(&outputs).is_empty());

@@ -1,5 +1,6 @@
 //! Task statuses: states, sources, reasons and messages as Mesos gives them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use muster_api::TaskStateExt;
@@ -166,20 +167,20 @@ impl Task {
         }
     }
 
-    /// Where the task runs: in a container that shares the machine's network. Nowhere if
+    /// Where the task runs, and at which addresses: the machine's if it shares that's network. Nowhere if
     /// it was refused.
     pub(crate) fn container_status(&self, io: &Io) -> Option<ContainerStatus> {
         if self.phase == Phase::Ended && self.pid.is_none() {
             return None;
         }
-        Some(place(&io.settings, self.container_id(), self.pid))
+        Some(place(&io.settings, self.container_id(), self.pid, self.addresses.as_deref()))
     }
 }
 
 impl Executor {
     /// Where its container is.
     pub(crate) fn container_status(&self, settings: &Settings) -> ContainerStatus {
-        place(settings, &self.container, self.pid)
+        place(settings, &self.container, self.pid, None)
     }
 }
 
@@ -203,17 +204,24 @@ pub(crate) fn container_name(field: &str, id: &ContainerId) -> Result<String, In
     Ok(nested_id(&container_name(&format!("{field}.parent"), parent)?, &id.value))
 }
 
-/// Where a container is that shares the machine's network.
-fn place(settings: &Settings, container: &str, pid: Option<u32>) -> ContainerStatus {
-    let address = network_info::IpAddress {
-        protocol: Some(match settings.address {
-            std::net::IpAddr::V4(_) => network_info::Protocol::IPv4.into(),
-            std::net::IpAddr::V6(_) => network_info::Protocol::IPv6.into(),
+/// Where a container is: at its own addresses, or at the machine's if it shares its network.
+fn place(
+    settings: &Settings,
+    container: &str,
+    pid: Option<u32>,
+    own: Option<&[IpAddr]>,
+) -> ContainerStatus {
+    let address = |address: &IpAddr| network_info::IpAddress {
+        protocol: Some(match address {
+            IpAddr::V4(_) => network_info::Protocol::IPv4.into(),
+            IpAddr::V6(_) => network_info::Protocol::IPv6.into(),
         }),
-        ip_address: Some(settings.address.to_string()),
+        ip_address: Some(address.to_string()),
     };
+    let addresses = own.unwrap_or(std::slice::from_ref(&settings.address));
+    let ip_addresses = addresses.iter().map(address).collect();
     ContainerStatus {
-        network_infos: vec![NetworkInfo { ip_addresses: vec![address], ..Default::default() }],
+        network_infos: vec![NetworkInfo { ip_addresses, ..Default::default() }],
         cgroup_info: None,
         executor_pid: pid,
         container_id: Some(container_id(container)),

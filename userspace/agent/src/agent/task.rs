@@ -1,8 +1,10 @@
 //! One task.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use muster_api::mesos::container_info::docker_info::Network;
 use muster_api::mesos::{
     ExecutorId, FrameworkId, FrameworkInfo, Resource, TaskId, TaskInfo, TaskState, TaskStatus,
     container_info,
@@ -49,6 +51,20 @@ pub(crate) fn sum(resources: &[Resource]) -> Result<Resources, muster_resources:
     Ok(Resources::from_proto(resources)?.unallocated().to_unreserved())
 }
 
+/// The addresses that a task which has its own had by its latest status: after a restart the engine need not
+/// be there to be asked.
+fn own_addresses(info: &TaskInfo, status: &TaskStatus) -> Option<Vec<IpAddr>> {
+    let container = info.container.as_ref();
+    let docker = container.filter(|container| container.r#type() == container_info::Type::Docker);
+    let docker = docker.and_then(|container| container.docker.as_ref())?;
+    if docker.network() == Network::Host {
+        return None;
+    }
+    let networks = &status.container_status.as_ref()?.network_infos;
+    let addresses = networks.iter().flat_map(|network| &network.ip_addresses);
+    Some(addresses.filter_map(|address| address.ip_address().parse().ok()).collect())
+}
+
 /// A task this agent has not forgotten.
 #[derive(Clone, Debug)]
 pub struct Task {
@@ -58,6 +74,8 @@ pub struct Task {
     pub(crate) resources: Resources,
     pub(crate) phase: Phase,
     pub(crate) pid: Option<u32>,
+    /// Its container's own addresses; `None` while it has none, and if it shares the machine's network.
+    pub(crate) addresses: Option<Vec<IpAddr>>,
     pub(crate) status: TaskStatus,
     pub(crate) history: Vec<TaskStatus>,
     pub(crate) kill: Option<KillRow>,
@@ -173,6 +191,7 @@ impl Task {
             resources,
             phase: Phase::Launching,
             pid: None,
+            addresses: None,
             status,
             history: Vec::new(),
             kill: None,
@@ -199,6 +218,7 @@ impl Task {
         updates: Vec<(u64, TaskStatus)>,
     ) -> Self {
         Self {
+            addresses: own_addresses(&row.info, &row.status),
             framework_id: row.framework_id,
             info: row.info,
             container: row.container_id,

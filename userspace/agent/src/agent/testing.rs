@@ -134,7 +134,7 @@ impl Rig {
         let id = info.task_id.value.clone();
         self.launch(info);
         let container = self.task(&id).container.clone();
-        self.container(&container, ContainerEvent::Launched { pid: 77 })
+        self.container(&container, ContainerEvent::Launched { pid: 77, addresses: None })
     }
 
     pub(crate) fn container(&mut self, id: &str, event: ContainerEvent) -> Vec<Output> {

@@ -83,7 +83,7 @@ mod tests {
         let mut rig = Rig::registered();
         assert_eq!(states(&rig.launch(task("t"))), [TaskState::TaskStarting]);
         let container = rig.task("t").container.clone();
-        let launched = super::super::ContainerEvent::Launched { pid: 77 };
+        let launched = super::super::ContainerEvent::Launched { pid: 77, addresses: None };
         assert_eq!(states(&rig.container(&container, launched)), []);
         assert_eq!(states(&rig.end("t", Termination::Exited(0))), []);
         assert_eq!(rig.rows(UPDATES), 3);

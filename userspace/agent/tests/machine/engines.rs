@@ -108,7 +108,10 @@ fn tasks_find_each_other_in_a_network_that_was_made_for_them() {
         let mut server = within(with("web", serve, user(vec![mapping])));
         server.resources.push(ports(31007));
         let status = peer.run(server).await;
-        let id = status.container_status.unwrap().container_id.unwrap().value;
+        let place = status.container_status.unwrap();
+        let address = place.network_infos[0].ip_addresses[0].ip_address();
+        assert!(address.starts_with("10.99.7."), "{place:?}");
+        let id = place.container_id.unwrap().value;
         // By the name that the engine has for it.
         let line = format!(
             "until wget -q -O - http://mesos-{id}/; do sleep 0.1; done; cat /proc/net/fib_trie"

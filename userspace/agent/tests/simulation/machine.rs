@@ -79,6 +79,7 @@ impl Machine {
         let found = |(id, container): (&String, &Container)| Found {
             id: id.clone(),
             pid: None,
+            addresses: None,
             ended: match container {
                 Container::Ended(how) => Some(how.clone()),
                 Container::Launching | Container::Running => None,

@@ -7,7 +7,7 @@ use bollard::models::CreateImageInfo;
 use muster_containerizer::{Credentials, Logger};
 
 use super::entry::{Entry, State};
-use super::{About, Inner, Launched, login, name, supervision};
+use super::{About, Inner, Launched, login, name, place, supervision};
 use crate::checkpoint::Row;
 use crate::image::Image;
 use crate::pull::Pull;
@@ -63,10 +63,12 @@ async fn start(
         return Err(Error::Cancelled);
     }
     engine.start(&name).await?;
-    let state = engine.inspect(&name).await?.state.unwrap_or_default();
+    let found = engine.inspect(&name).await?;
+    let addresses = place::addresses(&found);
+    let state = found.state.unwrap_or_default();
     let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid > 0);
     entry.set(State::Running);
-    Ok((Launched { pid }, row))
+    Ok((Launched { pid, addresses }, row))
 }
 
 /// What becomes of its output, which its variables may change.

@@ -8,7 +8,7 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as Status};
 use muster_containerizer::Termination;
 
 use super::entry::{Entry, State};
-use super::{Inner, Recovered, name, supervision};
+use super::{Inner, Recovered, name, place, supervision};
 use crate::checkpoint::Row;
 use crate::{Error, label};
 
@@ -34,12 +34,12 @@ pub(super) async fn recover(inner: &Arc<Inner>) -> Result<Vec<Recovered>, Error>
             State::Ended(how) => Some(how),
             _ => None,
         };
-        let pid = match inner.engine.inspect(&name(&id)).await {
-            Ok(found) => found.state.and_then(|state| state.pid),
-            Err(_) => None,
+        let (addresses, pid) = match inner.engine.inspect(&name(&id)).await {
+            Ok(found) => (place::addresses(&found), found.state.and_then(|state| state.pid)),
+            Err(_) => (None, None),
         };
         let pid = pid.and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid > 0);
-        recovered.push(Recovered { id, pid, termination });
+        recovered.push(Recovered { id, pid, addresses, termination });
     }
     Ok(recovered)
 }

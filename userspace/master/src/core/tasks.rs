@@ -298,6 +298,7 @@ impl Master {
         let batch = &mut self.step.batch;
         let claims = claims::claims(
             &task.info,
+            &task.status,
             &framework.info.name,
             agent.address,
             &mut self.pool,

@@ -74,6 +74,7 @@ mod tests {
         Agent {
             id: host.into(),
             host: host.into(),
+            address: None,
             attributes: [("rack".to_owned(), rack.to_owned())].into(),
             region: None,
             zone: Some("a".into()),

@@ -11,6 +11,7 @@ impl Agent {
         Self {
             id: offer.agent_id.value.clone(),
             host: offer.hostname.clone(),
+            address: offer.url.as_ref().and_then(|url| url.address.ip.clone()),
             attributes: offer.attributes.iter().map(|a| (a.name.clone(), text_of(a))).collect(),
             region: fault_domain.map(|d| d.region.name.clone()),
             zone: fault_domain.map(|d| d.zone.name.clone()),

@@ -34,7 +34,8 @@ impl Scheduler {
     /// Makes the check of an instance that is due, if it still is to be made.
     pub(super) fn check_readiness(&mut self, id: &InstanceId) {
         let Some((instance, check)) = self.unready(id) else { return };
-        let Some(url) = url(instance, check, self.port_of(instance, check)) else { return };
+        let Some((host, port)) = self.place(instance, check) else { return };
+        let url = url(check, host, port);
         let check = Check {
             instance: id.clone(),
             url,
@@ -86,12 +87,15 @@ impl Scheduler {
         Some((instance, app.spec.readiness_checks.first()?))
     }
 
-    fn port_of(&self, instance: &Instance, check: &ReadinessCheck) -> Option<u16> {
+    /// Where an instance is asked: at its host port.
+    fn place<'a>(&self, instance: &'a Instance, check: &ReadinessCheck) -> Option<(&'a str, u16)> {
         let app = self.apps.get(instance.id.app())?.all.get(&instance.version)?;
         let named =
             |port: &crate::app::PortDefinition| port.name.as_ref() == Some(&check.port_name);
         let index = app.spec.ports.iter().position(named)?;
-        instance.host_ports.get(index).copied().filter(|port| *port != 0)
+        let port = instance.host_ports.get(index).copied().filter(|port| *port != 0)?;
+        // The instance's own addresses may be those of a container, where only its own ports are.
+        Some((instance.agent.address.as_ref().unwrap_or(&instance.agent.host), port))
     }
 
     /// `readinessCheckResults` of an application.
@@ -116,13 +120,11 @@ impl Scheduler {
     }
 }
 
-/// Where an instance is asked: at the address that its agent has said, or at its agent's name.
-fn url(instance: &Instance, check: &ReadinessCheck, port: Option<u16>) -> Option<String> {
+fn url(check: &ReadinessCheck, host: &str, port: u16) -> String {
     let scheme = if check.tls { "https" } else { "http" };
-    let host = instance.ip_addresses.first().unwrap_or(&instance.agent.host);
     let host = match host.parse() {
         Ok(IpAddr::V6(address)) => format!("[{address}]"),
-        _ => host.clone(),
+        _ => host.to_owned(),
     };
-    Some(format!("{scheme}://{host}:{}{}", port?, check.path))
+    format!("{scheme}://{host}:{port}{}", check.path)
 }

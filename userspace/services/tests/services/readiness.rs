@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use muster_api::mesos::{ContainerStatus, NetworkInfo, TaskState, network_info};
+use muster_api::mesos::{
+    Address, ContainerStatus, NetworkInfo, Offer, TaskState, TaskStatus, Url, network_info,
+};
 use muster_services::scheduler::{Answer, Input};
 use serde_json::{Value, json};
 
@@ -101,19 +103,28 @@ fn health_and_readiness_are_both_needed() {
     assert!(world.deployments().is_empty());
 }
 
+/// An offer of an agent whose address the master knows.
+fn located(world: &mut World, address: &str) -> Offer {
+    let ip = Some(address.to_owned());
+    let url = Url { address: Address { ip, ..Address::default() }, ..Url::default() };
+    Offer { url: Some(url), ..world.plenty("a1") }
+}
+
 #[test]
-fn it_is_asked_at_the_address_that_the_agent_has_told() {
+fn a_host_port_is_asked_at_the_agents_address() {
     let mut world = World::new();
     world.create(app(json!({})));
-    let offer = world.plenty("a1");
+    let offer = located(&mut world, "fd00::7");
     world.offer(vec![offer]);
     let task = world.tasks.keys().next().unwrap().clone();
-    world.update_with(&task, TaskState::TaskRunning, |status| {
-        let address =
-            network_info::IpAddress { protocol: None, ip_address: Some("fd00::7".into()) };
-        let network = NetworkInfo { ip_addresses: vec![address], ..NetworkInfo::default() };
-        status.container_status =
-            Some(ContainerStatus { network_infos: vec![network], ..ContainerStatus::default() });
-    });
-    assert!(world.checks[0].url.starts_with("http://[fd00::7]:"), "{:?}", world.checks);
+    world.update_with(&task, TaskState::TaskRunning, |status| at(status, "172.17.0.2"));
+    assert!(world.checks[0].url.starts_with("http://[fd00::7]:3"), "{:?}", world.checks);
+}
+
+/// The task has this address, says its agent.
+fn at(status: &mut TaskStatus, address: &str) {
+    let address = network_info::IpAddress { protocol: None, ip_address: Some(address.into()) };
+    let network = NetworkInfo { ip_addresses: vec![address], ..NetworkInfo::default() };
+    status.container_status =
+        Some(ContainerStatus { network_infos: vec![network], ..ContainerStatus::default() });
 }

@@ -25,7 +25,7 @@ impl Agent {
         event: ContainerEvent,
     ) {
         match event {
-            ContainerEvent::Launched { pid } => self.executor_launched(now, key, pid),
+            ContainerEvent::Launched { pid, .. } => self.executor_launched(now, key, pid),
             ContainerEvent::LaunchFailed { message } => {
                 tracing::error!(executor = key.executor, message, "cannot launch the executor");
                 let reason = Reason::ContainerLaunchFailed;

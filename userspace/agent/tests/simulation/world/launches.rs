@@ -26,7 +26,7 @@ impl World {
             return self.event(after, &name, ContainerEvent::LaunchFailed { message });
         }
         self.machine.execute(&name);
-        self.event(after, &name, ContainerEvent::Launched { pid: 7 });
+        self.event(after, &name, ContainerEvent::Launched { pid: 7, addresses: None });
         if spec.kind == Kind::Pod {
             self.pods += 1;
         } else if program {

@@ -16,6 +16,7 @@ fn instance(number: u128, epoch: Timestamp, condition: Condition, host: &str) ->
         agent: Agent {
             id: host.into(),
             host: host.into(),
+            address: None,
             attributes: BTreeMap::new(),
             region: None,
             zone: None,
