@@ -46,6 +46,12 @@ fn bad() -> Vec<Bad> {
             "write p2c-ewma, least-pending, random or maglev",
         ),
         of_labels(&json!({ "VIP_1_POLICY": "random" }), "VIP_1_POLICY", "give the label \"VIP_1\""),
+        of_labels(
+            &json!({ "VIP_0": "/web:80", "VIP_0_WEIGHT": "2.5" }),
+            "VIP_0_WEIGHT",
+            "\"2.5\" is not a whole number from 0 to 65535",
+        ),
+        of_labels(&json!({ "VIP_1_WEIGHT": "2" }), "VIP_1_WEIGHT", "give the label \"VIP_1\""),
         of_labels(&json!({ "VIP_0": 80 }), "VIP_0", "must be a string"),
         of_app("VIP_PORT0", "/web:80", "write tcp:// or udp:// before the name or address"),
         of_app("VIP_PORT0", "sctp://10.77.0.1:80", "names no protocol that VIPs are for"),
@@ -215,11 +221,11 @@ fn t94_labels_are_refused_by_their_path_and_good_ones_lead_to_their_ports() {
     prove(&mut cluster);
     assert_eq!(await_up(&mut cluster, "/good", 1), tasks);
 
-    // Another application claims the same name, written in another way.
+    // Another application claims the same name, written in another way, and three times as many connections.
     let mut other = good();
     other["id"] = json!("/other");
     other["labels"] = json!({});
-    other["portDefinitions"][0]["labels"] = json!({ "VIP_0": "ONE_NAME:80" });
+    other["portDefinitions"][0]["labels"] = json!({ "VIP_0": "ONE_NAME:80", "VIP_0_WEIGHT": "3" });
     cluster.marathon().create(&other).unwrap();
     let others = await_up(&mut cluster, "/other", 1);
     assert_eq!(cluster.await_vip(80, 2, WITHIN).unwrap(), named);
@@ -233,5 +239,11 @@ fn t94_labels_are_refused_by_their_path_and_good_ones_lead_to_their_ports() {
         }
     }
     assert_eq!(pages, both);
+    let url = format!("http://{}:5051/monitor/vips", cluster.agents()[1].address());
+    let shown = cluster.agents()[1].client().unwrap().get(&url).unwrap().json().unwrap();
+    let vip = shown["vips"].as_array().unwrap().iter().find(|vip| vip["vip"] == *named).unwrap();
+    let weights: BTreeSet<_> =
+        vip["backends"].as_array().unwrap().iter().map(|b| b["weight"].as_u64()).collect();
+    assert_eq!(weights, BTreeSet::from([Some(1), Some(3)]), "{vip}");
     stop(cluster);
 }

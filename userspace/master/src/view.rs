@@ -31,6 +31,8 @@ pub struct Claim {
     pub name: String,
     /// By what its backends are to be chosen, if the task says so.
     pub policy: Option<Policy>,
+    /// The share of connections that it is to get, if the task says so; 1 otherwise.
+    pub weight: Option<u16>,
     /// Where the task serves it; `None` if it is reached nowhere: it has neither a host port nor an address.
     pub backend: Option<SocketAddr>,
 }
@@ -42,8 +44,8 @@ pub struct Claimant {
     pub claims: Vec<Claim>,
     /// The agent it runs on.
     pub agent: String,
-    /// 0 while it must get no new connections.
-    pub weight: u32,
+    /// Whether it gets new connections.
+    pub takes: bool,
 }
 
 #[derive(Debug, Default)]
@@ -129,7 +131,7 @@ impl View {
                 Some(backend) => backends.push(Backend {
                     address: backend.ip().to_string(),
                     port: backend.port().into(),
-                    weight: claimant.weight,
+                    weight: if claimant.takes { claim.weight.map_or(1, u32::from) } else { 0 },
                     agent_id: claimant.agent.clone(),
                     task_id: id.to_owned(),
                 }),
@@ -223,96 +225,4 @@ fn vip(key: Key, entry: &Entry) -> Vip {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key() -> Key {
-        Key { address: "11.0.0.1".parse().unwrap(), port: 80, protocol: Protocol::Tcp }
-    }
-
-    fn serving(port: u16, weight: u32) -> Claimant {
-        let claim = Claim {
-            key: key(),
-            name: "web.marathon".into(),
-            policy: None,
-            backend: Some(SocketAddr::new("10.0.0.1".parse().unwrap(), port)),
-        };
-        Claimant { claims: vec![claim], agent: "S0".into(), weight }
-    }
-
-    #[test]
-    fn a_delta_holds_what_changed_and_nothing_else() {
-        let mut view = View::new("e".into());
-        view.set_task("f/a", Some(serving(31000, 1)));
-        let delta = view.flush().unwrap();
-        assert_eq!((delta.from, delta.to), (0, 1));
-        assert_eq!(delta.vips_changed[0].backends[0].task_id, "a");
-        view.set_task("f/a", Some(serving(31000, 1)));
-        assert_eq!(view.flush(), None);
-        view.set_task("f/b", Some(serving(31001, 1)));
-        view.set_task("f/a", Some(serving(31000, 0)));
-        let delta = view.flush().unwrap();
-        let backends: Vec<_> =
-            delta.vips_changed[0].backends.iter().map(|b| (b.port, b.weight)).collect();
-        assert_eq!(backends, [(31000, 0), (31001, 1)]);
-        assert_eq!(view.snapshot().vips, delta.vips_changed);
-    }
-
-    #[test]
-    fn a_task_that_is_reached_nowhere_leaves_its_vip_without_a_backend() {
-        let mut view = View::new("e".into());
-        let mut nowhere = serving(31000, 1);
-        nowhere.claims[0].backend = None;
-        view.set_task("f/a", Some(nowhere));
-        assert_eq!(view.flush().unwrap().vips_changed[0].backends, []);
-        // It is not forgotten while the task is there.
-        view.expire(Duration::from_secs(10));
-        view.expire(Duration::from_secs(1000));
-        assert_eq!(view.flush(), None);
-        view.set_task("f/a", Some(serving(31000, 1)));
-        assert_eq!(view.flush().unwrap().vips_changed[0].backends[0].port, 31000);
-    }
-
-    #[test]
-    fn policy_is_that_of_the_first_task_that_wants_one() {
-        let mut view = View::new("e".into());
-        let mut wanted = |task: &str, policy, port| {
-            let mut claimant = serving(port, 1);
-            claimant.claims[0].policy = policy;
-            view.set_task(task, Some(claimant));
-            view.flush().unwrap().vips_changed[0].policy.clone()
-        };
-        assert_eq!(wanted("f/a", None, 1), "");
-        assert_eq!(wanted("f/c", Some(Policy::Random), 2), "random");
-        assert_eq!(wanted("f/b", Some(Policy::Maglev), 3), "maglev");
-        assert_eq!(wanted("f/d", Some(Policy::LeastPending), 4), "maglev");
-        view.set_task("f/b", None);
-        assert_eq!(view.flush().unwrap().vips_changed[0].policy, "random");
-    }
-
-    #[test]
-    fn an_empty_vip_lingers_then_goes() {
-        let mut view = View::new("e".into());
-        view.set_task("f/a", Some(serving(31000, 1)));
-        view.set_task("f/a", None);
-        view.expire(Duration::from_secs(10));
-        assert_eq!(view.flush().unwrap().vips_changed[0].backends, []);
-        view.expire(Duration::from_secs(309));
-        assert_eq!(view.flush(), None);
-        view.expire(Duration::from_secs(310));
-        assert_eq!(view.flush().unwrap().vips_removed, [wire_key(key())]);
-        assert_eq!(view.snapshot().vips, []);
-    }
-
-    #[test]
-    fn a_task_that_comes_back_ends_the_wait() {
-        let mut view = View::new("e".into());
-        view.set_task("f/a", Some(serving(31000, 1)));
-        view.set_task("f/a", None);
-        view.expire(Duration::from_secs(10));
-        view.set_task("f/b", Some(serving(31001, 1)));
-        view.set_task("f/b", None);
-        view.expire(Duration::from_secs(320));
-        assert_eq!(view.snapshot().vips.len(), 1);
-    }
-}
+mod tests;

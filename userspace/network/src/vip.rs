@@ -11,7 +11,7 @@ mod phash2;
 mod pool;
 mod task;
 
-pub use asked::Asked;
+pub use asked::{Asked, Wanted};
 pub use label::{Host, Label, LabelError};
 pub use name::{ZONE, named, service};
 pub use pool::{Family, Pool, PoolError};

@@ -291,8 +291,7 @@ impl Master {
 
     fn claimant(&mut self, key: &TaskKey) -> Option<Claimant> {
         let task = self.tasks.get(key)?;
-        let weight = claims::weight(&task.info, &task.status)?;
-        let weight = if task.kill.is_some() { 0 } else { weight };
+        let takes = claims::takes(&task.info, &task.status)? && task.kill.is_none();
         let agent = self.agents.get(task.agent())?;
         let framework = self.frameworks.get(&key.0)?;
         let batch = &mut self.step.batch;
@@ -304,7 +303,7 @@ impl Master {
             &mut self.pool,
             |service, address| batch.put_vip(service, address),
         );
-        Some(Claimant { claims, agent: task.agent().to_owned(), weight })
+        Some(Claimant { claims, agent: task.agent().to_owned(), takes })
     }
 }
 

@@ -43,8 +43,11 @@ pub enum LabelError {
     /// No such policy.
     #[error("VIP policy {0:?} is not known: write p2c-ewma, least-pending, random or maglev")]
     Policy(String),
-    /// A policy of no VIP: the policy's key, and the VIP's.
-    #[error("VIP policy label {0:?} has no VIP: give the label {1:?}, too, or leave it out")]
+    /// No such weight.
+    #[error("VIP weight {0:?} is not a whole number from 0 to 65535")]
+    Weight(String),
+    /// A policy or a weight of no VIP: its key, and the VIP's.
+    #[error("VIP label {0:?} has no VIP: give the label {1:?}, too, or leave it out")]
     NoVip(String, String),
     /// A task's label that does not say a protocol.
     #[error(

@@ -73,6 +73,7 @@ impl Transport {
 mod tests {
     use muster_packet::Policy;
 
+    use super::super::Wanted;
     use super::*;
 
     fn asked(labels: &[(&str, &str)], ports: usize) -> Asked<TaskLabel> {
@@ -84,6 +85,7 @@ mod tests {
         let asked = asked(
             &[
                 ("VIP_PORT0", "tcp://10.1.2.3:80"),
+                ("VIP_PORT0_WEIGHT", "3"),
                 ("vip_port1", "udp:///dns:53"),
                 ("vip_port1_policy", "maglev"),
                 ("Vip_Port01", "tcp://[fd02::1]:81"),
@@ -96,18 +98,18 @@ mod tests {
             ],
             2,
         );
-        let label = |index, transport, label: &str| TaskLabel {
-            index,
-            transport,
-            label: label.parse().unwrap(),
+        let label = |index, transport, label: &str, policy, weight| Wanted {
+            vip: TaskLabel { index, transport, label: label.parse().unwrap() },
+            policy,
+            weight,
         };
         assert_eq!(asked.refused, [].into());
         assert_eq!(
             asked.vips,
             [
-                (label(0, Transport::Tcp, "10.1.2.3:80"), None),
-                (label(1, Transport::Tcp, "fd02::1:81"), None),
-                (label(1, Transport::Udp, "/dns:53"), Some(Policy::Maglev)),
+                label(0, Transport::Tcp, "10.1.2.3:80", None, Some(3)),
+                label(1, Transport::Tcp, "fd02::1:81", None, None),
+                label(1, Transport::Udp, "/dns:53", Some(Policy::Maglev), None),
             ]
         );
     }
