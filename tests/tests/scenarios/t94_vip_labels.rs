@@ -93,6 +93,10 @@ fn bad() -> Vec<Bad> {
     ] {
         all.push(of_port(&format!("{address}:80"), special));
     }
+    for address in ["11.0.0.5", "[fd01:c::5]", "::ffff:11.255.255.254"] {
+        all.push(of_port(&format!("{address}:80"), "is one of the addresses that names are given"));
+    }
+    all.push(of_app("VIP_PORT0", "tcp://11.0.0.5:80", "write a name, or an address outside"));
     all
 }
 

@@ -251,7 +251,7 @@ impl Master {
             maintenance: Maintenance::default(),
             links: BTreeMap::new(),
             connections: BTreeMap::new(),
-            view: View::new(options.master_id.clone()),
+            view: View::new(options.master_id.clone(), options.address.ip()),
             pool,
             next_id: Sequences::default(),
             counters: Counters::default(),

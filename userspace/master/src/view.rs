@@ -66,19 +66,22 @@ pub struct View {
     agents: BTreeMap<String, AgentEntry>,
     vips: BTreeMap<Key, Entry>,
     claimants: BTreeMap<String, Claimant>,
+    /// Addresses of machines, and how many agents say that one is theirs; the master's own counts too.
+    machines: BTreeMap<IpAddr, usize>,
     dirty_agents: BTreeSet<String>,
     dirty_vips: BTreeSet<Key>,
 }
 
 impl View {
-    /// An empty view of the epoch.
-    pub fn new(epoch: String) -> Self {
+    /// An empty view of the epoch. No VIP is at `own`, the master's address.
+    pub fn new(epoch: String, own: IpAddr) -> Self {
         Self {
             epoch,
             version: 0,
             agents: BTreeMap::new(),
             vips: BTreeMap::new(),
             claimants: BTreeMap::new(),
+            machines: BTreeMap::from([(own, 1)]),
             dirty_agents: BTreeSet::new(),
             dirty_vips: BTreeSet::new(),
         }
@@ -87,6 +90,8 @@ impl View {
     /// Adds or changes an agent.
     pub fn set_agent(&mut self, entry: AgentEntry) {
         if self.agents.get(&entry.agent_id) != Some(&entry) {
+            self.remove_agent(&entry.agent_id.clone());
+            self.occupy(&entry.address, true);
             self.dirty_agents.insert(entry.agent_id.clone());
             self.agents.insert(entry.agent_id.clone(), entry);
         }
@@ -94,8 +99,29 @@ impl View {
 
     /// Removes an agent.
     pub fn remove_agent(&mut self, id: &str) {
-        if self.agents.remove(id).is_some() {
+        if let Some(entry) = self.agents.remove(id) {
+            self.occupy(&entry.address, false);
             self.dirty_agents.insert(id.to_owned());
+        }
+    }
+
+    /// Notes that one machine more, or less, has an address. VIPs there appear or vanish with the last: who
+    /// connects to a machine must not end up elsewhere.
+    fn occupy(&mut self, address: &str, comes: bool) {
+        // Agents' addresses were parsed when they registered.
+        let Ok(address) = address.parse() else { return };
+        let machines = self.machines.entry(address).or_default();
+        *machines = if comes { *machines + 1 } else { machines.saturating_sub(1) };
+        if *machines == 0 {
+            self.machines.remove(&address);
+        }
+        let first = Key { address, port: 0, protocol: Protocol::default() };
+        let here = self.vips.range(first..).take_while(|(key, _)| key.address == address);
+        for (key, _) in here {
+            if comes {
+                tracing::warn!(vip = ?key, "is not served: its address is now a machine's");
+            }
+            self.dirty_vips.insert(*key);
         }
     }
 
@@ -116,6 +142,9 @@ impl View {
         let Some(claimant) = claimant else { return };
         let id = task.rsplit_once('/').map_or(task, |(_, id)| id);
         for claim in &claimant.claims {
+            if self.machines.contains_key(&claim.key.address) {
+                tracing::warn!(task, vip = ?claim.key, "is not served: its address is a machine's");
+            }
             let entry = self.vips.entry(claim.key).or_default();
             entry.name.clone_from(&claim.name);
             entry.empty_since = None;
@@ -178,7 +207,7 @@ impl View {
             }
         }
         for key in std::mem::take(&mut self.dirty_vips) {
-            match self.vips.get(&key) {
+            match self.vips.get(&key).filter(|_| !self.machines.contains_key(&key.address)) {
                 Some(entry) => delta.vips_changed.push(vip(key, entry)),
                 None => delta.vips_removed.push(wire_key(key)),
             }
@@ -192,7 +221,12 @@ impl View {
             epoch: self.epoch.clone(),
             version: self.version,
             agents: self.agents.values().cloned().collect(),
-            vips: self.vips.iter().map(|(key, entry)| vip(*key, entry)).collect(),
+            vips: self
+                .vips
+                .iter()
+                .filter(|(key, _)| !self.machines.contains_key(&key.address))
+                .map(|(key, entry)| vip(*key, entry))
+                .collect(),
         }
     }
 

@@ -4,6 +4,10 @@ fn key() -> Key {
     Key { address: "11.0.0.1".parse().unwrap(), port: 80, protocol: Protocol::Tcp }
 }
 
+fn view() -> View {
+    View::new("e".into(), "10.0.0.100".parse().unwrap())
+}
+
 fn serving(port: u16, takes: bool) -> Claimant {
     let claim = Claim {
         key: key(),
@@ -17,7 +21,7 @@ fn serving(port: u16, takes: bool) -> Claimant {
 
 #[test]
 fn a_delta_holds_what_changed_and_nothing_else() {
-    let mut view = View::new("e".into());
+    let mut view = view();
     view.set_task("f/a", Some(serving(31000, true)));
     let delta = view.flush().unwrap();
     assert_eq!((delta.from, delta.to), (0, 1));
@@ -35,7 +39,7 @@ fn a_delta_holds_what_changed_and_nothing_else() {
 
 #[test]
 fn a_task_that_is_reached_nowhere_leaves_its_vip_without_a_backend() {
-    let mut view = View::new("e".into());
+    let mut view = view();
     let mut nowhere = serving(31000, true);
     nowhere.claims[0].backend = None;
     view.set_task("f/a", Some(nowhere));
@@ -50,7 +54,7 @@ fn a_task_that_is_reached_nowhere_leaves_its_vip_without_a_backend() {
 
 #[test]
 fn weight_is_the_claims_while_its_task_takes_connections() {
-    let mut view = View::new("e".into());
+    let mut view = view();
     let mut weight = |given, takes| {
         let mut claimant = serving(31000, takes);
         claimant.claims[0].weight = given;
@@ -65,7 +69,7 @@ fn weight_is_the_claims_while_its_task_takes_connections() {
 
 #[test]
 fn policy_is_that_of_the_first_task_that_wants_one() {
-    let mut view = View::new("e".into());
+    let mut view = view();
     let mut wanted = |task: &str, policy, port| {
         let mut claimant = serving(port, true);
         claimant.claims[0].policy = policy;
@@ -82,7 +86,7 @@ fn policy_is_that_of_the_first_task_that_wants_one() {
 
 #[test]
 fn an_empty_vip_lingers_then_goes() {
-    let mut view = View::new("e".into());
+    let mut view = view();
     view.set_task("f/a", Some(serving(31000, true)));
     view.set_task("f/a", None);
     view.expire(Duration::from_secs(10));
@@ -96,7 +100,7 @@ fn an_empty_vip_lingers_then_goes() {
 
 #[test]
 fn a_task_that_comes_back_ends_the_wait() {
-    let mut view = View::new("e".into());
+    let mut view = view();
     view.set_task("f/a", Some(serving(31000, true)));
     view.set_task("f/a", None);
     view.expire(Duration::from_secs(10));
@@ -104,4 +108,39 @@ fn a_task_that_comes_back_ends_the_wait() {
     view.set_task("f/b", None);
     view.expire(Duration::from_secs(320));
     assert_eq!(view.snapshot().vips.len(), 1);
+}
+
+fn agent(id: &str, address: &str) -> AgentEntry {
+    AgentEntry { agent_id: id.into(), hostname: id.into(), address: address.into() }
+}
+
+#[test]
+fn vip_at_a_machines_address_is_not_served_whoever_comes_first() {
+    let mut view = view();
+    let at = |address: &str| {
+        let mut claimant = serving(31000, true);
+        claimant.claims[0].key.address = address.parse().unwrap();
+        Some(claimant)
+    };
+    // The master's own.
+    view.set_task("f/a", at("10.0.0.100"));
+    assert_eq!(view.flush().unwrap().vips_changed, []);
+    view.set_task("f/a", at("10.0.0.7"));
+    let delta = view.flush().unwrap();
+    assert_eq!(delta.vips_changed.len(), 1);
+    view.set_agent(agent("S1", "10.0.0.7"));
+    let delta = view.flush().unwrap();
+    assert_eq!((delta.vips_changed.len(), delta.vips_removed.len()), (0, 1));
+    view.set_task("f/b", at("10.0.0.7"));
+    assert_eq!(view.flush().unwrap().vips_changed, []);
+    assert_eq!(view.snapshot().vips, []);
+    // Another machine has it for a while, too.
+    view.set_agent(agent("S2", "10.0.0.7"));
+    view.remove_agent("S1");
+    view.flush();
+    assert_eq!(view.snapshot().vips, []);
+    view.set_agent(agent("S2", "10.0.0.8"));
+    let delta = view.flush().unwrap();
+    assert_eq!(delta.vips_changed[0].backends.len(), 2);
+    assert_eq!(view.snapshot().vips, delta.vips_changed);
 }

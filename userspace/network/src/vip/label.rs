@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::name;
+use super::pool::{Family, Range};
 
 /// A parsed label value, `<host>:<port>`, split at the last colon.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +41,13 @@ pub enum LabelError {
         "VIP label {0:?}: {1} is a loopback, link-local, multicast, broadcast, reserved or unspecified address"
     )]
     Address(String, IpAddr),
+    /// The address may be some name's, now or later.
+    #[error(
+        "VIP label {0:?}: {1} is one of the addresses that names are given, {range}: write a name, or an address \
+         outside",
+        range = Range(Family::of(*.1))
+    )]
+    Named(String, IpAddr),
     /// No such policy.
     #[error("VIP policy {0:?} is not known: write p2c-ewma, least-pending, random or maglev")]
     Policy(String),
@@ -76,6 +84,9 @@ impl FromStr for Label {
         let host = match bare.parse().map(|address: IpAddr| address.to_canonical()) {
             Ok(address) if !can_be_vip(address) => {
                 return Err(LabelError::Address(value.to_owned(), address));
+            }
+            Ok(address) if Family::is_given_out(address) => {
+                return Err(LabelError::Named(value.to_owned(), address));
             }
             Ok(address) => Host::Address(address),
             Err(_) if name::mangle(host).is_empty() => {
@@ -119,11 +130,36 @@ mod tests {
         let at =
             |address: &str, port| Ok(Label { host: Host::Address(address.parse().unwrap()), port });
         assert_eq!(parse("10.1.2.3:80"), at("10.1.2.3", 80));
-        assert_eq!(parse("fd01:c::1:80"), at("fd01:c::1", 80));
-        assert_eq!(parse("[fd01:c::1]:80"), at("fd01:c::1", 80));
+        assert_eq!(parse("fd02:c::1:80"), at("fd02:c::1", 80));
+        assert_eq!(parse("[fd02:c::1]:80"), at("fd02:c::1", 80));
+        // Next to the addresses of names.
+        for address in ["10.255.255.255", "11.255.255.255", "12.0.0.0", "fd01:c:0:1::"] {
+            assert_eq!(parse(&format!("{address}:80")), at(address, 80));
+        }
         assert_eq!(parse("::ffff:10.1.2.3:80"), at("10.1.2.3", 80));
         // Not an address in strict notation, so a name.
         assert_eq!(parse("010.1.2.3:80"), named("010.1.2.3", 80));
+    }
+
+    #[test]
+    fn addresses_of_names_are_refused() {
+        for address in [
+            "11.0.0.0",
+            "11.0.0.5",
+            "11.255.255.254",
+            "fd01:c::",
+            "fd01:c::5",
+            "fd01:c::ffff:ffff:ffff:ffff",
+        ] {
+            let value = format!("{address}:80");
+            let error = LabelError::Named(value.clone(), address.parse().unwrap());
+            assert_eq!(parse(&value), Err(error));
+        }
+        assert_eq!(
+            parse("::ffff:11.0.0.5:80").unwrap_err().to_string(),
+            "VIP label \"::ffff:11.0.0.5:80\": 11.0.0.5 is one of the addresses that names are given, \
+             11.0.0.0 to 11.255.255.254: write a name, or an address outside"
+        );
     }
 
     #[test]

@@ -77,6 +77,14 @@ impl Family {
         }
     }
 
+    /// Whether an address is one of those that names are given.
+    pub(super) fn is_given_out(address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => (MIN..=MAX).contains(&address),
+            IpAddr::V6(address) => (MIN6..=MAX6).contains(&address),
+        }
+    }
+
     /// The number of the address that a service gets if nobody has it.
     fn first_choice(self, service: &str) -> u128 {
         let (min, max) = self.range();
@@ -101,7 +109,7 @@ fn remainder(digest: &[u8], divisor: u128) -> u128 {
 }
 
 /// A family's range, as messages name it.
-struct Range(Family);
+pub(super) struct Range(pub(super) Family);
 
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,11 +146,7 @@ impl Pool {
     pub fn restore(&mut self, service: &str, address: IpAddr) -> Result<(), PoolError> {
         let family = Family::of(address);
         let taken = self.names.contains_key(&address) || self.of(family).contains_key(service);
-        let is_inside = match address {
-            IpAddr::V4(address) => (MIN..=MAX).contains(&address),
-            IpAddr::V6(address) => (MIN6..=MAX6).contains(&address),
-        };
-        if taken || !is_inside {
+        if taken || !Family::is_given_out(address) {
             return Err(PoolError::Conflict { name: service.to_owned(), address });
         }
         self.insert(service, address);

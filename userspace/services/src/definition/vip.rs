@@ -56,7 +56,9 @@ mod tests {
 
     #[test]
     fn what_the_master_would_pass_over_is_refused_with_its_reason() {
-        for bad in ["/nginx", "/nginx:0", "/:80", "127.0.0.1:80", "fe80::1:80", "[::1]:80"] {
+        for bad in
+            ["/nginx", "/nginx:0", "/:80", "127.0.0.1:80", "fe80::1:80", "[::1]:80", "11.0.0.5:80"]
+        {
             let reason = bad.parse::<Label>().unwrap_err().to_string();
             assert_eq!(errors("vip0", bad), [reason], "{bad}");
         }
