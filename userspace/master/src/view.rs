@@ -55,6 +55,8 @@ struct Entry {
     backends: BTreeMap<String, Vec<Backend>>,
     /// By task: what it wants of the policy.
     policies: BTreeMap<String, Policy>,
+    /// Tasks of which it is not known whether they serve it still.
+    stranded: BTreeSet<String>,
     empty_since: Option<Duration>,
 }
 
@@ -66,6 +68,7 @@ pub struct View {
     agents: BTreeMap<String, AgentEntry>,
     vips: BTreeMap<Key, Entry>,
     claimants: BTreeMap<String, Claimant>,
+    stranded: BTreeSet<String>,
     /// Addresses of machines, and how many agents say that one is theirs; the master's own counts too.
     machines: BTreeMap<IpAddr, usize>,
     dirty_agents: BTreeSet<String>,
@@ -81,6 +84,7 @@ impl View {
             agents: BTreeMap::new(),
             vips: BTreeMap::new(),
             claimants: BTreeMap::new(),
+            stranded: BTreeSet::new(),
             machines: BTreeMap::from([(own, 1)]),
             dirty_agents: BTreeSet::new(),
             dirty_vips: BTreeSet::new(),
@@ -127,7 +131,8 @@ impl View {
 
     /// Sets what a task serves; no claims, or none any more, is an empty claimant.
     pub fn set_task(&mut self, task: &str, claimant: Option<Claimant>) {
-        if self.claimants.get(task) == claimant.as_ref() {
+        let was_stranded = self.stranded.remove(task);
+        if self.claimants.get(task) == claimant.as_ref() && !was_stranded {
             return;
         }
         if let Some(old) = self.claimants.remove(task) {
@@ -135,6 +140,7 @@ impl View {
                 if let Some(entry) = self.vips.get_mut(&claim.key) {
                     entry.backends.remove(task);
                     entry.policies.remove(task);
+                    entry.stranded.remove(task);
                     self.dirty_vips.insert(claim.key);
                 }
             }
@@ -171,6 +177,35 @@ impl View {
             self.dirty_vips.insert(claim.key);
         }
         self.claimants.insert(task.to_owned(), claimant);
+    }
+
+    /// Notes that a task's agent cannot be reached. Its VIPs do without it as long as another task serves them
+    /// that can; a VIP that has no other keeps it: rather the master is cut off than all of them are gone. It
+    /// stays until [`Self::set_task`] says otherwise, or it is released.
+    pub fn strand(&mut self, task: &str) {
+        for claim in self.claimants.get(task).iter().flat_map(|claimant| &claimant.claims) {
+            if let Some(entry) = self.vips.get_mut(&claim.key) {
+                entry.stranded.insert(task.to_owned());
+                self.dirty_vips.insert(claim.key);
+            }
+        }
+        if self.claimants.contains_key(task) {
+            self.stranded.insert(task.to_owned());
+        }
+    }
+
+    /// Whether a task's agent cannot be reached.
+    pub fn is_stranded(&self, task: &str) -> bool {
+        self.stranded.contains(task)
+    }
+
+    /// Takes stranded tasks out, of which it is known now that they serve nothing.
+    pub fn release(&mut self, is_over: impl Fn(&str, &Claimant) -> bool) {
+        let claimant = |task: &String| self.claimants.get(task).is_some_and(|c| is_over(task, c));
+        let over: Vec<_> = self.stranded.iter().filter(|task| claimant(task)).cloned().collect();
+        for task in over {
+            self.set_task(&task, None);
+        }
     }
 
     /// Lets go of VIPs that have had no task for long.
@@ -237,6 +272,16 @@ impl View {
 }
 
 impl Entry {
+    /// The backends of tasks that can be reached; of all if there are none.
+    fn reachable(&self) -> Vec<Backend> {
+        let tasks = self.backends.iter().filter(|(task, _)| !self.stranded.contains(*task));
+        let reachable: Vec<Backend> = tasks.flat_map(|(_, backends)| backends).cloned().collect();
+        if reachable.is_empty() {
+            return self.backends.values().flatten().cloned().collect();
+        }
+        reachable
+    }
+
     /// That of the first task, by name, that wants one; an application's tasks have its name in front.
     fn policy(&self) -> Option<Policy> {
         self.policies.values().next().copied()
@@ -252,7 +297,7 @@ fn wire_key(key: Key) -> VipKey {
 }
 
 fn vip(key: Key, entry: &Entry) -> Vip {
-    let mut backends: Vec<Backend> = entry.backends.values().flatten().cloned().collect();
+    let mut backends = entry.reachable();
     backends.sort_by(|a, b| (&a.address, a.port).cmp(&(&b.address, b.port)));
     let policy = entry.policy().map_or_else(String::new, |policy| policy.name().to_owned());
     Vip { key: Some(wire_key(key)), name: entry.name.clone(), backends, policy }

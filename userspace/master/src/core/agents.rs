@@ -186,6 +186,8 @@ impl Master {
                 self.tell(&key.0, status);
             }
         }
+        // What it runs still is set again.
+        self.view.release(|_, claimant| claimant.agent == id);
         for key in missing {
             let ended = self.tasks.get(&key).is_some_and(Task::is_terminal);
             if ended {
@@ -257,6 +259,7 @@ impl Master {
     pub(super) fn remove_agent(&mut self, now: Duration, id: &str) {
         self.drop_agent(now, id, TaskState::TaskGone, "the agent was removed");
         self.agents.remove(id);
+        self.view.release(|_, claimant| claimant.agent == id);
         self.step.batch.delete_agent(id);
     }
 

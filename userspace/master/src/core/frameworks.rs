@@ -246,6 +246,7 @@ impl Master {
         }
         self.track(id);
         agree(self.allocator.deactivate_framework(id));
+        self.view.release(|task, _| task.split_once('/').is_some_and(|(owner, _)| owner == id));
         self.shut_down_executors(id);
         let tasks: Vec<TaskKey> = self.tasks_of_framework(id);
         for key in tasks {

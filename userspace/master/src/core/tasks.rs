@@ -122,6 +122,9 @@ impl Master {
                 self.give_back(&key.0, &held.0, &held.1, &held.2);
             }
         }
+        if state == TaskState::TaskUnreachable {
+            self.view.strand(&name(key));
+        }
         self.forget_task(key);
         self.tell(&key.0, status);
     }
@@ -178,6 +181,8 @@ impl Master {
     pub(super) fn kill(&mut self, framework: &str, kill: call::Kill) {
         let key = (framework.to_owned(), kill.task_id.value.clone());
         let Some(task) = self.tasks.get_mut(&key) else {
+            // It may run on where nobody can end it, but not for this framework.
+            self.view.release(|task, _| task == name(&key));
             // As in Mesos: who kills a task that is not there is told its state.
             let task = call::reconcile::Task { task_id: kill.task_id, agent_id: kill.agent_id };
             return self.reconcile(framework, &call::Reconcile { tasks: vec![task] });
@@ -284,9 +289,10 @@ impl Master {
 
     /// Brings a task's place in the cluster view up to date.
     pub(super) fn restate(&mut self, key: &TaskKey) {
-        let name = format!("{}/{}", key.0, key.1);
-        let claimant = self.claimant(key);
-        self.view.set_task(&name, claimant);
+        let (name, claimant) = (name(key), self.claimant(key));
+        if claimant.is_some() || !self.view.is_stranded(&name) {
+            self.view.set_task(&name, claimant);
+        }
     }
 
     fn claimant(&mut self, key: &TaskKey) -> Option<Claimant> {
@@ -305,6 +311,11 @@ impl Master {
         );
         Some(Claimant { claims, agent: task.agent().to_owned(), takes })
     }
+}
+
+/// A task's name in the cluster view.
+fn name(key: &TaskKey) -> String {
+    format!("{}/{}", key.0, key.1)
 }
 
 /// A status told again: not to be acknowledged, and without what only the executor's

@@ -144,3 +144,35 @@ fn vip_at_a_machines_address_is_not_served_whoever_comes_first() {
     assert_eq!(delta.vips_changed[0].backends.len(), 2);
     assert_eq!(view.snapshot().vips, delta.vips_changed);
 }
+
+#[test]
+fn tasks_out_of_reach_count_only_where_there_is_no_other() {
+    let mut view = view();
+    let ports = |delta: &ViewDelta| {
+        delta.vips_changed[0].backends.iter().map(|b| b.port).collect::<Vec<_>>()
+    };
+    view.set_task("f/a", Some(serving(1, true)));
+    view.set_task("f/b", Some(serving(2, true)));
+    view.flush();
+    view.strand("f/a");
+    assert_eq!(ports(&view.flush().unwrap()), [2]);
+    // The master is cut off from both.
+    view.strand("f/b");
+    assert!(view.is_stranded("f/a") && view.is_stranded("f/b"));
+    assert_eq!(ports(&view.flush().unwrap()), [1, 2]);
+    view.expire(Duration::from_secs(10));
+    view.expire(Duration::from_secs(1000));
+    assert_eq!(view.flush(), None);
+    // One is back, the same as before.
+    view.set_task("f/b", Some(serving(2, true)));
+    assert_eq!(ports(&view.flush().unwrap()), [2]);
+    view.strand("f/b");
+    view.release(|task, claimant| task == "f/b" && claimant.agent == "S0");
+    assert_eq!(ports(&view.flush().unwrap()), [1]);
+    // Nothing is known of such a task.
+    view.strand("f/c");
+    assert!(!view.is_stranded("f/c"));
+    view.release(|_, _| true);
+    assert_eq!(ports(&view.flush().unwrap()), [0; 0]);
+    assert_eq!(view.flush(), None);
+}

@@ -1,5 +1,6 @@
 //! The cluster view that agents are sent.
 
+use muster_api::mesos::scheduler::{Call, call};
 use muster_api::mesos::{DiscoveryInfo, Label, Labels, Port, Ports, TaskInfo, TaskState};
 use muster_api::muster::master_message::Message as ToAgent;
 use muster_api::muster::{Register, ViewDelta, Vip};
@@ -143,18 +144,73 @@ fn name_has_an_address_of_each_family_that_it_has_backends_in_and_keeps_both() {
     assert_eq!(world.master.view().snapshot().vips, vips);
 }
 
+/// A task behind the VIP on each of two agents, which have the links 1 and 2.
+fn two_backends(world: &mut World) -> [String; 2] {
+    let agents = [world.agent(1, "one"), world.agent(2, "two")];
+    let (framework, outputs) = world.framework(10, "marathon");
+    for (link, agent) in (1..).zip(&agents) {
+        let offers = offers(&outputs, 10);
+        let offer = offers.iter().find(|offer| offer.agent_id.value == *agent).unwrap();
+        let id = format!("t{link}");
+        let wanted = with_vip(task(&id, agent, "cpus:1;ports:[31000-31000]"));
+        world.call(10, launch(&offer.id, vec![wanted]));
+        world.update(link, &framework, status(&id, TaskState::TaskRunning, 1));
+    }
+    agents
+}
+
+/// The agents of the VIP's backends, as an agent that registers now is told.
+fn served_by(world: &World) -> Vec<String> {
+    let vips = world.master.view().snapshot().vips;
+    vips[0].backends.iter().map(|backend| backend.agent_id.clone()).collect()
+}
+
 #[test]
 fn backends_of_an_agent_that_is_only_away_stay() {
     let mut world = World::new();
-    let agent = world.agent(1, "one");
-    world.agent(2, "two");
-    let (framework, outputs) = world.framework(10, "marathon");
-    let offer = offers(&outputs, 10).into_iter().find(|o| o.agent_id.value == agent).unwrap();
-    let wanted = with_vip(task("t1", &agent, "cpus:1;ports:[31000-31000]"));
-    world.call(10, launch(&offer.id, vec![wanted]));
-    world.update(1, &framework, status("t1", TaskState::TaskRunning, 1));
+    let [one, two] = two_backends(&mut world);
     assert_eq!(deltas(&world.step(Input::LinkClosed { link: 1 }), 2), []);
     let gone = deltas(&world.advance(600), 2);
-    assert!(gone.iter().any(|delta| delta.vips_changed.iter().any(|vip| vip.backends.is_empty())));
-    assert!(gone.iter().any(|delta| delta.agents_removed == [agent.clone()]));
+    let left = |delta: &ViewDelta| delta.vips_changed.iter().any(|vip| vip.backends.len() == 1);
+    assert!(gone.iter().any(left), "{gone:?}");
+    assert!(gone.iter().any(|delta| delta.agents_removed == [one.clone()]));
+    assert_eq!(served_by(&world), [two]);
+}
+
+#[test]
+fn vip_that_nobody_else_serves_keeps_its_backends_out_of_reach() {
+    let mut world = World::new();
+    let [one, two] = two_backends(&mut world);
+    world.agent(3, "three");
+    world.step(Input::LinkClosed { link: 1 });
+    world.step(Input::LinkClosed { link: 2 });
+    world.advance(600);
+    let mut kept = served_by(&world);
+    kept.sort();
+    assert_eq!(kept, [one.clone(), two.clone()]);
+    // What is known of one again, counts: it does not run its task any more.
+    let again = |id: &str, name: &str| {
+        let mut back = registration(name);
+        back.info.as_mut().unwrap().id = Some(id.into());
+        back
+    };
+    world.register(4, again(&one, "one"));
+    assert_eq!(served_by(&world), [two.clone()]);
+    // The framework wants the other to end.
+    world.call(10, kill("t2"));
+    assert_eq!(served_by(&world), [""; 0]);
+}
+
+#[test]
+fn framework_that_is_no_more_serves_nothing_out_of_reach() {
+    let mut world = World::new();
+    two_backends(&mut world);
+    world.step(Input::LinkClosed { link: 1 });
+    world.step(Input::LinkClosed { link: 2 });
+    world.advance(600);
+    assert_eq!(served_by(&world).len(), 2);
+    let mut teardown = Call::default();
+    teardown.set_type(call::Type::Teardown);
+    world.call(10, teardown);
+    assert_eq!(served_by(&world), [""; 0]);
 }
