@@ -133,8 +133,10 @@ pub trait RegistryBatch {
     fn put_executor(&mut self, executor: &AgentExecutor);
     /// Forgets an executor.
     fn delete_executor(&mut self, framework: &str, agent: &str, executor: &str);
-    /// Gives a named VIP its address of a family for good.
+    /// Gives a named VIP its address of a family until it is taken back.
     fn put_vip(&mut self, service: &str, address: IpAddr);
+    /// Takes a named VIP's address of a family back.
+    fn delete_vip(&mut self, service: &str, address: IpAddr);
     /// Sets a role's weight.
     fn put_weight(&mut self, role: &str, weight: f64);
     /// Sets a role's quota.
@@ -201,6 +203,13 @@ impl RegistryBatch for Batch {
         match address {
             IpAddr::V4(address) => self.put(VIPS, service, address.octets().to_vec()),
             IpAddr::V6(address) => self.put(VIPS6, service, address.octets().to_vec()),
+        }
+    }
+
+    fn delete_vip(&mut self, service: &str, address: IpAddr) {
+        match address {
+            IpAddr::V4(_) => self.delete(VIPS, service),
+            IpAddr::V6(_) => self.delete(VIPS6, service),
         }
     }
 

@@ -223,6 +223,12 @@ impl View {
         });
     }
 
+    /// Whether a task claims a VIP at this address, or did until not long ago.
+    pub fn has_vip_at(&self, address: IpAddr) -> bool {
+        let first = Key { address, port: 0, protocol: Protocol::default() };
+        self.vips.range(first..).next().is_some_and(|(key, _)| key.address == address)
+    }
+
     /// The step from the last flushed version to now, if anything differs.
     pub fn flush(&mut self) -> Option<ViewDelta> {
         if self.dirty_agents.is_empty() && self.dirty_vips.is_empty() {

@@ -7,9 +7,13 @@ use muster_api::muster::Ping;
 use muster_api::muster::master_message::Message as ToAgent;
 
 use super::{Liveness, Master, Output};
+use crate::registry::RegistryBatch as _;
 
 /// Time between heartbeats to a subscribed framework, Mesos' constant.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How long a name that nobody claims keeps its address: as long as the services' framework may be away.
+const NAME_KEPT: Duration = Duration::from_hours(24 * 7);
 
 impl Master {
     pub(super) fn tick(&mut self, now: Duration) {
@@ -17,6 +21,12 @@ impl Master {
         self.watch_frameworks(now);
         self.rescind_old_offers(now);
         self.view.expire(now);
+        // Who is handed out such an address now finds it free in the registry, too: both are one commit.
+        for (service, address) in self.pool.release(now, NAME_KEPT, |vip| self.view.has_vip_at(vip))
+        {
+            tracing::info!(service, %address, "nobody claims the name any more: its address is free");
+            self.step.batch.delete_vip(&service, address);
+        }
         if now >= self.last_allocation + self.options.allocator.allocation_interval {
             self.allocate = true;
         }

@@ -1,10 +1,13 @@
 //! The cluster view that agents are sent.
 
+use std::time::Duration;
+
 use muster_api::mesos::scheduler::{Call, call};
 use muster_api::mesos::{DiscoveryInfo, Label, Labels, Port, Ports, TaskInfo, TaskState};
 use muster_api::muster::master_message::Message as ToAgent;
 use muster_api::muster::{Register, ViewDelta, Vip};
 use muster_master::core::{Input, Output};
+use muster_store::Store as _;
 
 use crate::world::*;
 
@@ -213,4 +216,36 @@ fn framework_that_is_no_more_serves_nothing_out_of_reach() {
     teardown.set_type(call::Type::Teardown);
     world.call(10, teardown);
     assert_eq!(served_by(&world), [""; 0]);
+}
+
+#[test]
+fn name_that_nobody_claims_gives_its_address_back_after_a_week() {
+    let week = Duration::from_hours(24 * 7);
+    let mut world = World::new();
+    two_backends(&mut world);
+    let rows = |world: &World| world.store.scan("registry.vips").unwrap();
+    let [(name, address)] = &rows(&world)[..] else { panic!("{:?}", rows(&world)) };
+    assert_eq!(name, "web.marathon");
+    let address = address.clone();
+    let kept = |world: &mut World, later| {
+        world.now += later;
+        world.step(Input::Tick);
+        rows(world) == [("web.marathon".to_owned(), address.clone())]
+    };
+    // As long as anything may serve it.
+    assert!(kept(&mut world, week * 3));
+    let framework = world.master.frameworks().keys().next().unwrap().clone();
+    for link in [1, 2] {
+        let ended = status(&format!("t{link}"), TaskState::TaskFinished, 2);
+        world.update(link, &framework, ended);
+    }
+    assert!(kept(&mut world, Duration::ZERO));
+    assert!(kept(&mut world, Duration::from_mins(5)));
+    assert!(kept(&mut world, week - Duration::from_secs(1)));
+    // A master that is started anew does not know since when.
+    world.restart();
+    assert!(kept(&mut world, Duration::from_hours(1)));
+    assert!(kept(&mut world, week - Duration::from_secs(1)));
+    assert!(!kept(&mut world, Duration::from_secs(1)));
+    assert_eq!(rows(&world), []);
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use sha1::{Digest as _, Sha1};
 
@@ -58,6 +59,8 @@ pub struct Pool {
     v4: BTreeMap<String, IpAddr>,
     v6: BTreeMap<String, IpAddr>,
     names: BTreeMap<IpAddr, String>,
+    /// Addresses that nobody claims, and since when that is known.
+    unclaimed: BTreeMap<IpAddr, Duration>,
 }
 
 impl Family {
@@ -127,6 +130,7 @@ impl Pool {
     /// [`PoolError::Exhausted`].
     pub fn assign(&mut self, service: &str, family: Family) -> Result<(IpAddr, bool), PoolError> {
         if let Some(address) = self.get(service, family) {
+            self.unclaimed.remove(&address);
             return Ok((address, false));
         }
         let ((min, max), start) = (family.range(), family.first_choice(service));
@@ -153,6 +157,29 @@ impl Pool {
         Ok(())
     }
 
+    /// Takes addresses back that nobody has claimed for `keep`. Returns which, and whose they were.
+    pub fn release(
+        &mut self,
+        now: Duration,
+        keep: Duration,
+        is_claimed: impl Fn(IpAddr) -> bool,
+    ) -> Vec<(String, IpAddr)> {
+        let mut released = Vec::new();
+        for (&address, service) in &self.names {
+            if is_claimed(address) {
+                self.unclaimed.remove(&address);
+            } else if now >= *self.unclaimed.entry(address).or_insert(now) + keep {
+                released.push((service.clone(), address));
+            }
+        }
+        for (service, address) in &released {
+            self.names.remove(address);
+            self.unclaimed.remove(address);
+            self.of_mut(Family::of(*address)).remove(service);
+        }
+        released
+    }
+
     /// The address of `service` in a family, if it has one.
     pub fn get(&self, service: &str, family: Family) -> Option<IpAddr> {
         self.of(family).get(service).copied()
@@ -165,12 +192,15 @@ impl Pool {
         }
     }
 
-    fn insert(&mut self, service: &str, address: IpAddr) {
-        let addresses = match Family::of(address) {
+    const fn of_mut(&mut self, family: Family) -> &mut BTreeMap<String, IpAddr> {
+        match family {
             Family::V4 => &mut self.v4,
             Family::V6 => &mut self.v6,
-        };
-        addresses.insert(service.to_owned(), address);
+        }
+    }
+
+    fn insert(&mut self, service: &str, address: IpAddr) {
+        self.of_mut(Family::of(address)).insert(service.to_owned(), address);
         self.names.insert(address, service.to_owned());
     }
 }
@@ -214,6 +244,27 @@ mod tests {
         let next = Ipv4Addr::from(u32::from(MIN) + 8_337_234).into();
         assert_eq!(pool.assign("nginx.marathon", Family::V4), Ok((next, true)));
         assert_eq!(pool.assign("nginx.marathon", Family::V4), Ok((next, false)));
+    }
+
+    #[test]
+    fn an_address_that_nobody_claims_is_free_after_a_while() {
+        let (mut pool, keep) = (Pool::default(), Duration::from_secs(100));
+        let at = Duration::from_secs;
+        pool.assign("nginx.marathon", Family::V4).unwrap();
+        let (six, _) = pool.assign("nginx.marathon", Family::V6).unwrap();
+        let none: [(String, IpAddr); 0] = [];
+        assert_eq!(pool.release(at(1000), keep, |address| address == six), none);
+        assert_eq!(pool.release(at(1099), keep, |address| address == six), none);
+        // Claimed once more, so the time begins anew.
+        pool.assign("nginx.marathon", Family::V4).unwrap();
+        assert_eq!(pool.release(at(1100), keep, |address| address == six), none);
+        assert_eq!(pool.release(at(1150), keep, |_| true), none);
+        assert_eq!(pool.release(at(1160), keep, |address| address == six), none);
+        let released = pool.release(at(1260), keep, |address| address == six);
+        assert_eq!(released, [("nginx.marathon".to_owned(), nginx())]);
+        assert_eq!(pool.get("nginx.marathon", Family::V4), None);
+        assert_eq!(pool.get("nginx.marathon", Family::V6), Some(six));
+        pool.restore("other", nginx()).unwrap();
     }
 
     #[test]
