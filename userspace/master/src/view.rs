@@ -162,17 +162,21 @@ impl View {
                 }
             }
             let backends = entry.backends.entry(task.to_owned()).or_default();
-            match claim.backend {
-                Some(backend) => backends.push(Backend {
+            if let Some(backend) = claim.backend {
+                backends.push(Backend {
                     address: backend.ip().to_string(),
                     port: backend.port().into(),
                     weight: if claimant.takes { claim.weight.map_or(1, u32::from) } else { 0 },
                     agent_id: claimant.agent.clone(),
                     task_id: id.to_owned(),
-                }),
-                None => tracing::warn!(
-                    task, vip = ?claim.key, "is no backend: its port is no host port, and it has no address"
-                ),
+                });
+            } else {
+                let vip = claim.key;
+                tracing::warn!(
+                    task,
+                    ?vip,
+                    "is no backend: its port is no host port, and it has no address"
+                );
             }
             self.dirty_vips.insert(claim.key);
         }

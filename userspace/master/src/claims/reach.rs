@@ -58,7 +58,8 @@ impl Reach {
     pub(super) fn port(&self, port: &Port, protocol: Protocol, number: u16) -> Vec<SocketAddr> {
         let labels = port.labels.iter().flat_map(|labels| &labels.labels);
         // The last is the scheduler's own.
-        let scope = labels.rev().find(|label| label.key == SCOPE).map(|label| label.value());
+        let scope =
+            labels.rev().find(|label| label.key == SCOPE).map(muster_api::mesos::Label::value);
         let of = |mapping: &&Mapping| mapping.protocol == protocol && mapping.inside == number;
         let mapped = self.mappings.iter().find(of).map(|mapping| mapping.host);
         // DC/OS took a port without a scope for a host port first, and for a container's later.
