@@ -16,7 +16,7 @@ mount -t bpf bpf /sys/fs/bpf
 ip link set lo up
 hostname guest
 # Which no name of a device makes the kernel load by itself.
-for module in loop; do modprobe "$module"; done
+for module in loop tun; do modprobe "$module"; done
 exec 3>/dev/ttyS1
 stty -F /dev/ttyS1 raw -echo 2>/dev/null
 dmesg -c >/dev/null
