@@ -93,7 +93,9 @@ mod tests {
     fn layers_are_counted_as_the_engine_tells_of_them() {
         let mut pull = Pull::new("r/a:1");
         let mut after = |steps: &[CreateImageInfo]| {
-            steps.iter().for_each(|step| pull.step(step));
+            for step in steps {
+                pull.step(step);
+            }
             pull.now().to_string()
         };
         // The tag comes first, as if it were a layer.

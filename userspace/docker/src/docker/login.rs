@@ -61,8 +61,8 @@ mod tests {
     /// u:p
     const OLD: &str = r#"{"https://r.example:5000/v1/": {"auth": "dTpw", "email": ""}}"#;
 
-    fn parts(user: &str, password: &str) -> Option<(String, String)> {
-        Some((user.to_owned(), password.to_owned()))
+    fn parts(user: &str, password: &str) -> (String, String) {
+        (user.to_owned(), password.to_owned())
     }
 
     #[test]
@@ -71,12 +71,12 @@ mod tests {
         let of = |registry| of_task(sandbox.path(), registry).map(|of| of?.password());
         assert_eq!(of("r.example:5000"), Ok(None));
         fs::write(sandbox.path().join(".dockercfg"), OLD).unwrap();
-        assert_eq!(of("r.example:5000"), Ok(parts("u", "p")));
+        assert_eq!(of("r.example:5000"), Ok(Some(parts("u", "p"))));
         assert_eq!(of("other.example"), Ok(None));
         fs::create_dir(sandbox.path().join(".docker")).unwrap();
         let new = r#"{"auths": {"r.example:5000": {"username": "v", "password": "q"}}}"#;
         fs::write(sandbox.path().join(".docker/config.json"), new).unwrap();
-        assert_eq!(of("r.example:5000"), Ok(parts("v", "q")));
+        assert_eq!(of("r.example:5000"), Ok(Some(parts("v", "q"))));
     }
 
     #[test]

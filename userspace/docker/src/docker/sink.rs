@@ -190,6 +190,8 @@ impl Sink {
 mod tests {
     use std::fs;
 
+    use muster_containerizer::Logger;
+
     use super::super::Docker;
     use super::*;
     use crate::Config;
@@ -217,8 +219,7 @@ mod tests {
         /// As another process would find it.
         fn ledger(&self) -> Ledger {
             let row = self.inner.checkpoints.read("c").unwrap();
-            let row =
-                row.unwrap_or_else(|| Row::new(self.top.path().join("s"), Default::default()));
+            let row = row.unwrap_or_else(|| Row::new(self.top.path().join("s"), Logger::default()));
             Ledger::new(Arc::clone(&self.inner), "c".into(), row)
         }
 
