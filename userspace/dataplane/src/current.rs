@@ -50,7 +50,7 @@ impl Current {
     /// Sorts the maps' entries by what they belong to.
     pub(crate) fn new(
         vips: Vec<(Endpoint, Vip)>,
-        slots: Vec<(Slot, Backend)>,
+        mut slots: Vec<(Slot, Backend)>,
         counted: Vec<(Pair, Counted)>,
         pages: Pages,
     ) -> Self {
@@ -65,6 +65,8 @@ impl Current {
             }
         }
         let mut tables = BTreeMap::<u32, Slots>::new();
+        // In order each is added at the end of its table.
+        slots.sort_unstable_by_key(|(slot, _)| *slot);
         for (slot, backend) in slots {
             tables.entry(slot.table).or_default().insert(slot.index, backend);
         }
