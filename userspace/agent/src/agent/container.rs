@@ -160,7 +160,7 @@ impl Task {
 mod tests {
     use muster_api::mesos::container_info::{self, DockerInfo, docker_info};
     use muster_api::mesos::task_status::Source;
-    use muster_api::mesos::{ContainerInfo, TaskInfo, TaskStatus};
+    use muster_api::mesos::{ContainerInfo, TaskInfo, TaskStatus, network_info};
 
     use super::super::Found;
     use super::super::testing::{Rig, destroyed, sent, states, task, timers, watched};
@@ -188,7 +188,11 @@ mod tests {
 
     fn addresses(status: &TaskStatus) -> Vec<&str> {
         let networks = &status.container_status.as_ref().unwrap().network_infos;
-        networks.iter().flat_map(|n| &n.ip_addresses).map(|a| a.ip_address()).collect()
+        networks
+            .iter()
+            .flat_map(|n| &n.ip_addresses)
+            .map(network_info::IpAddress::ip_address)
+            .collect()
     }
 
     #[test]
