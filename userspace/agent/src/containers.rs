@@ -33,18 +33,13 @@ pub(crate) struct Launched {
 }
 
 impl Containers {
+    /// Names the field that no containers can be had with, before anything is made.
+    pub(crate) fn check(config: &Config) -> Result<(), Error> {
+        Ok(own(config).validate()?)
+    }
+
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
-        let own = Containerizer::new(muster_containerizer::Config {
-            image_dir: config.image_dir.clone(),
-            registries: config.registries.clone(),
-            image_limits: config.image_limits,
-            fetching: config.fetching.clone(),
-            logger: config.logger,
-            runtime_dir: config.runtime_dir.clone(),
-            cgroups_root: config.cgroups_root.clone(),
-            helper: config.helper.clone(),
-            isolation: config.isolation.clone(),
-        })?;
+        let own = Containerizer::new(own(config))?;
         let docker = config.containerizers.docker.then(|| {
             Docker::new(muster_docker::Config {
                 agent: config.name.clone(),
@@ -266,5 +261,20 @@ impl Containers {
             docker.collect_garbage().await;
         }
         std::future::pending().await
+    }
+}
+
+/// What the agent's own containerizer is to be.
+fn own(config: &Config) -> muster_containerizer::Config {
+    muster_containerizer::Config {
+        image_dir: config.image_dir.clone(),
+        registries: config.registries.clone(),
+        image_limits: config.image_limits,
+        fetching: config.fetching.clone(),
+        logger: config.logger,
+        runtime_dir: config.runtime_dir.clone(),
+        cgroups_root: config.cgroups_root.clone(),
+        helper: config.helper.clone(),
+        isolation: config.isolation.clone(),
     }
 }

@@ -45,6 +45,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     };
     let vips = listen("vip-port", (any, config.vip_port).into()).await?;
     let net = listen("net-port", (config.net_ip, config.net_port()?).into()).await?;
+    Containers::check(&config)?;
     let plane_config = plane(&config, &machine);
     let plane = spawn_blocking(move || DataPlane::open(&plane_config)).await??;
     let plane = Arc::new(Mutex::new(plane));

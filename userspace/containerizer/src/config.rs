@@ -32,7 +32,10 @@ pub struct Config {
 
 impl Config {
     /// Checks the fields against each other and against the machine.
-    pub(crate) fn validate(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Config`] says which field is wrong, and why.
+    pub fn validate(&self) -> Result<(), Error> {
         let refuse = |field, reason: String| Err(Error::Config { field, reason });
         for (field, path) in [
             ("image_dir", &self.image_dir),

@@ -108,7 +108,7 @@ fn a_pull_of_the_engine_is_told_while_it_lasts() {
         let mut master = Master::start(site.master());
         site.start();
         let (mut peer, _) = master.register().await;
-        let image = format!("{GATE}/library/app:1");
+        let image = format!("{GATE}/app:1");
         let docker = DockerInfo { image: image.clone(), ..DockerInfo::default() };
         peer.launch(with("t", "exit 3", docker));
         let begun = format!("Pulling image '{image}': ");
