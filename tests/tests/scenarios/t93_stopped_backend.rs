@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::streams::{self, Streams};
-use crate::support::{EBPF, NFQUEUE, WITHIN, await_up, await_vip, cluster_by, stop};
+use crate::support::{EBPF, WITHIN, await_up, await_vip, cluster_by, stop};
 
 /// How long the breaker lets nothing through after a failure.
 const BACKOFF: Duration = Duration::from_secs(30);
@@ -43,16 +43,7 @@ fn tried(cluster: &Cluster, vip: &str, backend: &str) -> Result<(u64, u64, bool)
 
 #[test]
 fn t93_a_stopped_backend_gets_nothing_until_it_answers_again() {
-    passed_over(EBPF);
-}
-
-#[test]
-fn t93_a_stopped_backend_by_nfqueue() {
-    passed_over(NFQUEUE);
-}
-
-fn passed_over(backend: &str) {
-    let Some(mut cluster) = cluster_by(backend, "t93", 1) else { return };
+    let Some(mut cluster) = cluster_by(EBPF, "t93", 1) else { return };
     let mut app = streams::app(2);
     app["cmd"] = json!(streams::serve(1));
     cluster.marathon().create(&app).unwrap();
