@@ -8,46 +8,18 @@ use aya_ebpf::{
     macros::classifier,
     programs::TcContext,
 };
-use muster_packet::{Event, Side, rewrite, rewrite_error};
+use muster_packet::{Event, rewrite, rewrite_error};
 
 use crate::forward::{
     maps::count,
     plan::{
         DELIVER, DROP, FORWARD, INGRESS, Look, PASS, REFUSED, SPLIT, TELL, TELL_ON, TOO_BIG,
-        cut_off, look, plan,
+        cut_off, plan,
     },
     rejected,
     route::{Route, route},
-    skb::{Skb, delivered, looked_closely, looked_closely_six, looked_six, told_here},
+    skb::{At, Skb, delivered, told_here},
 };
-
-/// A packet that arrives.
-#[derive(Clone, Copy)]
-struct Arriving(*mut __sk_buff);
-
-impl Look for Arriving {
-    const SIDE: u32 = INGRESS;
-
-    #[inline(always)]
-    fn looked(self) -> u32 {
-        looked(self.0)
-    }
-
-    #[inline(always)]
-    fn looked_closely(self) -> u32 {
-        looked_closely(self.0, Self::SIDE)
-    }
-
-    #[inline(always)]
-    fn looked_six(self) -> u32 {
-        looked_six(self.0)
-    }
-
-    #[inline(always)]
-    fn looked_closely_six(self) -> u32 {
-        looked_closely_six(self.0, Self::SIDE)
-    }
-}
 
 /// Does what `forward` does: to any interface, and with neighbours that have yet to be found.
 ///
@@ -56,7 +28,7 @@ impl Look for Arriving {
 #[inline(always)]
 pub fn forward_tc(ctx: TcContext) -> i32 {
     let ctx = ctx.skb.skb;
-    let mut step = Arriving(ctx).step();
+    let mut step = At::<INGRESS>(ctx).step();
     if step == FORWARD {
         step = forwarded(ctx);
         if step != TOO_BIG && step != SPLIT {
@@ -76,12 +48,6 @@ pub fn forward_tc(ctx: TcContext) -> i32 {
     } else {
         TC_ACT_UNSPEC
     }
-}
-
-#[cold]
-#[inline(never)]
-fn looked(ctx: *mut __sk_buff) -> u32 {
-    look(&mut Skb::new(ctx), Side::Ingress)
 }
 
 /// What the program is to return; or [`TOO_BIG`] or [`SPLIT`].

@@ -7,11 +7,13 @@ use aya_ebpf::{
         bpf_skb_load_bytes, bpf_skb_pull_data,
     },
 };
-use muster_packet::{Difference, FARTHEST6, Packet, Resize, Segment, TCP, rewrite, rewrite_error};
+use muster_packet::{
+    Difference, FARTHEST6, Packet, Resize, Segment, Side, TCP, rewrite, rewrite_error,
+};
 
 use crate::forward::{
     frame::access,
-    plan::{PASS, cut_off, look_closely, plan},
+    plan::{EGRESS, Look, PASS, cut_off, look, look_closely, plan},
     rejected::sum,
     six::{look_closely_six, look_six},
 };
@@ -36,10 +38,52 @@ pub struct Skb {
     pub ctx: *mut __sk_buff,
 }
 
+/// A packet of a tc program at a side.
+#[derive(Clone, Copy)]
+pub struct At<const SIDE: u32>(pub *mut __sk_buff);
+
+impl<const SIDE: u32> Look for At<SIDE> {
+    const SIDE: u32 = SIDE;
+
+    #[inline(always)]
+    fn looked(self) -> u32 {
+        if SIDE == EGRESS { looked_leaving(self.0) } else { looked_arriving(self.0) }
+    }
+
+    #[inline(always)]
+    fn looked_closely(self) -> u32 {
+        looked_closely(self.0, SIDE)
+    }
+
+    #[inline(always)]
+    fn looked_six(self) -> u32 {
+        looked_six(self.0)
+    }
+
+    #[inline(always)]
+    fn looked_closely_six(self) -> u32 {
+        looked_closely_six(self.0, SIDE)
+    }
+}
+
+/// See [`look`]: for each side by itself, so that nothing has to be found out of it.
+#[cold]
+#[inline(never)]
+fn looked_arriving(ctx: *mut __sk_buff) -> u32 {
+    look(&mut Skb::new(ctx), Side::Ingress)
+}
+
+/// The same.
+#[cold]
+#[inline(never)]
+fn looked_leaving(ctx: *mut __sk_buff) -> u32 {
+    look(&mut Skb::new(ctx), Side::Egress)
+}
+
 /// See [`look_closely`].
 #[cold]
 #[inline(never)]
-pub fn looked_closely(ctx: *mut __sk_buff, side: u32) -> u32 {
+fn looked_closely(ctx: *mut __sk_buff, side: u32) -> u32 {
     let skb = Skb { ctx };
     skb.gather(MOST);
     look_closely(&skb, side)
@@ -48,7 +92,7 @@ pub fn looked_closely(ctx: *mut __sk_buff, side: u32) -> u32 {
 /// See [`look_six`].
 #[cold]
 #[inline(never)]
-pub fn looked_six(ctx: *mut __sk_buff) -> u32 {
+fn looked_six(ctx: *mut __sk_buff) -> u32 {
     let skb = Skb { ctx };
     skb.gather(LEAST6);
     look_six(&skb)
@@ -57,7 +101,7 @@ pub fn looked_six(ctx: *mut __sk_buff) -> u32 {
 /// See [`look_closely_six`].
 #[cold]
 #[inline(never)]
-pub fn looked_closely_six(ctx: *mut __sk_buff, side: u32) -> u32 {
+fn looked_closely_six(ctx: *mut __sk_buff, side: u32) -> u32 {
     let skb = Skb { ctx };
     skb.gather(FARTHEST6);
     look_closely_six(&skb, side)
