@@ -55,8 +55,6 @@ struct Entry {
     backends: BTreeMap<String, Vec<Backend>>,
     /// By task: what it wants of the policy.
     policies: BTreeMap<String, Policy>,
-    /// Tasks of which it is not known whether they serve it still.
-    stranded: BTreeSet<String>,
     empty_since: Option<Duration>,
 }
 
@@ -68,6 +66,7 @@ pub struct View {
     agents: BTreeMap<String, AgentEntry>,
     vips: BTreeMap<Key, Entry>,
     claimants: BTreeMap<String, Claimant>,
+    /// Tasks of which it is not known whether they serve their VIPs still.
     stranded: BTreeSet<String>,
     /// Addresses of machines, and how many agents say that one is theirs; the master's own counts too.
     machines: BTreeMap<IpAddr, usize>,
@@ -140,7 +139,6 @@ impl View {
                 if let Some(entry) = self.vips.get_mut(&claim.key) {
                     entry.backends.remove(task);
                     entry.policies.remove(task);
-                    entry.stranded.remove(task);
                     self.dirty_vips.insert(claim.key);
                 }
             }
@@ -187,13 +185,8 @@ impl View {
     /// that can; a VIP that has no other keeps it: rather the master is cut off than all of them are gone. It
     /// stays until [`Self::set_task`] says otherwise, or it is released.
     pub fn strand(&mut self, task: &str) {
-        for claim in self.claimants.get(task).iter().flat_map(|claimant| &claimant.claims) {
-            if let Some(entry) = self.vips.get_mut(&claim.key) {
-                entry.stranded.insert(task.to_owned());
-                self.dirty_vips.insert(claim.key);
-            }
-        }
-        if self.claimants.contains_key(task) {
+        if let Some(claimant) = self.claimants.get(task) {
+            self.dirty_vips.extend(claimant.claims.iter().map(|claim| claim.key));
             self.stranded.insert(task.to_owned());
         }
     }
@@ -252,8 +245,8 @@ impl View {
             }
         }
         for key in std::mem::take(&mut self.dirty_vips) {
-            match self.vips.get(&key).filter(|_| !self.machines.contains_key(&key.address)) {
-                Some(entry) => delta.vips_changed.push(vip(key, entry)),
+            match self.vips.get(&key).and_then(|entry| self.served(key, entry)) {
+                Some(vip) => delta.vips_changed.push(vip),
                 None => delta.vips_removed.push(wire_key(key)),
             }
         }
@@ -266,13 +259,19 @@ impl View {
             epoch: self.epoch.clone(),
             version: self.version,
             agents: self.agents.values().cloned().collect(),
-            vips: self
-                .vips
-                .iter()
-                .filter(|(key, _)| !self.machines.contains_key(&key.address))
-                .map(|(key, entry)| vip(*key, entry))
-                .collect(),
+            vips: self.vips.iter().filter_map(|(key, entry)| self.served(*key, entry)).collect(),
         }
+    }
+
+    /// A VIP as agents are told of it; `None` if its address is a machine's.
+    fn served(&self, key: Key, entry: &Entry) -> Option<Vip> {
+        if self.machines.contains_key(&key.address) {
+            return None;
+        }
+        let mut backends = entry.reachable(&self.stranded);
+        backends.sort_by(|a, b| (&a.address, a.port).cmp(&(&b.address, b.port)));
+        let policy = entry.policy().map_or_else(String::new, |policy| policy.name().to_owned());
+        Some(Vip { key: Some(wire_key(key)), name: entry.name.clone(), backends, policy })
     }
 
     /// Whether an agent that holds this version needs nothing.
@@ -283,8 +282,8 @@ impl View {
 
 impl Entry {
     /// The backends of tasks that can be reached; of all if there are none.
-    fn reachable(&self) -> Vec<Backend> {
-        let tasks = self.backends.iter().filter(|(task, _)| !self.stranded.contains(*task));
+    fn reachable(&self, stranded: &BTreeSet<String>) -> Vec<Backend> {
+        let tasks = self.backends.iter().filter(|(task, _)| !stranded.contains(*task));
         let reachable: Vec<Backend> = tasks.flat_map(|(_, backends)| backends).cloned().collect();
         if reachable.is_empty() {
             return self.backends.values().flatten().cloned().collect();
@@ -304,13 +303,6 @@ fn wire_key(key: Key) -> VipKey {
         port: key.port.into(),
         protocol: key.protocol.into(),
     }
-}
-
-fn vip(key: Key, entry: &Entry) -> Vip {
-    let mut backends = entry.reachable();
-    backends.sort_by(|a, b| (&a.address, a.port).cmp(&(&b.address, b.port)));
-    let policy = entry.policy().map_or_else(String::new, |policy| policy.name().to_owned());
-    Vip { key: Some(wire_key(key)), name: entry.name.clone(), backends, policy }
 }
 
 #[cfg(test)]
