@@ -61,6 +61,15 @@ impl Engine {
         let socket = format!("unix://{}", self.socket().display());
         command::output(Command::new("docker").arg("-H").arg(socket).args(arguments))
     }
+
+    fn await_no_container(&self, cluster: &mut Cluster) {
+        cluster
+            .wait_for("the engine to have no container", WITHIN, |_| {
+                let left = self.docker(&["ps", "--quiet"])?;
+                ready(left.trim().is_empty(), || left)
+            })
+            .unwrap();
+    }
 }
 
 impl Drop for Engine {
@@ -160,12 +169,7 @@ fn t85_a_bridged_container_answers_at_its_host_port_and_at_its_vip() {
     assert_eq!(page.body.trim(), "hello from docker");
     cluster.marathon().send("DELETE", "/v2/apps/web?force=true", None).unwrap().success().unwrap();
     await_gone(&mut cluster, "/web");
-    cluster
-        .wait_for("the engine to have no container", WITHIN, |_| {
-            let left = engine.docker(&["ps", "--quiet"])?;
-            ready(left.trim().is_empty(), || left)
-        })
-        .unwrap();
+    engine.await_no_container(&mut cluster);
     stop(cluster);
 }
 
@@ -227,11 +231,6 @@ fn t86_a_port_that_is_none_of_the_machines_is_reached_at_the_containers_address(
     }
     await_gone(&mut cluster, "/web");
     await_gone(&mut cluster, "/client");
-    cluster
-        .wait_for("the engine to have no container", WITHIN, |_| {
-            let left = engine.docker(&["ps", "--quiet"])?;
-            ready(left.trim().is_empty(), || left)
-        })
-        .unwrap();
+    engine.await_no_container(&mut cluster);
     stop(cluster);
 }
